@@ -1,0 +1,29 @@
+"""The pair and the coupling's interface; see the package's docstring."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Pair(NamedTuple):
+    """Noise and data of one batch, ``[b, ...]`` each."""
+
+    noise: Tensor
+    data: Tensor
+
+
+class Coupling(Protocol):
+    """Joint law of noise and data.
+
+    Attributes:
+        stored: whether the pairs come from an earlier stage instead of fresh noise.
+    """
+
+    stored: bool
+
+    def __call__(self, pair: Pair, generator: torch.Generator) -> Pair:
+        """Re-pair a batch; every random choice comes from ``generator``."""
+        ...

@@ -1,0 +1,19 @@
+"""Noise and data drawn independently of each other."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.couplings._base import Pair
+
+
+class Independent:
+    """The product law: the batch as it was drawn."""
+
+    stored = False
+
+    def __call__(self, pair: Pair, generator: torch.Generator) -> Pair:
+        return pair
+
+
+build = Independent

@@ -1,0 +1,1 @@
+"""One file a formulation, found by its file name; see ``bench.declarations``."""

@@ -1,0 +1,41 @@
+"""Consistency distillation of an EDM diffusion model (2303.01469), the teacher charged."""
+
+from pydantic import Field
+
+from bench.declarations import Formulation, OptionModel, Stage, coupling, objective, path
+
+TITLE = "Consistency distillation"
+
+
+class Options(OptionModel):
+    """Options of consistency distillation."""
+
+    teacher_share: float = Field(0.5, gt=0, lt=1, description="budget share of the teacher")
+    levels: int = Field(18, ge=2, description="intervals between noise levels")
+
+
+def formulation(options: Options) -> Formulation:
+    """A teacher, then a student that starts from it."""
+    edm = path("edm")
+    independent = coupling("independent")
+    teacher = Stage(
+        name="teacher",
+        kind="train",
+        share=options.teacher_share,
+        path=edm,
+        coupling=independent,
+        objective=objective("regression", time_sampling="lognormal"),
+        prediction="edm",
+    )
+    student = Stage(
+        name="distill",
+        kind="train",
+        share=1 - options.teacher_share,
+        path=edm,
+        coupling=independent,
+        objective=objective("consistency_distillation", levels=options.levels),
+        prediction="consistency",
+        init_from="teacher",
+        reads="teacher",
+    )
+    return Formulation(stages=(teacher, student), sampler="consistency", reference="2303.01469")

@@ -1,0 +1,32 @@
+"""Consistency training without a teacher, in its improved form (2310.14189)."""
+
+from pydantic import Field
+
+from bench.declarations import Formulation, OptionModel, Stage, coupling, objective, path
+
+TITLE = "Consistency training"
+
+
+class Options(OptionModel):
+    """Options of consistency training."""
+
+    first_levels: int = Field(10, ge=2, description="intervals between noise levels at the start")
+    last_levels: int = Field(160, ge=2, description="intervals between noise levels at the end")
+
+
+def formulation(options: Options) -> Formulation:
+    """One training stage."""
+    train = Stage(
+        name="train",
+        kind="train",
+        share=1.0,
+        path=path("edm"),
+        coupling=coupling("independent"),
+        objective=objective(
+            "consistency_training",
+            first_levels=options.first_levels,
+            last_levels=options.last_levels,
+        ),
+        prediction="consistency",
+    )
+    return Formulation(stages=(train,), sampler="consistency", reference="2310.14189")

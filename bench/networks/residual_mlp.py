@@ -1,0 +1,80 @@
+"""A residual multilayer perceptron for vectors and small images.
+
+Pre-norm residual blocks whose first layer is modulated by a time embedding; the last layer starts
+at zero, so that an untrained network outputs zero and its moving average has nothing to forget.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class FourierFeatures(nn.Module):
+    """``[sin(w*c), cos(w*c)]`` at geometric frequencies ``w``: ``[b] -> [b, features]``."""
+
+    frequencies: Tensor
+
+    def __init__(self, features: int, lowest: float = 0.25, highest: float = 8.0) -> None:
+        super().__init__()
+        exponents = torch.linspace(math.log(lowest), math.log(highest), features // 2)
+        self.register_buffer("frequencies", exponents.exp(), persistent=False)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        angles = condition[:, None] * self.frequencies
+        return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class Block(nn.Module):
+    """``h + W2 silu(W1 norm(h) + E e)``."""
+
+    def __init__(self, width: int, embedding: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.inner = nn.Linear(width, width)
+        self.modulation = nn.Linear(embedding, width)
+        self.outer = nn.Linear(width, width)
+
+    def forward(self, h: Tensor, embedded: Tensor) -> Tensor:
+        inner = self.inner(self.norm(h)) + self.modulation(embedded)
+        return h + self.outer(nn.functional.silu(inner))
+
+
+class ResidualMlp(nn.Module):
+    """Residual MLP on flattened samples.
+
+    Args:
+        shape: shape of one sample.
+        width: features of the residual stream.
+        depth: number of residual blocks.
+        embedding: features of the time embedding.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], width: int = 256, depth: int = 3, embedding: int = 64
+    ) -> None:
+        super().__init__()
+        features = math.prod(shape)
+        self.embed = nn.Sequential(
+            FourierFeatures(embedding), nn.Linear(embedding, embedding), nn.SiLU()
+        )
+        self.enter = nn.Linear(features, width)
+        self.blocks = nn.ModuleList(Block(width, embedding) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.leave = nn.Linear(width, features)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Map ``x [b, ...]`` and ``condition [b]`` to an output of the shape of ``x``."""
+        embedded = self.embed(condition)
+        h = self.enter(x.flatten(1))
+        for block in self.blocks:
+            h = block(h, embedded)
+        return self.leave(nn.functional.silu(self.norm(h))).reshape(x.shape)
+
+
+build = ResidualMlp

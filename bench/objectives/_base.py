@@ -1,0 +1,25 @@
+"""The objective's interface; see the package's docstring."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from bench.couplings import Pair
+from bench.models import PathModel
+
+
+class Objective(Protocol):
+    """A loss per sample.
+
+    Attributes:
+        teacher: the frozen model that is distilled; set by the training loop when the stage
+            reads one, None otherwise.
+    """
+
+    teacher: PathModel | None
+
+    def __call__(self, model: PathModel, pair: Pair, uniform: Tensor, progress: float) -> Tensor:
+        """Loss per sample, ``[b]``."""
+        ...

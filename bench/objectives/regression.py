@@ -1,0 +1,37 @@
+"""Regression of the network's output onto its target for a pair (conditional flow matching,
+denoising score matching: 2210.02747, 2006.11239, 2206.00364)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from bench.couplings import Pair
+from bench.models import PathModel
+from bench.predictions import target
+from bench.tensors import expand, per_sample_mean
+from bench.time_sampling import TIME_SAMPLINGS
+
+
+class Regression:
+    """``mean |F(x_t, t) - target|^2`` at sampled times, in the space of the network's output.
+
+    The weighting is the one in which the prediction is regressed without a factor: the "simple"
+    loss for noise, conditional flow matching for velocity, EDM's own for its preconditioning.
+
+    Args:
+        time_sampling: name of the law of t, in ``bench.time_sampling.TIME_SAMPLINGS``.
+    """
+
+    def __init__(self, time_sampling: str = "uniform") -> None:
+        self.time_sampling = TIME_SAMPLINGS[time_sampling]
+        self.teacher: PathModel | None = None
+
+    def __call__(self, model: PathModel, pair: Pair, uniform: Tensor, progress: float) -> Tensor:
+        t = self.time_sampling(uniform, model.path)
+        c = model.path.coefficients(t)
+        x = expand(c.alpha, pair.data) * pair.data + expand(c.sigma, pair.data) * pair.noise
+        wanted = target(model.prediction(c, model.sigma_data), pair.data, pair.noise)
+        return per_sample_mean((model.output(x, c) - wanted).square())
+
+
+build = Regression

@@ -1,0 +1,59 @@
+"""The path's interface; see the package's docstring."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+T_NOISE = 0.0
+T_DATA = 1.0
+
+
+class PathCoefficients(NamedTuple):
+    """Coefficients of a path at times ``t [b]``, each ``[b]``."""
+
+    alpha: Tensor
+    sigma: Tensor
+    d_alpha: Tensor
+    d_sigma: Tensor
+
+    @property
+    def log_snr(self) -> Tensor:
+        """``2*log(alpha/sigma)``, infinite where alpha or sigma vanishes."""
+        return 2 * (self.alpha.log() - self.sigma.log())
+
+    @property
+    def noise_level(self) -> Tensor:
+        """``sigma/alpha``."""
+        return self.sigma / self.alpha
+
+
+class Path(ABC):
+    """A Gaussian probability path.
+
+    Attributes:
+        interval: the times (start, end) at which the path is used; velocity, score and both
+            posterior means are finite inside it, and it is recorded with every result.
+    """
+
+    interval: tuple[float, float] = (T_NOISE, T_DATA)
+
+    @abstractmethod
+    def coefficients(self, t: Tensor) -> PathCoefficients:
+        """``alpha, sigma`` and their time derivatives at ``t [b]``."""
+
+    @abstractmethod
+    def t_of_log_snr(self, log_snr: Tensor) -> Tensor:
+        """The time at which the path has ``log_snr [b]``; inverse of :meth:`log_snr`."""
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        """``2*log(alpha/sigma)`` at ``t [b]``; strictly increasing."""
+        return self.coefficients(t).log_snr
+
+    def start_scale(self) -> float:
+        """``sigma`` at the start of the interval: sampling begins at ``start_scale*z``."""
+        start = torch.tensor([self.interval[0]], dtype=torch.float64)
+        return float(self.coefficients(start).sigma)

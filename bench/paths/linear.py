@@ -1,0 +1,36 @@
+"""The linear path, ``alpha = t``, ``sigma = 1 - (1 - sigma_min)*t``.
+
+Lipman et al. (2210.02747), equation 20, call it the OT path; with ``sigma_min = 0`` it is the
+straight interpolation of rectified flow (Liu et al., 2209.03003). Optimal-transport *couplings*
+(Tong et al., 2302.00482) are another matter: see ``bench.couplings``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench.paths._base import Path, PathCoefficients
+
+
+class Linear(Path):
+    """Straight interpolation between noise and data.
+
+    Args:
+        sigma_min: noise left at t=1, in units of the data; 0 ends exactly at the data.
+    """
+
+    def __init__(self, sigma_min: float = 0.0) -> None:
+        if not 0 <= sigma_min < 1:
+            raise ValueError(f"sigma_min must lie in [0, 1), got {sigma_min}")
+        self.sigma_min = sigma_min
+
+    def coefficients(self, t: Tensor) -> PathCoefficients:
+        slope = 1 - self.sigma_min
+        return PathCoefficients(t, 1 - slope * t, torch.ones_like(t), torch.full_like(t, -slope))
+
+    def t_of_log_snr(self, log_snr: Tensor) -> Tensor:
+        return 1 / (torch.exp(-log_snr / 2) + (1 - self.sigma_min))
+
+
+build = Linear
