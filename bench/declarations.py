@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
 
 from bench.errors import InputError
 
@@ -30,6 +31,16 @@ class OptionModel(BaseModel):
     """Base of every option model: immutable, and a misspelt key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_nearest_key(cls, values: Any) -> Any:
+        known = tuple(cls.model_fields)
+        for key in values if isinstance(values, Mapping) else ():
+            if key not in known:
+                context = {"key": key, "hint": nearest(key, known)}
+                raise PydanticCustomError("unknown_key", "unknown key; {hint}", context)
+        return values
 
 
 @dataclass(frozen=True)
@@ -151,7 +162,9 @@ def discover(room: str) -> tuple[str, ...]:
 def nearest(word: str, known: tuple[str, ...]) -> str:
     """A hint for a misspelt name: the nearest known one, or all of them."""
     close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(known)}" if known else "there are none; remove it"
 
 
 def formulation_module(name: str) -> ModuleType:

@@ -1,0 +1,60 @@
+"""Where the files of an experiment lie, below ``results/<name>/``. Torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+CONFIG = "config.yaml"
+OUTCOME = "outcome.json"
+FAILED_OUTCOME = "outcome.failed.json"
+FINISHED = "finished.json"
+LEDGER = "ledger.json"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Folders of an experiment; every folder of a stage holds an ``outcome.json``.
+
+    Args:
+        root: ``results/<name>``.
+    """
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved experiment."""
+        return self.root / CONFIG
+
+    def data(self, dataset: str) -> Path:
+        """A prepared data set."""
+        return self.root / "data" / dataset
+
+    def extractor(self, dataset: str) -> Path:
+        """The trained feature extractor of a data set."""
+        return self.root / "extractors" / dataset
+
+    def calibration(self, dataset: str, label: str) -> Path:
+        """Seconds a step, measured for budgets in device seconds."""
+        return self.root / "calibration" / dataset / label
+
+    def model(self, dataset: str, label: str, seed: int) -> Path:
+        """Everything of one model: a folder a stage, and its sweep."""
+        return self.root / "runs" / dataset / label / f"seed{seed}"
+
+    def stage(self, dataset: str, label: str, seed: int, stage: str) -> Path:
+        """One stage of a formulation: a training or a set of pairs."""
+        return self.model(dataset, label, seed) / stage
+
+    def sweep(self, dataset: str, label: str, seed: int) -> Path:
+        """The sweep over one model."""
+        return self.model(dataset, label, seed) / "sweep"
+
+    def floor(self, dataset: str) -> Path:
+        """Real data against real data, and the baselines."""
+        return self.root / "floor" / dataset
+
+    def timing(self, dataset: str) -> Path:
+        """Seconds a sample, measured alone on the machine."""
+        return self.root / "timing" / dataset

@@ -1,0 +1,583 @@
+"""The experiment file as typed values: what is compared, on what, at which cost.
+
+An experiment is YAML. :func:`load` reads one and returns an :class:`Experiment`, or raises an
+:class:`~bench.errors.InputError` of one line with file, key, value and remedy. Everything that can
+be wrong is found here, before anything is trained: unknown keys, formulations, data sets, solvers
+and options, impossible values, and settings that do not fit each other.
+
+The models below are the one place of defaults. An :class:`Experiment` is canonical: options are
+filled in, learning rates are a table, a tuning grid is expanded into one label a rate. Its
+:meth:`~Experiment.resolved` form therefore loads to an equal experiment. Nothing here imports
+torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from bench.data import data_module
+from bench.declarations import Formulation, OptionModel, discover, formulation_module, nearest
+from bench.errors import InputError, RefusedNfe
+from bench.files import digest_of
+from bench.solvers.catalogue import SOLVERS
+
+M = TypeVar("M", bound=BaseModel)
+
+TUNED = "@"
+"""Separates a label from its learning rate in a tuning experiment: ``flow_matching@0.001``."""
+
+Fault = tuple[str, Any, str]
+"""Dotted key, the value found there, and what to do about it."""
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+def _refuse(remedy: str) -> PydanticCustomError:
+    return PydanticCustomError("refused", "{remedy}", {"remedy": remedy})
+
+
+def _number(value: Any) -> Any:
+    """Undo two traps: YAML reads ``1e-4`` as a string, and Python reads ``true`` as 1."""
+    if isinstance(value, bool):
+        raise _refuse("write a number")
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            raise _refuse("write a number, such as 3 or 1.0e-4") from None
+    return value
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    twice = next((v for i, v in enumerate(values) if v in values[:i]), None)
+    if twice is not None:
+        raise _refuse(f"{twice!r} is given twice; remove one")
+    return values
+
+
+def _path_safe(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*", name):
+        raise _refuse("it names a folder: use letters, digits, '_', '-' and '.', a letter first")
+    return name
+
+
+def _experiment_name(name: str) -> str:
+    if name.lower() == "reference":
+        raise _refuse("results/reference holds published results; choose another name")
+    return _path_safe(name)
+
+
+def _label(label: str) -> str:
+    if label.split(".")[0] == "floor":
+        raise _refuse("labels 'floor...' are reserved for the floor table; choose another")
+    return _path_safe(label)
+
+
+def _known(word: str, known: Sequence[str], what: str) -> str:
+    if word not in known:
+        raise _refuse(f"unknown {what}; {nearest(word, tuple(known))}")
+    return word
+
+
+Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
+Natural = Annotated[int, BeforeValidator(_number), Field(ge=0)]
+Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, BeforeValidator(_number), Field(ge=0, lt=1)]
+Share = Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1)]
+Label = Annotated[str, AfterValidator(_label)]
+Counts = Annotated[list[Count], AfterValidator(_distinct)]
+Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(_distinct)]
+Rates = Annotated[list[Positive], Field(min_length=1), AfterValidator(_distinct)]
+Tolerances = Annotated[list[Positive], AfterValidator(_distinct)]
+SolverName = Annotated[str, AfterValidator(lambda name: _known(name, tuple(SOLVERS), "solver"))]
+Solvers = Annotated[list[SolverName], Field(min_length=1), AfterValidator(_distinct)]
+NetworkKind = Annotated[
+    str, AfterValidator(lambda name: _known(name, discover("networks"), "network"))
+]
+NoiseBank = Literal["scoring", "selection"]
+RateTable = dict[str, dict[str, Positive]]
+OneRateOrTable = Annotated[
+    Annotated[Positive, Tag("<rate>")] | Annotated[RateTable, Tag("<table>")],
+    Discriminator(lambda value: "<table>" if isinstance(value, Mapping) else "<rate>"),
+]
+CountOrAll = Annotated[
+    Annotated[Count, Tag("<count>")] | Annotated[Literal["all"], Tag("<all>")],
+    Discriminator(lambda value: "<all>" if value == "all" else "<count>"),
+]
+
+
+# --- sections ---------------------------------------------------------------------------------
+
+
+class NetworkSpec(OptionModel):
+    """The network, the same for every formulation of a data set."""
+
+    kind: NetworkKind = "residual_mlp"
+    width: Count = 256
+    depth: Count = 3
+    embedding: Count = 64
+
+
+class DatasetSpec(OptionModel):
+    """A data set: its network and the options of ``bench/data/<name>.py``."""
+
+    network: NetworkSpec = NetworkSpec()
+    options: dict[str, Any] = Field(default={})
+
+
+class FormulationSpec(OptionModel):
+    """A formulation under a label; without ``formulation`` the label names it."""
+
+    formulation: str = ""
+    options: dict[str, Any] = Field(default={})
+
+
+class BudgetSpec(OptionModel):
+    """What every formulation may spend.
+
+    Attributes:
+        unit: what is counted: floating point operations of the real step, network passes
+            (forward 1, forward and backward 3, per sample), or calibrated device seconds.
+        amount: units a model, for each data set.
+        accounting: ``all_in`` charges upstream stages to the one budget; ``marginal`` gives them
+            one further budget.
+        split: shares of upstream stages that replace those of the formulation, by label; the last
+            stage takes the remainder.
+    """
+
+    unit: Literal["flops", "network_passes", "device_seconds"] = "flops"
+    amount: dict[str, Positive]
+    accounting: Literal["all_in", "marginal"] = "all_in"
+    split: dict[str, dict[str, Share]] = Field(default={})
+
+
+class TrainingSpec(OptionModel):
+    """How every stage trains. ``warmup`` and ``ema_half_life`` are fractions of its updates.
+
+    ``threads`` are those of one job, never the cores of the run: sums depend on them.
+    """
+
+    batch_size: Count = 256
+    learning_rate: OneRateOrTable = 1.0e-3
+    warmup: Fraction = 0.05
+    ema_half_life: Fraction = 0.05
+    weight_decay: NonNegative = 0.0
+    gradient_clip: Positive = 1.0
+    threads: Count = 1
+    seeds_per_job: CountOrAll = "all"
+    precision: Literal["float32"] = "float32"
+
+
+class SweepSpec(OptionModel):
+    """Which solvers sample every model, at which cost, and how many samples are scored.
+
+    ``samples`` of a noise bank come in blocks of ``block``, as many as the held-out set holds:
+    the distances depend on the sample size.
+    """
+
+    solvers: Solvers = Field(
+        default=["euler", "midpoint", "heun2", "rk4", "dopri5", "ddim", "dpmpp_2m", "consistency"]
+    )
+    nfe: Counts = Field(default=[1, 2, 4, 8, 16, 32, 64])
+    tolerances: Tolerances = Field(default=[1.0e-2, 1.0e-3, 1.0e-4])
+    consistency_nfe: Counts = Field(default=[1, 2, 4])
+    samples: dict[NoiseBank, Count] = Field(default={"scoring": 1194, "selection": 597})
+    block: Count = 597
+    batch_size: Count = 1194
+    reference_tolerance: Positive = 1.0e-6
+    reference_samples: Count = 597
+
+
+class MetricsSpec(OptionModel):
+    """Settings of the metrics: KID subsets, and neighbours of precision and recall."""
+
+    kid_subsets: Count = 10
+    kid_subset_size: Count = 298
+    neighbours: Count = 3
+
+
+class TimingSpec(OptionModel):
+    """How seconds a sample are measured: the median over ``repeats`` after ``warmup`` runs."""
+
+    batch_size: Count = 256
+    repeats: Count = 5
+    warmup: Natural = 1
+
+
+class ExtractorSpec(OptionModel):
+    """How the feature extractor of a data set is trained, on its training half only."""
+
+    epochs: Count = 60
+    batch_size: Count = 64
+    learning_rate: Positive = 2.0e-3
+    seed: Natural = 0
+
+
+class TuningSpec(OptionModel):
+    """A grid of learning rates, tried on one seed that no reported experiment uses."""
+
+    learning_rates: Rates
+    seed: Natural = 100
+
+
+# --- the experiment ---------------------------------------------------------------------------
+
+
+class Experiment(OptionModel):
+    """A validated experiment; made by :func:`load` or :meth:`from_mapping`."""
+
+    name: Annotated[str, AfterValidator(_experiment_name)]
+    datasets: Annotated[dict[str, DatasetSpec], Field(min_length=1)]
+    formulations: Annotated[dict[Label, FormulationSpec], Field(min_length=1)]
+    seeds: Seeds = Field(default=[0, 1, 2, 3, 4])
+    budget: BudgetSpec
+    training: TrainingSpec = TrainingSpec()
+    sweep: SweepSpec = SweepSpec()
+    metrics: MetricsSpec = MetricsSpec()
+    timing: TimingSpec = TimingSpec()
+    extractor: ExtractorSpec = ExtractorSpec()
+    tuning: TuningSpec | None = None
+
+    @classmethod
+    def from_mapping(cls, mapping: Any, source: str) -> Experiment:
+        """Validate an already loaded mapping; ``source`` names its file in errors.
+
+        Raises:
+            InputError: anything is wrong with it.
+        """
+        if not isinstance(mapping, Mapping):
+            raise InputError(f"{source}: holds {_shown(mapping)}; write keys and values")
+        _only_words(mapping, source)
+        experiment = _validated(cls, _without_empty_sections(mapping), source, ())
+        experiment = experiment._with_options(source)._with_tuning_grid()
+        for key, value, remedy in experiment._faults():
+            raise _bad(source, key, value, remedy)
+        return experiment._with_rate_table()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels in the order of the file, which is the order of tables and figures."""
+        return tuple(self.formulations)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the resolved experiment."""
+        return digest_of(self.resolved())
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole experiment as plain values, defaults included; it loads to an equal one."""
+        return self.model_dump(mode="json")
+
+    def formulation(self, label: str) -> Formulation:
+        """The stages behind ``label``: options applied, shares replaced by ``budget.split``.
+
+        The last stage's share is the remainder.
+        """
+        spec = self.formulations[label]
+        module = formulation_module(spec.formulation)
+        declared: Formulation = module.formulation(module.Options(**spec.options))
+        split = self.budget.split.get(label, {})
+        *upstream, final = declared.stages
+        upstream = [replace(stage, share=split.get(stage.name, stage.share)) for stage in upstream]
+        final = replace(final, share=1.0 - sum(stage.share for stage in upstream))
+        return replace(declared, stages=(*upstream, final))
+
+    def stage_budget(self, dataset: str, label: str, stage: str) -> float:
+        """Planned units of a stage.
+
+        ``all_in``: the stage's share of the amount. ``marginal``: the last stage has a full
+        amount, and the stages before it share one further full amount in proportion to their
+        shares.
+        """
+        amount = self.budget.amount[dataset]
+        formulation = self.formulation(label)
+        share = formulation.stage(stage).share
+        if self.budget.accounting == "all_in":
+            return amount * share
+        if stage == formulation.final.name:
+            return amount
+        return amount * share / (1.0 - formulation.final.share)
+
+    def learning_rate(self, dataset: str, label: str) -> float:
+        """The learning rate of a label on a data set."""
+        rate = self.training.learning_rate
+        return rate[dataset][label] if isinstance(rate, dict) else rate
+
+    def seed_blocks(self) -> list[tuple[int, ...]]:
+        """Seeds that share a job, so that they share one import of torch."""
+        size = self.training.seeds_per_job
+        step = len(self.seeds) if size == "all" else size
+        return [tuple(self.seeds[i : i + step]) for i in range(0, len(self.seeds), step)]
+
+    # Canonical form: each method returns an experiment in which one shorthand is written out.
+
+    def _with_options(self, source: str) -> Experiment:
+        """Options validated by their owners and filled in with defaults."""
+        formulations = {}
+        for label, spec in self.formulations.items():
+            key = ("formulations", label)
+            name = spec.formulation or label
+            known = discover("formulations")
+            if name not in known:
+                at = ".".join((*key, "formulation")) if spec.formulation else ".".join(key)
+                raise _bad(source, at, name, f"unknown formulation; {nearest(name, known)}")
+            options = _options(formulation_module(name), spec.options, source, key)
+            formulations[label] = FormulationSpec(formulation=name, options=options)
+        datasets = {}
+        for name, data in self.datasets.items():
+            known = discover("data")
+            if name not in known:
+                remedy = f"unknown data set; {nearest(name, known)}"
+                raise _bad(source, f"datasets.{name}", name, remedy)
+            options = _options(data_module(name), data.options, source, ("datasets", name))
+            datasets[name] = data.model_copy(update={"options": options})
+        return self.model_copy(update={"formulations": formulations, "datasets": datasets})
+
+    def _with_tuning_grid(self) -> Experiment:
+        """One label for each rate of the grid, on the tuning seed; a second time does nothing."""
+        if self.tuning is None or any(TUNED in label for label in self.labels):
+            return self
+        grid = {
+            f"{label}{TUNED}{rate:g}": (label, rate)
+            for label in self.labels
+            for rate in self.tuning.learning_rates
+        }
+        rates = {name: rate for name, (_, rate) in grid.items()}
+        split = {
+            name: self.budget.split[label]
+            for name, (label, _) in grid.items()
+            if label in self.budget.split
+        }
+        return self.model_copy(
+            update={
+                "formulations": {n: self.formulations[label] for n, (label, _) in grid.items()},
+                "seeds": [self.tuning.seed],
+                "budget": self.budget.model_copy(update={"split": self.budget.split | split}),
+                "training": self.training.model_copy(
+                    update={"learning_rate": dict.fromkeys(self.datasets, rates)}
+                ),
+            }
+        )
+
+    def _with_rate_table(self) -> Experiment:
+        """Rates as a table, and tables without entries for what the experiment does not hold."""
+        table = {d: {n: self.learning_rate(d, n) for n in self.labels} for d in self.datasets}
+        amount = {name: self.budget.amount[name] for name in self.datasets}
+        split = {name: self.budget.split[name] for name in self.labels if name in self.budget.split}
+        return self.model_copy(
+            update={
+                "training": self.training.model_copy(update={"learning_rate": table}),
+                "budget": self.budget.model_copy(update={"amount": amount, "split": split}),
+            }
+        )
+
+    # Settings that are sound alone and wrong together.
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from self._formulation_faults()
+        yield from self._budget_faults()
+        yield from self._rate_faults()
+        yield from self._sweep_faults()
+
+    def _formulation_faults(self) -> Iterator[Fault]:
+        rates = [f"{rate:g}" for rate in self.tuning.learning_rates] if self.tuning else []
+        for label in self.labels:
+            key = f"formulations.{label}"
+            if TUNED in label and label.split(TUNED, 1)[1] not in rates:
+                remedy = f"{TUNED!r} is kept for rates of a tuning grid; choose another label"
+                yield key, label, remedy
+            for stage in self.formulation(label).stages:
+                if stage.solver is None or stage.nfe is None:
+                    continue
+                try:
+                    SOLVERS[stage.solver].intervals_for(stage.nfe)
+                except RefusedNfe as error:
+                    yield f"{key}.options", stage.nfe, f"stage {stage.name}: {error}"
+
+    def _budget_faults(self) -> Iterator[Fault]:
+        budget = self.budget
+        yield from _coverage("budget.amount", budget.amount, tuple(self.datasets), discover("data"))
+        known = (*self.labels, *discover("formulations"))
+        for label in budget.split:
+            if label not in known and self.tuning is None:
+                remedy = f"unknown label; {nearest(label, self.labels)}"
+                yield f"budget.split.{label}", label, remedy
+        for label in self.labels:
+            yield from self._split_faults(label)
+
+    def _split_faults(self, label: str) -> Iterator[Fault]:
+        stages = self.formulation(label).stages
+        names, key = tuple(stage.name for stage in stages), f"budget.split.{label}"
+        for name, share in self.budget.split.get(label, {}).items():
+            if name == names[-1]:
+                yield f"{key}.{name}", share, "the last stage takes the remainder; remove it"
+            elif name not in names:
+                yield f"{key}.{name}", name, f"unknown stage; {nearest(name, names[:-1])}"
+        for stage in stages:
+            if stage.share <= 0:
+                remedy = "the shares leave nothing for it; lower those of the other stages"
+                yield f"{key}.{stage.name}", round(stage.share, 6), remedy
+
+    def _rate_faults(self) -> Iterator[Fault]:
+        table = self.training.learning_rate
+        if not isinstance(table, dict):
+            return
+        key = "training.learning_rate"
+        yield from _coverage(key, table, tuple(self.datasets), discover("data"))
+        for dataset in self.datasets:
+            yield from _coverage(
+                f"{key}.{dataset}", table[dataset], self.labels, discover("formulations")
+            )
+
+    def _sweep_faults(self) -> Iterator[Fault]:
+        sweep = self.sweep
+        if "scoring" not in sweep.samples:
+            yield "sweep.samples", dict(sweep.samples), "add scoring: the samples that are reported"
+        for bank, count in sweep.samples.items():
+            if count % sweep.block:
+                remedy = f"write a multiple of sweep.block ({sweep.block})"
+                yield f"sweep.samples.{bank}", count, remedy
+        if 2 * self.metrics.kid_subset_size > sweep.block:
+            remedy = f"write at most half of sweep.block ({sweep.block // 2})"
+            yield "metrics.kid_subset_size", self.metrics.kid_subset_size, remedy
+        families = {SOLVERS[name].family for name in sweep.solvers}
+        if "adaptive" in families and not sweep.tolerances:
+            yield "sweep.tolerances", [], "an adaptive solver needs one, such as 1.0e-3"
+        for family, values in (("consistency", "consistency_nfe"), ("fixed", "nfe")):
+            if family in families and not getattr(sweep, values):
+                yield f"sweep.{values}", [], "give at least one number of evaluations"
+        for label in self.labels:
+            consistency = self.formulation(label).sampler == "consistency"
+            if not any((family == "consistency") == consistency for family in families):
+                missing = "consistency" if consistency else "an ODE solver, such as euler"
+                yield "sweep.solvers", sweep.solvers, f"add {missing}: none samples {label!r}"
+
+
+def untuned(label: str) -> str:
+    """The label of the file behind a label of a tuning grid; other labels are their own."""
+    return label.split(TUNED, 1)[0]
+
+
+def load(path: Path | str) -> Experiment:
+    """Read and validate an experiment file.
+
+    Raises:
+        InputError: the file is missing or not YAML, or anything in it is wrong.
+    """
+    return Experiment.from_mapping(read_mapping(path), str(path))
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML as PyYAML reads it, but a key that is given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode)]
+        for index, (key_node, _) in enumerate(node.value):
+            if isinstance(key_node, yaml.ScalarNode) and key_node.value in keys[:index]:
+                problem = f"key {key_node.value!r} is given twice; remove one"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_mapping(path: Path | str) -> Any:
+    """The values of a YAML file, not yet validated.
+
+    Raises:
+        InputError: the file cannot be read, is not YAML, or gives a key twice.
+    """
+    try:
+        loader = _UniqueKeys(Path(path).read_text(encoding="utf-8"))
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give the path of an experiment file") from None
+    except yaml.MarkedYAMLError as error:
+        mark, problem = error.problem_mark, error.problem
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise InputError(f"{path}: {place}not a valid experiment file: {problem}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML text: {str(error).splitlines()[0]}") from None
+
+
+def _only_words(value: Any, source: str, at: tuple[str, ...] = ()) -> None:
+    """Refuse keys that YAML did not read as text, such as ``on`` and ``1``."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            if not isinstance(key, str):
+                raise _bad(source, ".".join((*at, str(key))), key, "write the key in quotes")
+            _only_words(below, source, (*at, key))
+
+
+def _without_empty_sections(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """``flow_matching:`` with nothing behind it is a formulation with its defaults."""
+    values = dict(mapping)
+    for section in ("datasets", "formulations"):
+        if isinstance(values.get(section), Mapping):
+            values[section] = {k: {} if v is None else v for k, v in values[section].items()}
+    return values
+
+
+def _options(module: Any, given: Mapping[str, Any], source: str, key: tuple[str, ...]) -> Any:
+    """Options as their owner understands them, defaults included, as plain values."""
+    options = _validated(module.Options, given, source, (*key, "options"))
+    return options.model_dump(mode="json")
+
+
+def _validated(model: type[M], values: Any, source: str, key: tuple[str, ...]) -> M:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        context = first.get("ctx", {})
+        inside = (*first["loc"], *([context["key"]] if "key" in context else []))
+        at = ".".join((*key, *(str(part) for part in inside if str(part)[0] not in "<[")))
+        if first["type"] == "missing":
+            raise InputError(f"{source}: {at}: is missing; add it") from None
+        remedy = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        raise _bad(source, at, context.get("value", first["input"]), remedy) from None
+
+
+def _coverage(
+    key: str, table: Mapping[str, Any], needed: tuple[str, ...], known: tuple[str, ...]
+) -> Iterator[Fault]:
+    """Entries that are missing, and entries that name nothing (others may stay for later)."""
+    for name in table:
+        if name not in (*needed, *known):
+            yield f"{key}.{name}", name, f"unknown name; {nearest(name, needed)}"
+    for name in needed:
+        if name not in table:
+            yield f"{key}.{name}", None, "is missing; add it"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"a mapping with {len(value)} keys" if value else "an empty mapping"
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _bad(source: str, key: str, value: Any, remedy: str) -> InputError:
+    return InputError(f"{source}: {key}: got {_shown(value)}; {remedy}")
