@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor, nn
 
 from bench.budget import watch
 from bench.paths import Path, PathCoefficients
 from bench.predictions import PREDICTIONS, convert
+from bench.streams import stream_seed
 from bench.tensors import expand
 
 LOG_SNR_CLIP = 15.0
@@ -60,16 +64,14 @@ class PathModel(nn.Module):
         return self.predict(x, self.path.coefficients(t), "data")
 
 
-def build_network(kind: str, shape: tuple[int, ...], options: dict[str, int], seed: int) -> nn.Module:
-    """A freshly initialised network ``bench.networks.<kind>``.
+def build_network(
+    kind: str, shape: Sequence[int], options: Mapping[str, int], seed: int
+) -> nn.Module:
+    """A freshly initialised network ``bench.networks.<kind>`` for samples of ``shape``.
 
     torch initialises layers from its global stream; that stream is forked here and put back, so
     that the weights depend on ``seed`` alone and nothing else depends on having built a network.
     """
-    import importlib
-
-    from bench.streams import stream_seed
-
     module = importlib.import_module(f"bench.networks.{kind}")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream_seed(seed, "initialisation"))

@@ -1,28 +1,17 @@
-"""What the two consistency objectives share: levels, the distance, the pair of evaluations."""
+"""What the two consistency objectives share: noise levels and the distance."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from bench.models import PathModel
-from bench.paths import PathCoefficients
 from bench.paths.edm import Edm
-
-KARRAS_RHO = 7.0
-
-
-def karras_levels(count: int, path: Edm) -> Tensor:
-    """``count`` noise levels rising from sigma_min to sigma_max (2206.00364, equation 5)."""
-    ramp = torch.linspace(0, 1, count, dtype=torch.float64)
-    low, high = path.sigma_min ** (1 / KARRAS_RHO), path.sigma_max ** (1 / KARRAS_RHO)
-    return ((low + ramp * (high - low)) ** KARRAS_RHO).float()
+from bench.solvers.grids import karras_levels
 
 
-def at_level(level: Tensor) -> PathCoefficients:
-    """Coefficients of EDM's path at a noise level; time is the level itself."""
-    one = torch.ones_like(level)
-    return PathCoefficients(one, level, torch.zeros_like(one), one)
+def rising_levels(path: Edm, intervals: int) -> Tensor:
+    """``intervals + 1`` noise levels of EDM's grid, from sigma_min up, float32."""
+    return karras_levels(path.sigma_min, path.sigma_max, intervals).flip(0).float()
 
 
 def pseudo_huber(a: Tensor, b: Tensor) -> Tensor:
@@ -33,10 +22,10 @@ def pseudo_huber(a: Tensor, b: Tensor) -> Tensor:
 
 
 def edm_path(model: PathModel) -> Edm:
-    """The model's path, which must be EDM's.
+    """The model's path, which must be EDM's: consistency is defined on noise levels.
 
     Raises:
-        TypeError: consistency models are defined on noise levels (2303.01469).
+        TypeError: another path.
     """
     if not isinstance(model.path, Edm):
         raise TypeError(f"consistency needs the path 'edm', got {type(model.path).__name__}")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.couplings import Pair
 from bench.models import PathModel
-from bench.objectives._consistency import at_level, edm_path, karras_levels, pseudo_huber
+from bench.objectives._consistency import edm_path, pseudo_huber, rising_levels
 from bench.tensors import expand
 
 
@@ -33,7 +33,8 @@ class ConsistencyDistillation:
     def __call__(self, model: PathModel, pair: Pair, uniform: Tensor, progress: float) -> Tensor:
         if self.teacher is None:
             raise ValueError("consistency distillation needs a stage that reads a teacher")
-        levels = karras_levels(self.levels + 1, edm_path(model)).to(uniform.device)
+        path = edm_path(model)
+        levels = rising_levels(path, self.levels).to(uniform.device)
         lower = (uniform * self.levels).long().clamp(max=self.levels - 1)
         near, far = levels[lower], levels[lower + 1]
         x_far = pair.data + expand(far, pair.data) * pair.noise
@@ -42,12 +43,12 @@ class ConsistencyDistillation:
             slope = _slope(self.teacher, x_far, far)
             x_near = x_far + step * slope
             x_near = x_far + step * (slope + _slope(self.teacher, x_near, near)) / 2
-            wanted = model.predict(x_near, at_level(near), "data")
-        return pseudo_huber(model.predict(x_far, at_level(far), "data"), wanted)
+            wanted = model.predict(x_near, path.at_level(near), "data")
+        return pseudo_huber(model.predict(x_far, path.at_level(far), "data"), wanted)
 
 
 def _slope(teacher: PathModel, x: Tensor, level: Tensor) -> Tensor:
-    return teacher.predict(x, at_level(level), "noise")
+    return teacher.predict(x, edm_path(teacher).at_level(level), "noise")
 
 
 build = ConsistencyDistillation

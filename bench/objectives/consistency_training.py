@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.couplings import Pair
 from bench.models import PathModel
-from bench.objectives._consistency import at_level, edm_path, karras_levels, pseudo_huber
+from bench.objectives._consistency import edm_path, pseudo_huber, rising_levels
 from bench.tensors import expand
 
 
@@ -48,17 +48,18 @@ class ConsistencyTraining:
         return min(self.first_levels * 2 ** math.floor(progress * doublings), self.last_levels)
 
     def __call__(self, model: PathModel, pair: Pair, uniform: Tensor, progress: float) -> Tensor:
-        levels = karras_levels(self.intervals(progress) + 1, edm_path(model)).to(uniform.device)
+        path = edm_path(model)
+        levels = rising_levels(path, self.intervals(progress)).to(uniform.device)
         edges = torch.erf((levels.log() - self.log_mean) / (math.sqrt(2) * self.log_std))
         cumulative = (edges - edges[0]) / (edges[-1] - edges[0])
         lower = (torch.searchsorted(cumulative, uniform, right=True) - 1).clamp(0, len(levels) - 2)
         near, far = levels[lower], levels[lower + 1]
         student = model.predict(
-            pair.data + expand(far, pair.data) * pair.noise, at_level(far), "data"
+            pair.data + expand(far, pair.data) * pair.noise, path.at_level(far), "data"
         )
         with torch.no_grad():
             wanted = model.predict(
-                pair.data + expand(near, pair.data) * pair.noise, at_level(near), "data"
+                pair.data + expand(near, pair.data) * pair.noise, path.at_level(near), "data"
             )
         return pseudo_huber(student, wanted) / (far - near)
 

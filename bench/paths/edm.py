@@ -31,6 +31,12 @@ class Edm(Path):
         slope = torch.full_like(t, self.sigma_min - self.sigma_max)
         return PathCoefficients(torch.ones_like(t), sigma, torch.zeros_like(t), slope)
 
+    @staticmethod
+    def at_level(level: Tensor) -> PathCoefficients:
+        """Coefficients at noise levels ``[b]``, with the level itself as time (EDM's own)."""
+        one = torch.ones_like(level)
+        return PathCoefficients(one, level, torch.zeros_like(one), one)
+
     def t_of_log_snr(self, log_snr: Tensor) -> Tensor:
         sigma = torch.exp(-log_snr / 2)
         return (self.sigma_max - sigma) / (self.sigma_max - self.sigma_min)

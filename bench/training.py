@@ -1,0 +1,293 @@
+"""The one training loop: every formulation, every stage.
+
+What an update draws is keyed by (seed, purpose, update): the order of the data, the noise and the
+times are the same for every formulation that shares a seed, and a resumed run repeats them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from bench.budget import Ledger
+from bench.couplings import Coupling, Pair
+from bench.errors import BudgetError
+from bench.files import replacing
+from bench.models import PathModel
+from bench.objectives import Objective
+from bench.streams import stream
+
+FEWEST_UPDATES = 50
+"""A stage that buys fewer could not spend 98% of its budget in whole updates."""
+
+LOGGED_POINTS = 100
+CHECKPOINT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is equal for all formulations, and the learning rate tuned for each.
+
+    Attributes:
+        batch_size: samples an update.
+        learning_rate: peak rate of AdamW; linear warm-up, then a cosine to zero.
+        warmup, ema_half_life: as fractions of this stage's updates.
+        weight_decay: decoupled weight decay.
+        gradient_clip: largest norm of the gradient.
+    """
+
+    batch_size: int
+    learning_rate: float
+    warmup: float
+    ema_half_life: float
+    weight_decay: float
+    gradient_clip: float
+
+
+class Source(Protocol):
+    """Where batches come from."""
+
+    def batch(self, update: int, size: int) -> Pair:
+        """The pair of ``update``, before the coupling."""
+        ...
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, count: int) -> Tensor:
+    return torch.randperm(count, generator=stream(seed, "order", epoch))
+
+
+def order(seed: int, update: int, size: int, count: int) -> Tensor:
+    """Indices ``[size]`` of an update: consecutive slices of one permutation an epoch."""
+    position = torch.arange(update * size, (update + 1) * size)
+    epochs = torch.div(position, count, rounding_mode="floor")
+    picked = torch.empty_like(position)
+    for epoch in epochs.unique().tolist():
+        mask = epochs == epoch
+        picked[mask] = _permutation(seed, int(epoch), count)[position[mask] % count]
+    return picked
+
+
+@dataclass(frozen=True)
+class FreshNoise:
+    """Training data ``[n, ...]`` with new noise for every update."""
+
+    data: Tensor
+    seed: int
+
+    def batch(self, update: int, size: int) -> Pair:
+        index = order(self.seed, update, size, len(self.data)).to(self.data.device)
+        data = self.data[index]
+        noise = torch.randn(data.shape, generator=stream(self.seed, "noise", update))
+        return Pair(noise.to(data.device), data)
+
+
+@dataclass(frozen=True)
+class StoredPairs:
+    """Pairs ``[n, ...]`` of an earlier stage, in the order of their index."""
+
+    noise: Tensor
+    data: Tensor
+    seed: int
+
+    def batch(self, update: int, size: int) -> Pair:
+        index = order(self.seed, update, size, len(self.data)).to(self.data.device)
+        return Pair(self.noise[index], self.data[index])
+
+
+def uniforms(seed: int, update: int, size: int) -> Tensor:
+    """Numbers in (0, 1), ``[size]``, one in each of ``size`` equal strata, in random order."""
+    generator = stream(seed, "time", update)
+    strata = torch.randperm(size, generator=generator)
+    return (strata + torch.rand(size, generator=generator)) / size
+
+
+class MovingAverage:
+    """Exponential moving average of a network's parameters."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.source = [p.detach() for p in network.parameters()]
+        self.average = [p.clone() for p in self.source]
+
+    def update(self, decay: float) -> None:
+        """``average = decay*average + (1 - decay)*parameters``."""
+        torch._foreach_lerp_(self.average, self.source, 1 - decay)
+
+    def copy_to(self, network: nn.Module) -> None:
+        """Write the average into ``network``."""
+        with torch.no_grad():
+            for parameter, average in zip(network.parameters(), self.average, strict=True):
+                parameter.copy_(average)
+
+
+@dataclass
+class Trainer:
+    """Trains one model for one stage, within its budget.
+
+    Args:
+        model: trained in place; ends with its moving average as weights.
+        objective, coupling, source: what is minimised, on which pairs.
+        settings: see :class:`Settings`.
+        ledger: charged for every step.
+        seed: key of the streams.
+        resume: file that holds the state between checkpoints; None keeps none.
+        digest: identity of the stage; a resume file of another digest is ignored.
+        report: called with (updates done, updates in all) after each update.
+    """
+
+    model: PathModel
+    objective: Objective
+    coupling: Coupling
+    source: Source
+    settings: Settings
+    ledger: Ledger
+    seed: int
+    resume: Path | None = None
+    digest: str = ""
+    report: Callable[[int, int], None] = lambda done, total: None
+    losses: list[tuple[int, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.parameters = list(self.model.network.parameters())
+        self.device = self.parameters[0].device
+        self.optimizer = torch.optim.AdamW(
+            self.parameters,
+            lr=self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+            fused=True,
+        )
+
+    def loss(self, update: int, progress: float, kind: str) -> Tensor:
+        """Mean loss of one update's batch."""
+        size = self.settings.batch_size
+        pair = self.source.batch(update, size)
+        with self.ledger.coupling(kind):
+            pair = self.coupling(pair, stream(self.seed, "coupling", update))
+        times = uniforms(self.seed, update, size).to(self.device)
+        return self.objective(self.model, pair, times, progress).mean()
+
+    def probe(self) -> None:
+        """Take one step's forward and backward without an update, to learn what a step costs."""
+        with (
+            self.ledger.timed("probe"),
+            self.ledger.step("probe", "update", samples=self.settings.batch_size),
+        ):
+            self.loss(0, 0.0, "probe").backward()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def affordable(self, units: float, unit: str) -> int:
+        """Whole updates that ``units`` buy after the probe.
+
+        Raises:
+            BudgetError: too few to spend 98% of the budget in whole updates.
+        """
+        cost = self.ledger.unit_cost("update", unit)
+        updates = int((units - self.ledger.spent(unit)) / cost)
+        if updates < FEWEST_UPDATES:
+            raise BudgetError(
+                f"{units:.3g} {unit} buy {max(updates, 0)} updates at {cost:.3g} each; "
+                f"a stage needs at least {FEWEST_UPDATES}: raise budget.amount"
+            )
+        return updates
+
+    def run(self, units: float, unit: str) -> int:
+        """Spend ``units`` and return the number of updates; resumes where a run was cut off."""
+        self.model.train()
+        average = MovingAverage(self.model.network)
+        window = torch.zeros((), device=self.device)
+        state = self._load(average, window)
+        if state is None:
+            self.probe()
+            done, total = 0, self.affordable(units, unit)
+        else:
+            done, total = state
+        decay = 0.5 ** (1 / max(self.settings.ema_half_life * total, 1e-9))
+        every = max(1, total // LOGGED_POINTS)
+        while done < total:
+            with self.ledger.timed("train"):
+                saved = time.monotonic()
+                while done < total and time.monotonic() - saved < CHECKPOINT_SECONDS:
+                    window += self._update(done, total)
+                    average.update(min(decay, (1 + done) / (10 + done)))
+                    done += 1
+                    if done % every == 0 or done == total:
+                        count = (done - 1) % every + 1
+                        self.losses.append((done, float(window) / count))
+                        window.zero_()
+                    self.report(done, total)
+            if done < total:
+                self._save(average, window, done, total)
+        average.copy_to(self.model.network)
+        self.model.eval()
+        return total
+
+    def _update(self, update: int, total: int) -> Tensor:
+        rate = _schedule(update, total, self.settings.warmup) * self.settings.learning_rate
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with self.ledger.step("train", "update", updates=1, samples=self.settings.batch_size):
+            loss = self.loss(update, update / total, "train")
+            loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip, foreach=True)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    def _save(self, average: MovingAverage, window: Tensor, done: int, total: int) -> None:
+        if self.resume is None:
+            return
+        tensors = {"window": window.clone()}
+        for index, parameter in enumerate(self.parameters):
+            state = self.optimizer.state[parameter]
+            tensors[f"parameter.{index}"] = parameter.detach()
+            tensors[f"average.{index}"] = average.average[index]
+            for name in ("step", "exp_avg", "exp_avg_sq"):
+                tensors[f"{name}.{index}"] = state[name]
+        meta = {
+            "digest": self.digest,
+            "done": done,
+            "total": total,
+            "losses": self.losses,
+            "ledger": self.ledger.state(),
+        }
+        with replacing(self.resume) as temporary:
+            save_file(tensors, temporary, metadata={"state": json.dumps(meta)})
+
+    def _load(self, average: MovingAverage, window: Tensor) -> tuple[int, int] | None:
+        if self.resume is None or not self.resume.exists():
+            return None
+        with safe_open(self.resume, "pt") as stored:
+            meta: dict[str, Any] = json.loads(stored.metadata()["state"])
+        if meta["digest"] != self.digest:
+            return None
+        tensors = load_file(self.resume, device=str(self.device))
+        window.copy_(tensors["window"])
+        with torch.no_grad():
+            for index, parameter in enumerate(self.parameters):
+                parameter.copy_(tensors[f"parameter.{index}"])
+                average.average[index].copy_(tensors[f"average.{index}"])
+                self.optimizer.state[parameter] = {
+                    name: tensors[f"{name}.{index}"] for name in ("step", "exp_avg", "exp_avg_sq")
+                }
+        self.ledger.restore(meta["ledger"])
+        self.losses = [(int(update), float(loss)) for update, loss in meta["losses"]]
+        return int(meta["done"]), int(meta["total"])
+
+
+def _schedule(update: int, total: int, warmup: float) -> float:
+    """Linear warm-up over the first fraction ``warmup``, then a half cosine to zero."""
+    rise = max(1, round(warmup * total))
+    if update < rise:
+        return (update + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (update - rise) / max(1, total - rise)))
