@@ -1,0 +1,186 @@
+"""What all stages share: failures are outcomes, finished work is never done twice.
+
+A stage writes ``outcome.json`` when it ends, whether it succeeded or not, and its process exits 0:
+dependants then report the failure instead of being blocked by it. Snakemake deletes declared
+outputs before it runs a job again, so a copy of a successful outcome, ``finished.json``, stays
+beside the stage's files. Where its digest is the current one and the files are untouched, the
+stage only writes ``outcome.json`` again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bench.files import read_json, sha256, write_json
+from bench.layout import FAILED_OUTCOME, FINISHED, OUTCOME
+
+Outcome = dict[str, Any]
+
+_LONGEST_ERROR = 300
+
+
+class Seconds:
+    """Core-seconds (CPU time of the process, all threads) by kind of work.
+
+    ``with seconds("training"):`` charges the block to ``training``, less what blocks inside it
+    charge to other kinds. What no block covers goes to ``other``; what the process spent before
+    the first charge, starting up, goes to ``import``. Each second is charged once.
+    """
+
+    _charged: ClassVar[float] = 0.0
+
+    def __init__(self) -> None:
+        self._by_kind: dict[str, float] = defaultdict(float)
+        self._kind = "other"
+        self._charge("import")
+
+    def _charge(self, kind: str) -> None:
+        now = time.process_time()
+        self._by_kind[kind] += now - Seconds._charged
+        Seconds._charged = now
+
+    @contextmanager
+    def __call__(self, kind: str) -> Iterator[None]:
+        """Charge the block to ``kind``."""
+        self._charge(self._kind)
+        outer, self._kind = self._kind, kind
+        try:
+            yield
+        finally:
+            self._charge(kind)
+            self._kind = outer
+
+    def totals(self) -> dict[str, float]:
+        """Seconds by kind so far."""
+        self._charge(self._kind)
+        return {kind: round(seconds, 6) for kind, seconds in self._by_kind.items()}
+
+
+class UpstreamError(Exception):
+    """A stage cannot run because one it reads has failed."""
+
+
+Work = Callable[[Seconds], Mapping[str, Any]]
+
+
+def run_guarded(
+    folder: Path,
+    digest: str,
+    work: Work,
+    *,
+    files: Sequence[str] = (),
+    upstream: Mapping[str, Path] | None = None,
+) -> Outcome:
+    """Do the work of a stage unless it is done, and write its outcome.
+
+    An exception of ``work`` becomes the outcome ``failed``, with its traceback on stderr; an
+    interruption passes through and leaves no outcome.
+
+    Args:
+        folder: where the stage keeps its files.
+        digest: digest of everything the result depends on.
+        work: does it, charging its core-seconds; returns extra entries of the outcome.
+        files: names, below ``folder``, of the files the work leaves; hashed into the outcome.
+        upstream: folders of the stages that are read, by name; one that failed fails this one.
+
+    Returns:
+        The outcome, as written.
+    """
+    outcome = _finished(folder, digest)
+    if outcome is None:
+        outcome = _attempt(folder, digest, work, files, upstream or {})
+    write_json(folder / OUTCOME, outcome)
+    return outcome
+
+
+def _attempt(
+    folder: Path, digest: str, work: Work, files: Sequence[str], upstream: Mapping[str, Path]
+) -> Outcome:
+    seconds, start = Seconds(), time.perf_counter()
+
+    def outcome(error: str | None, hashes: Mapping[str, str], extra: Mapping[str, Any]) -> Outcome:
+        return {
+            "status": "ok" if error is None else "failed",
+            "error": error,
+            "digest": digest,
+            "files": dict(hashes),
+            "seconds": seconds.totals(),
+            "wall_seconds": round(time.perf_counter() - start, 6),
+            **extra,
+        }
+
+    try:
+        for name, source in upstream.items():
+            _require(name, source)
+        extra = work(seconds)
+        finished = outcome(None, {name: sha256(folder / name) for name in files}, extra)
+        write_json(folder / FINISHED, finished)
+        return finished
+    except UpstreamError as error:
+        return outcome(str(error), {}, {})
+    except Exception as error:
+        traceback.print_exc()
+        return outcome(_one_line(error), {}, {})
+
+
+def _finished(folder: Path, digest: str) -> Outcome | None:
+    """The outcome of this very work, if it was done before and its files are untouched."""
+    kept = _read(folder / FINISHED)
+    if kept is None or kept["digest"] != digest:
+        return None
+    for name, expected in kept["files"].items():
+        path = folder / name
+        if not path.is_file() or sha256(path) != expected:
+            return None
+    return kept
+
+
+def _require(name: str, folder: Path) -> None:
+    outcome = read_outcome(folder)
+    if outcome is None:
+        raise UpstreamError(f"upstream {name} has not run: no {OUTCOME} in {folder}")
+    if outcome["status"] == "failed":
+        first = str(outcome["error"])
+        chained = first.startswith("upstream ")
+        raise UpstreamError(first if chained else f"upstream {name} failed: {first}")
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return text if len(text) <= _LONGEST_ERROR else f"{text[: _LONGEST_ERROR - 3]}..."
+
+
+def _read(path: Path) -> Outcome | None:
+    try:
+        outcome: Outcome = read_json(path)
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return outcome
+
+
+def read_outcome(folder: Path) -> Outcome | None:
+    """The outcome of the stage in ``folder``, or None where it has not ended yet."""
+    return _read(folder / OUTCOME)
+
+
+def forget_failures(root: Path) -> list[Path]:
+    """Rename failed outcomes below ``root``, so that the next run tries these stages again.
+
+    Returns:
+        The folders of the stages that will run again.
+    """
+    forgotten = []
+    for path in sorted(root.rglob(OUTCOME)):
+        outcome = _read(path)
+        if outcome is None or outcome["status"] == "failed":
+            path.replace(path.with_name(FAILED_OUTCOME))
+            forgotten.append(path.parent)
+    return forgotten
