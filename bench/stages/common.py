@@ -96,6 +96,8 @@ def run_guarded(
     outcome = _finished(folder, digest)
     if outcome is None:
         outcome = _attempt(folder, digest, work, files, upstream or {})
+    if outcome["status"] == "failed":
+        write_json(folder / FAILED_OUTCOME, {**outcome, "failures": failures(folder) + 1})
     write_json(folder / OUTCOME, outcome)
     return outcome
 
@@ -171,16 +173,11 @@ def read_outcome(folder: Path) -> Outcome | None:
     return _read(folder / OUTCOME)
 
 
-def forget_failures(root: Path) -> list[Path]:
-    """Rename failed outcomes below ``root``, so that the next run tries these stages again.
+def failures(folder: Path) -> int:
+    """How often the stage in ``folder`` has failed; it never falls.
 
-    Returns:
-        The folders of the stages that will run again.
+    The workflow passes it to the job as a parameter: a failed job thereby counts as changed, and
+    the next run tries it again.
     """
-    forgotten = []
-    for path in sorted(root.rglob(OUTCOME)):
-        outcome = _read(path)
-        if outcome is None or outcome["status"] == "failed":
-            path.replace(path.with_name(FAILED_OUTCOME))
-            forgotten.append(path.parent)
-    return forgotten
+    kept = _read(folder / FAILED_OUTCOME)
+    return 0 if kept is None else int(kept["failures"])

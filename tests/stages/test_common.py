@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.files import read_json, write_json
-from bench.stages.common import Seconds, forget_failures, read_outcome, run_guarded
+from bench.stages.common import Seconds, failures, read_outcome, run_guarded
 
 
 class Counted:
@@ -114,15 +114,15 @@ def test_an_upstream_stage_that_has_not_run_is_named(tmp_path: Path) -> None:
     assert outcome["error"].startswith("upstream train has not run")
 
 
-def test_failures_are_forgotten_and_successes_kept(tmp_path: Path) -> None:
-    bad, good = tmp_path / "a" / "bad", tmp_path / "good"
-    run_guarded(bad, "d", failing)
-    run_guarded(good, "d", Counted(good))
-    assert forget_failures(tmp_path) == [bad]
-    assert read_outcome(bad) is None
-    assert read_json(bad / "outcome.failed.json")["status"] == "failed"
-    assert read_outcome(good) is not None
-    assert forget_failures(tmp_path) == []
+def test_failures_are_counted_and_outlive_the_outcome(tmp_path: Path) -> None:
+    assert failures(tmp_path) == 0
+    run_guarded(tmp_path, "d", failing)
+    (tmp_path / "outcome.json").unlink()
+    run_guarded(tmp_path, "d", failing)
+    assert failures(tmp_path) == 2
+    assert read_json(tmp_path / "outcome.failed.json")["error"].startswith("RuntimeError")
+    run_guarded(tmp_path, "d", Counted(tmp_path))
+    assert failures(tmp_path) == 2, "a success must not look like a change to the workflow"
 
 
 def test_each_core_second_is_charged_once() -> None:
