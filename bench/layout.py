@@ -10,6 +10,7 @@ OUTCOME = "outcome.json"
 FAILED_OUTCOME = "outcome.failed.json"
 FINISHED = "finished.json"
 LEDGER = "ledger.json"
+EXTRACTOR_WEIGHTS = "extractor.safetensors"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class Layout:
     def extractor(self, dataset: str) -> Path:
         """The trained feature extractor of a data set."""
         return self.root / "extractors" / dataset
+
+    def extractor_weights(self, dataset: str) -> Path:
+        """The weights of that extractor."""
+        return self.extractor(dataset) / EXTRACTOR_WEIGHTS
 
     def calibration(self, dataset: str, label: str) -> Path:
         """Seconds a step, measured for budgets in device seconds."""

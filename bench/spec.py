@@ -225,8 +225,8 @@ class TimingSpec(OptionModel):
 class ExtractorSpec(OptionModel):
     """How the feature extractor of a data set is trained, on its training half only."""
 
-    epochs: Count = 60
-    batch_size: Count = 64
+    epochs: Count = 40
+    batch_size: Count = 100
     learning_rate: Positive = 2.0e-3
     seed: Natural = 0
 

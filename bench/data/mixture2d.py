@@ -1,0 +1,74 @@
+"""A ring of Gaussians in the plane, whose density, velocity and samples are exact.
+
+Mode k of K is ``N(radius * (cos, sin)(2 pi k / K), std^2 I)``; odd modes weigh ``ratio`` times as
+much as even ones, so that a model has to learn the weights too. The mean is zero, and with the
+defaults each coordinate has variance ``radius^2 / 2 + std^2 = 0.51``. Training and held-out points
+are independent draws of separate streams, the same for every seed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from pydantic import Field
+
+from bench.declarations import OptionModel
+
+if TYPE_CHECKING:
+    from bench.data import DataSet, Mixture
+
+TITLE = "2-D mixture"
+KIND: Final = "vector"
+PRIMARY = "w2"
+LEVELS = None
+EXTRACTOR = None
+EXACT = True
+
+
+class Options(OptionModel):
+    """Shape of the ring, and how many points are drawn."""
+
+    modes: int = Field(default=8, ge=2, multiple_of=2)
+    radius: float = Field(default=1.0, gt=0)
+    std: float = Field(default=0.1, gt=0)
+    ratio: float = Field(default=2.0, gt=0)
+    train: int = Field(default=50_000, ge=2)
+    held_out: int = Field(default=20_000, ge=2)
+
+
+def mixture(options: Options) -> Mixture:
+    """The exact law of the data."""
+    import torch
+
+    from bench.data import Mixture
+
+    modes = torch.arange(options.modes, dtype=torch.float64)
+    angles = modes * (2 * math.pi / options.modes)
+    weights = torch.where(modes % 2 == 1, options.ratio, 1.0).double()
+    covariance = options.std**2 * torch.eye(2, dtype=torch.float64)
+    return Mixture(
+        weights / weights.sum(),
+        options.radius * torch.stack([angles.cos(), angles.sin()], dim=1),
+        covariance.repeat(options.modes, 1, 1),
+    )
+
+
+def build(name: str, options: Options) -> DataSet:
+    """Draw the training and the held-out points."""
+    from bench.data import DataSet
+    from bench.oracles import GaussianMixture
+    from bench.streams import stream
+
+    law = mixture(options)
+    oracle = GaussianMixture(*law)
+    train = oracle.sample(options.train, stream("mixture2d", "train")).float()
+    return DataSet(
+        name=name,
+        kind=KIND,
+        train=train,
+        held_out=oracle.sample(options.held_out, stream("mixture2d", "held_out")).float(),
+        levels=LEVELS,
+        sigma_data=train.std().item(),
+        mixture=law,
+    )

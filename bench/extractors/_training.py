@@ -1,0 +1,62 @@
+"""How an extractor is trained; see the package's docstring."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from bench.data import DataSet
+from bench.extractors._base import Extractor, extractor_module
+from bench.spec import ExtractorSpec
+from bench.streams import stream, stream_seed
+
+
+def train(name: str, dataset: DataSet, settings: ExtractorSpec) -> Extractor:
+    """Train ``bench/extractors/<name>.py`` as a classifier of the training images.
+
+    AdamW with a half cosine from the learning rate to zero, over whole batches. Initialisation
+    draws from torch's global stream, which is forked, seeded and put back: one machine gives the
+    same bits on every run.
+    """
+    images, labels = _labelled(dataset, "train")
+    batches = max(1, len(images) // settings.batch_size)
+    updates = settings.epochs * batches
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(stream_seed(settings.seed, "extractor", name))
+        network: Extractor = extractor_module(name).build()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda update: 0.5 * (1 + math.cos(math.pi * update / updates))
+    )
+    for epoch in range(settings.epochs):
+        generator = stream(settings.seed, "extractor", name, epoch)
+        order = torch.randperm(len(images), generator=generator)
+        for batch in order.split(settings.batch_size)[:batches]:
+            cross_entropy(network(images[batch]), labels[batch]).backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            schedule.step()
+    network.eval().requires_grad_(False)
+    return network
+
+
+def accuracy(network: Extractor, dataset: DataSet, part: Literal["train", "held_out"]) -> float:
+    """Fraction of a part's images that are classified correctly."""
+    images, labels = _labelled(dataset, part)
+    return (network(images).argmax(dim=1) == labels).float().mean().item()
+
+
+def _labelled(dataset: DataSet, part: Literal["train", "held_out"]) -> tuple[Tensor, Tensor]:
+    """Images ``[n, 3, h, w]`` uint8 and their labels ``[n]``."""
+    samples, labels = (
+        (dataset.train, dataset.train_labels)
+        if part == "train"
+        else (dataset.held_out, dataset.held_out_labels)
+    )
+    if labels is None:
+        raise ValueError(f"{dataset.name} has no labels to train an extractor on")
+    return dataset.to_uint8(samples), labels

@@ -1,0 +1,133 @@
+"""Metrics of generated samples: one file a metric, found by its file name, torch-free until used.
+
+The file of a metric holds
+
+* ``NEEDS``: a :class:`Needs`, what a data set and a cell must offer for the metric to apply,
+* ``DIRECTIONS``: for each name the file measures whether ``lower`` or ``higher`` is better, or
+  None where the best value is that of real data; a name ending in ``_`` is completed with the
+  name of the feature extractor (``fd_`` becomes ``fd_digits``),
+* ``compute(context) -> list[Measurement]``, see :class:`bench.evaluation.Context`.
+
+Every value is a mean over disjoint blocks of samples, each as large as the set of real samples it
+is compared with: these distances depend on the sample size, so a model, the real-vs-real floor and
+another model may only be compared at equal size.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.data import data_module
+from bench.declarations import discover
+
+if TYPE_CHECKING:
+    from bench.evaluation import Context
+
+Direction = Literal["lower", "higher"] | None
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a metric asks for.
+
+    Attributes:
+        kinds: kinds of data set it is defined for.
+        extractor: a feature extractor of the data set.
+        exact: the exact law of the data.
+        reference_solve: end points of a fine solve from the same noise.
+    """
+
+    kinds: tuple[str, ...] = ("vector", "image")
+    extractor: bool = False
+    exact: bool = False
+    reference_solve: bool = False
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measured value; the fields are columns of the record.
+
+    Attributes:
+        metric: name of the value.
+        value: mean over blocks.
+        value_se: standard error of resampling (not of retraining); None from a single block.
+        reference_set: what the samples were compared with, or None.
+        n_reference: samples of the reference set in each comparison.
+        extractor: feature extractor, or None.
+    """
+
+    metric: str
+    value: float
+    value_se: float | None = None
+    reference_set: str | None = None
+    n_reference: int | None = None
+    extractor: str | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """The fields as columns of a record."""
+        return asdict(self)
+
+
+def metric_module(name: str) -> ModuleType:
+    """The module ``bench/metrics/<name>.py``."""
+    return importlib.import_module(f"bench.metrics.{name}")
+
+
+def applicable(dataset: str, *, reference_solve: bool = True) -> tuple[str, ...]:
+    """Names of the metric files that apply to a data set, without importing torch.
+
+    Args:
+        dataset: its name.
+        reference_solve: whether the cells have a fine solve to be compared with.
+    """
+    data = data_module(dataset)
+
+    def applies(needs: Needs) -> bool:
+        return (
+            data.KIND in needs.kinds
+            and (data.EXTRACTOR is not None or not needs.extractor)
+            and (data.EXACT or not needs.exact)
+            and (reference_solve or not needs.reference_solve)
+        )
+
+    return tuple(name for name in discover("metrics") if applies(metric_module(name).NEEDS))
+
+
+def directions(dataset: str) -> dict[str, Direction]:
+    """Every metric name of a data set and its direction."""
+    extractor = data_module(dataset).EXTRACTOR
+    return {
+        f"{stem}{extractor}" if stem.endswith("_") else stem: direction
+        for name in applicable(dataset)
+        for stem, direction in metric_module(name).DIRECTIONS.items()
+    }
+
+
+def evaluate(context: Context) -> list[Measurement]:
+    """All metrics that apply to the samples of a context.
+
+    Raises:
+        ValueError: samples that are not finite.
+    """
+    broken = int((~context.samples.flatten(1).isfinite().all(dim=1)).sum())
+    if broken:
+        raise ValueError(f"{broken} of {len(context.samples)} samples are not finite")
+    names = applicable(
+        context.references.dataset.name, reference_solve=context.reference_end is not None
+    )
+    return [m for name in names for m in metric_module(name).compute(context)]
+
+
+def over_blocks(metric: str, values: Sequence[float], **columns: Any) -> Measurement:
+    """Mean of one value a block, with its standard error where there are several blocks."""
+    count = len(values)
+    mean = math.fsum(values) / count
+    error = None
+    if count > 1:
+        error = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1) / count)
+    return Measurement(metric, mean, error, **columns)
