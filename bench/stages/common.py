@@ -57,6 +57,10 @@ class Seconds:
             self._charge(kind)
             self._kind = outer
 
+    def settle(self, kind: str) -> None:
+        """Charge to ``kind`` what no block has covered since the last charge."""
+        self._charge(kind)
+
     def totals(self) -> dict[str, float]:
         """Seconds by kind so far."""
         self._charge(self._kind)

@@ -142,6 +142,14 @@ def test_each_core_second_is_charged_once() -> None:
     assert sum(totals.values()) <= time.process_time() - before + 1e-5
 
 
+def test_a_stretch_without_a_block_can_be_settled() -> None:
+    seconds = Seconds()
+    burn(0.03)
+    seconds.settle("import")
+    assert seconds.totals()["import"] >= 0.03
+    assert seconds.totals()["other"] < 0.01
+
+
 def test_starting_up_is_charged_to_import() -> None:
     Seconds()
     burn(0.03)
