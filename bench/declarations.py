@@ -116,6 +116,16 @@ class Stage:
         return tuple(p for p in (self.path, self.coupling, self.objective) if p is not None)
 
     @property
+    def time_sampling(self) -> str | None:
+        """Law of the training times, as the objective's option of that name."""
+        return None if self.objective is None else self.objective.options["time_sampling"]
+
+    @property
+    def weighting(self) -> str | None:
+        """Weighting of the loss over time, as the objective's option of that name."""
+        return None if self.objective is None else self.objective.options["weighting"]
+
+    @property
     def upstream(self) -> tuple[str, ...]:
         """Names of the stages whose files this stage reads."""
         return tuple(dict.fromkeys(s for s in (self.init_from, self.reads) if s is not None))

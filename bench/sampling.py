@@ -80,16 +80,20 @@ def sample(
         z = noise[part]
         again = None if fresh is None else (lambda i, part=part: fresh(i)[part])
         with counted() as passes:
-            ends.append(_solve(model, model.path.start_scale() * z, request, again))
+            ends.append(solve(model, model.path.start_scale() * z, request, again))
         costs.append((passes.forwards / len(z), len(z)))
     per_sample = [cost for cost, _ in costs]
     mean = sum(cost * size for cost, size in costs) / len(noise)
     return Solution(torch.cat(ends), mean, min(per_sample), max(per_sample))
 
 
-def _solve(
-    model: PathModel, start: Tensor, request: Request, fresh: Callable[[int], Tensor] | None
+def solve(
+    model: PathModel,
+    start: Tensor,
+    request: Request,
+    fresh: Callable[[int], Tensor] | None = None,
 ) -> Tensor:
+    """End points ``[b, ...]`` of one batch from ``start``, inside a metered region."""
     solver, path = request.solver, model.path
     if solver.family == "adaptive":
         if request.tolerance is None:

@@ -232,6 +232,11 @@ class Trainer:
         self.model.eval()
         return total
 
+    def rehearse(self, updates: int) -> None:
+        """Take ``updates`` real steps outside any budget's plan, to be timed."""
+        for update in range(updates):
+            self._update(update, updates)
+
     def _update(self, update: int, total: int) -> Tensor:
         rate = _schedule(update, total, self.settings.warmup) * self.settings.learning_rate
         for group in self.optimizer.param_groups:

@@ -21,7 +21,7 @@ class MinibatchOt:
 
     stored = False
 
-    def __init__(self, block: int = 128) -> None:
+    def __init__(self, block: int = 64) -> None:
         if block < 2:
             raise ValueError(f"block must be at least 2, got {block}")
         self.block = block

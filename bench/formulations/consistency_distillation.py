@@ -11,7 +11,8 @@ class Options(OptionModel):
     """Options of consistency distillation."""
 
     teacher_share: float = Field(0.5, gt=0, lt=1, description="budget share of the teacher")
-    levels: int = Field(18, ge=2, description="intervals between noise levels")
+    first_levels: int = Field(10, ge=2, description="intervals between noise levels at the start")
+    last_levels: int = Field(160, ge=2, description="intervals between noise levels at the end")
 
 
 def formulation(options: Options) -> Formulation:
@@ -24,7 +25,7 @@ def formulation(options: Options) -> Formulation:
         share=options.teacher_share,
         path=edm,
         coupling=independent,
-        objective=objective("regression", time_sampling="lognormal"),
+        objective=objective("regression", time_sampling="lognormal", weighting="unit"),
         prediction="edm",
     )
     student = Stage(
@@ -33,7 +34,14 @@ def formulation(options: Options) -> Formulation:
         share=1 - options.teacher_share,
         path=edm,
         coupling=independent,
-        objective=objective("consistency_distillation", levels=options.levels),
+        objective=objective(
+            "consistency",
+            neighbour="teacher",
+            first_levels=options.first_levels,
+            last_levels=options.last_levels,
+            time_sampling="lognormal_levels",
+            weighting="inverse_gap",
+        ),
         prediction="consistency",
         init_from="teacher",
         reads="teacher",

@@ -23,9 +23,12 @@ def formulation(options: Options) -> Formulation:
         path=path("edm"),
         coupling=coupling("independent"),
         objective=objective(
-            "consistency_training",
+            "consistency",
+            neighbour="pair",
             first_levels=options.first_levels,
             last_levels=options.last_levels,
+            time_sampling="lognormal_levels",
+            weighting="inverse_gap",
         ),
         prediction="consistency",
     )

@@ -24,7 +24,7 @@ def formulation(options: Options) -> Formulation:
         share=1.0,
         path=path("linear", sigma_min=options.sigma_min),
         coupling=coupling("independent"),
-        objective=objective("regression", time_sampling="uniform"),
+        objective=objective("regression", time_sampling="uniform", weighting="unit"),
         prediction="velocity",
     )
     return Formulation(stages=(train,), sampler="ode", reference="2210.02747")

@@ -11,7 +11,7 @@ class Options(OptionModel):
     """Options of minibatch OT flow matching."""
 
     sigma_min: float = Field(0.0, ge=0, lt=1, description="noise left at t=1")
-    block: int = Field(128, ge=2, description="samples assigned jointly, at most the batch")
+    block: int = Field(64, ge=2, description="samples assigned jointly, at most the batch")
 
 
 def formulation(options: Options) -> Formulation:
@@ -22,7 +22,7 @@ def formulation(options: Options) -> Formulation:
         share=1.0,
         path=path("linear", sigma_min=options.sigma_min),
         coupling=coupling("minibatch_ot", block=options.block),
-        objective=objective("regression", time_sampling="uniform"),
+        objective=objective("regression", time_sampling="uniform", weighting="unit"),
         prediction="velocity",
     )
     return Formulation(stages=(train,), sampler="ode", reference="2302.00482")

@@ -26,7 +26,7 @@ class Options(OptionModel):
 def formulation(options: Options) -> Formulation:
     """Training, then pairs and training for each further flow, in equal training shares."""
     linear = path("linear")
-    regression = objective("regression", time_sampling="uniform")
+    regression = objective("regression", time_sampling="uniform", weighting="unit")
     share = (1 - (options.k - 1) * options.pair_share) / options.k
     stages = [
         Stage(

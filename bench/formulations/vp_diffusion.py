@@ -28,7 +28,7 @@ def formulation(options: Options) -> Formulation:
             truncation=options.truncation,
         ),
         coupling=coupling("independent"),
-        objective=objective("regression", time_sampling="uniform"),
+        objective=objective("regression", time_sampling="uniform", weighting="unit"),
         prediction="noise",
     )
     return Formulation(stages=(train,), sampler="ode", reference="2011.13456")

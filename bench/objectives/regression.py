@@ -15,14 +15,17 @@ from bench.time_sampling import TIME_SAMPLINGS
 class Regression:
     """``mean |F(x_t, t) - target|^2`` at sampled times, in the space of the network's output.
 
-    The weighting is the one in which the prediction is regressed without a factor: the "simple"
-    loss for noise, conditional flow matching for velocity, EDM's own for its preconditioning.
+    With unit weighting this is the "simple" loss for noise, conditional flow matching for
+    velocity, and EDM's own loss for its preconditioning.
 
     Args:
         time_sampling: name of the law of t, in ``bench.time_sampling.TIME_SAMPLINGS``.
+        weighting: factor of the loss; ``unit``.
     """
 
-    def __init__(self, time_sampling: str = "uniform") -> None:
+    def __init__(self, time_sampling: str, weighting: str = "unit") -> None:
+        if weighting != "unit":
+            raise ValueError(f"unknown weighting {weighting!r}; known: unit")
         self.time_sampling = TIME_SAMPLINGS[time_sampling]
         self.teacher: PathModel | None = None
 

@@ -1,0 +1,75 @@
+"""Which device a job runs on, and the lease that keeps two jobs off one GPU.
+
+Snakemake counts GPUs and never picks one. A local job therefore takes an exclusive lock on a file
+that stands for a device, before torch is imported; the kernel releases it however the process
+ends. Devices come from ``CUDA_VISIBLE_DEVICES`` where it is set, else from ``nvidia-smi``. Under
+slurm the scheduler has picked already. Without a GPU the same job runs on the CPU.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.gpus import visible_gpus
+
+if TYPE_CHECKING:
+    import torch
+
+_POLL_SECONDS = 0.2
+_held: list[int] = []
+
+
+def lease_gpu() -> str | None:
+    """Hold one of the visible GPUs until the process ends; waits for a free one.
+
+    Returns:
+        The device that was set as ``CUDA_VISIBLE_DEVICES``, or None where there is no GPU or
+        slurm has assigned one.
+    """
+    if _held or "SLURM_JOB_ID" in os.environ:
+        return None
+    pool = _pool()
+    while pool:
+        for name in pool:
+            descriptor = _try_lock(name)
+            if descriptor is not None:
+                _held.append(descriptor)
+                os.environ["CUDA_VISIBLE_DEVICES"] = name
+                return name
+        time.sleep(_POLL_SECONDS)
+    return None
+
+
+def _pool() -> list[str]:
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return [str(index) for index in range(visible_gpus())]
+    return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+
+
+def _try_lock(name: str) -> int | None:
+    # Hashed, because a MIG device's name is not a file name.
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"genpath-bench-gpu-{digest}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def ready(threads: int) -> torch.device:
+    """Lease a GPU if there is one, import torch, set its threads, and say where to compute."""
+    lease_gpu()
+    import torch
+
+    torch.set_num_threads(threads)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,55 @@
+"""Columns that say where a record comes from. Torch-free."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.files import read_json
+from bench.layout import LEDGER, Layout
+from bench.solvers.catalogue import Solver
+from bench.spec import Experiment
+
+
+def experiment_columns(experiment: Experiment) -> dict[str, Any]:
+    """Columns that every record of an experiment shares."""
+    return {"experiment": experiment.name, "config_digest": experiment.digest}
+
+
+def model_columns(
+    experiment: Experiment, layout: Layout, dataset: str, label: str, seed: int
+) -> dict[str, Any]:
+    """Columns that describe a finished model: its composition and what it has spent."""
+    formulation = experiment.formulation(label)
+    final = formulation.final
+    ledger = read_json(layout.stage(dataset, label, seed, final.name) / LEDGER)
+    return {
+        "dataset": dataset,
+        "label": label,
+        "formulation": experiment.formulations[label].formulation,
+        "stage": final.name,
+        "coupling": None if final.coupling is None else final.coupling.name,
+        "prediction": final.prediction,
+        "time_sampling": final.time_sampling,
+        "weighting": final.weighting,
+        "train_seed": seed,
+        "sampler": formulation.sampler,
+        "trained_path": final.path.name,
+        "sampled_path": final.path.name,
+        "precision": experiment.training.precision,
+        "budget_unit": experiment.budget.unit,
+        "accounting": experiment.budget.accounting,
+        "split": " ".join(f"{stage.name}={stage.share:g}" for stage in formulation.stages),
+        "budget_total": experiment.budget.amount[dataset],
+        "spent_own": ledger["spent_own"],
+        "spent_upstream": ledger["spent_upstream"],
+    }
+
+
+def solver_columns(solver: Solver, nfe: int | None, tolerance: float | None) -> dict[str, Any]:
+    """Columns that say how samples were asked for."""
+    return {
+        "solver": solver.name,
+        "grid": solver.grid,
+        "nfe_requested": nfe,
+        "tolerance": tolerance,
+    }

@@ -1,0 +1,54 @@
+"""Make the pairs of a reflow stage from an earlier stage's model, for a block of seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.files import replacing
+from bench.layout import Layout
+from bench.spec import Experiment
+from bench.stages.job import CHECKPOINT, PAIRS, Job, run_jobs
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.budget import Ledger
+    from bench.data import DataSet
+
+
+def run(
+    experiment: Experiment,
+    layout: Layout,
+    *,
+    dataset: str,
+    label: str,
+    stage: str,
+    seeds: Sequence[int],
+) -> None:
+    """Make the pairs of ``stage`` for each seed; finished seeds are left alone."""
+    run_jobs(experiment, layout, dataset, label, stage, seeds, _spend, (PAIRS,))
+
+
+def _spend(job: Job, data: DataSet, ledger: Ledger, planned: float, device: torch.device) -> None:
+    from safetensors.torch import save_file
+
+    from bench.assembly import trained
+    from bench.pairs import generate
+    from bench.sampling import Request
+    from bench.solvers.catalogue import solver
+
+    stage = job.declared
+    assert stage.reads is not None and stage.solver is not None, stage
+    source = job.formulation.stage(stage.reads)
+    network = job.experiment.datasets[job.dataset].network
+    checkpoint = job.folder(source.name) / CHECKPOINT
+    model = trained(network, data, source, job.seed, checkpoint, device)
+    request = Request(solver(stage.solver), stage.nfe)
+    unit = job.experiment.budget.unit
+    with job.progress("pairs") as report:
+        noise, ends = generate(
+            model, data.shape, request, ledger, planned, unit, job.seed, stage.name, report
+        )
+    with replacing(job.folder(job.stage) / PAIRS) as temporary:
+        save_file({"noise": noise.cpu(), "data": ends.cpu()}, temporary)

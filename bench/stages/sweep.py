@@ -1,0 +1,157 @@
+"""Sample and score every cell of a block of models.
+
+A cell's rows are appended to a journal under the cell's digest as soon as they are measured: a
+sweep that is killed goes on at the next cell, and one more NFE, solver or tolerance computes only
+its own cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import digests, records
+from bench.cells import Cell, cells
+from bench.data import data_module
+from bench.devices import ready
+from bench.files import replacing
+from bench.journal import Entry, Journal
+from bench.layout import Layout
+from bench.progress import Progress
+from bench.provenance import experiment_columns, model_columns
+from bench.spec import Experiment
+from bench.stages.common import Seconds, run_guarded
+from bench.stages.job import CHECKPOINT
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.evaluation import References
+
+TABLE = "sweep.parquet"
+JOURNAL = "journal.jsonl"
+SAMPLES = "samples.safetensors"
+TRAJECTORIES = "trajectories.safetensors"
+
+
+def run(
+    experiment: Experiment, layout: Layout, *, dataset: str, label: str, seeds: Sequence[int]
+) -> None:
+    """Sweep ``label`` on ``dataset`` for each seed; finished cells are left alone."""
+    formulation = experiment.formulation(label)
+    final = formulation.final.name
+    files = [TABLE, SAMPLES]
+    if _has_geometry(experiment, label) and data_module(dataset).KIND == "vector":
+        files.append(TRAJECTORIES)
+    shared: dict[str, References] = {}
+    for seed in seeds:
+        upstream = {"data": layout.data(dataset), final: layout.stage(dataset, label, seed, final)}
+        if data_module(dataset).EXTRACTOR is not None:
+            upstream["extractor"] = layout.extractor(dataset)
+        run_guarded(
+            layout.sweep(dataset, label, seed),
+            digests.sweep_digest(experiment, dataset, label, seed),
+            partial(_work, experiment, layout, dataset, label, seed, shared),
+            files=files,
+            upstream=upstream,
+        )
+
+
+def _has_geometry(experiment: Experiment, label: str) -> bool:
+    """Whether trajectories exist to be measured: a consistency model has none."""
+    return experiment.formulation(label).sampler == "ode"
+
+
+def _work(
+    experiment: Experiment,
+    layout: Layout,
+    dataset: str,
+    label: str,
+    seed: int,
+    shared: dict[str, References],
+    seconds: Seconds,
+) -> dict[str, Any]:
+    with seconds("import"):
+        device = ready(experiment.training.threads)
+        from bench.sweeping import Sweep
+    folder = layout.sweep(dataset, label, seed)
+    with seconds("sampling"):
+        if not shared:
+            shared[dataset] = _references(experiment, layout, dataset)
+        sweep = Sweep(
+            model=_model(experiment, layout, dataset, label, seed, shared[dataset], device),
+            seed=seed,
+            spec=experiment.sweep,
+            references=shared[dataset],
+            seconds=seconds,
+        )
+        columns = model_columns(experiment, layout, dataset, label, seed)
+        base = digests.sweep_base(experiment, dataset, label, seed)
+        journal = Journal(folder / JOURNAL)
+        todo = cells(experiment, experiment.formulation(label))
+        found: dict[Cell | None, Entry] = {}
+
+        def settle(
+            cell: Cell | None, key: Mapping[str, Any], measure: Callable[..., Entry]
+        ) -> None:
+            digest = digests.cell_digest(base, key)
+            entry = journal.find(digest)
+            if entry is None:
+                entry = measure(columns, digest)
+                journal.add(digest, entry)
+            found[cell] = entry
+
+        with Progress(f"{dataset}/{label}/seed{seed}/sweep", len(todo), "cells") as progress:
+            if _has_geometry(experiment, label):
+                settle(None, {"solver": None, "what": "geometry"}, sweep.measure_geometry)
+            for cell in todo:
+                settle(cell, cell.key(), partial(sweep.measure, cell))
+                progress.advance()
+        _write(folder, experiment, found)
+    return {}
+
+
+def _references(experiment: Experiment, layout: Layout, dataset: str) -> References:
+    from bench.data import load
+    from bench.evaluation import references
+
+    return references(experiment, layout, load(layout.data(dataset)))
+
+
+def _model(
+    experiment: Experiment,
+    layout: Layout,
+    dataset: str,
+    label: str,
+    seed: int,
+    real: References,
+    device: torch.device,
+) -> Any:
+    from bench.assembly import trained
+
+    final = experiment.formulation(label).final
+    checkpoint = layout.stage(dataset, label, seed, final.name) / CHECKPOINT
+    network = experiment.datasets[dataset].network
+    return trained(network, real.dataset, final, seed, checkpoint, device)
+
+
+def _write(folder: Path, experiment: Experiment, found: Mapping[Cell | None, Entry]) -> None:
+    """The table of all rows, and the arrays that figures show."""
+    from safetensors.numpy import save_file
+
+    common = experiment_columns(experiment)
+    rows = [{**row, **common} for entry in found.values() for row in entry.rows]
+    shown = {
+        f"{cell.solver}|{cell.tolerance if cell.nfe is None else cell.nfe}": entry.arrays["samples"]
+        for cell, entry in found.items()
+        if cell is not None and "samples" in entry.arrays
+    }
+    traced = found[None].arrays if None in found else {}
+    with replacing(folder / SAMPLES) as temporary:
+        save_file(shown, temporary)
+    if traced:
+        with replacing(folder / TRAJECTORIES) as temporary:
+            save_file(dict(traced), temporary)
+    records.write(records.frame(rows), folder / TABLE)

@@ -1,0 +1,140 @@
+"""Seconds a sample of every solver and cost: one job alone on an idle device.
+
+The first seed's model of each label draws one batch: a run to warm up, then the median over
+repeats of wall seconds, with the device synchronised at both ends. A row whose wall seconds exceed
+its CPU seconds by a fifth was measured on a busy machine and says so.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, Any
+
+from bench import digests, records
+from bench.cells import Cell, cells
+from bench.devices import ready
+from bench.journal import Entry, Journal
+from bench.layout import Layout
+from bench.progress import Progress
+from bench.provenance import experiment_columns, model_columns, solver_columns
+from bench.records import Record
+from bench.spec import Experiment
+from bench.stages.common import Seconds, read_outcome, run_guarded
+from bench.stages.job import CHECKPOINT
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.data import DataSet
+    from bench.models import PathModel
+
+TABLE = "timing.parquet"
+JOURNAL = "journal.jsonl"
+BANK = "scoring"
+CONTENDED = 1.2
+"""Wall over CPU seconds beyond which another process had the core."""
+
+
+def run(experiment: Experiment, layout: Layout, *, dataset: str) -> None:
+    """Time every label's cells on ``dataset``; labels whose first model failed are left out."""
+    run_guarded(
+        layout.timing(dataset),
+        digests.timing_digest(experiment, dataset),
+        partial(_work, experiment, layout, dataset),
+        files=[TABLE],
+        upstream={"data": layout.data(dataset)},
+    )
+
+
+def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds) -> dict[str, Any]:
+    with seconds("import"):
+        device = ready(experiment.training.threads)
+        from bench.assembly import trained
+        from bench.data import load
+
+    folder, seed = layout.timing(dataset), experiment.seeds[0]
+    digest = digests.timing_digest(experiment, dataset)
+    journal = Journal(folder / JOURNAL)
+    rows: list[Record] = []
+    with seconds("timing"):
+        data = load(layout.data(dataset))
+        for label in experiment.labels:
+            formulation = experiment.formulation(label)
+            stage = layout.stage(dataset, label, seed, formulation.final.name)
+            outcome = read_outcome(stage)
+            if outcome is None or outcome["status"] != "ok":
+                continue
+            network = experiment.datasets[dataset].network
+            model = trained(network, data, formulation.final, seed, stage / CHECKPOINT, device)
+            columns = model_columns(experiment, layout, dataset, label, seed)
+            todo = [c for c in cells(experiment, formulation) if c.bank == BANK and not c.refused]
+            with Progress(f"{dataset}/{label}/timing", len(todo), "cells") as progress:
+                for cell in todo:
+                    key = digests.cell_digest(digest, {**cell.key(), "label": label})
+                    entry = journal.find(key)
+                    if entry is None:
+                        entry = Entry([_measure(experiment, cell, model, data, columns, digest)])
+                        journal.add(key, entry)
+                    rows += entry.rows
+                    progress.advance()
+    common = experiment_columns(experiment)
+    records.write(records.frame({**row, **common} for row in rows), folder / TABLE)
+    return {}
+
+
+def _measure(
+    experiment: Experiment,
+    cell: Cell,
+    model: PathModel,
+    data: DataSet,
+    columns: dict[str, Any],
+    digest: str,
+) -> Record:
+    from bench.sampling import Request, sample, starting_noise
+
+    settings, seed = experiment.timing, experiment.seeds[0]
+    device = next(model.network.parameters()).device
+    noise = starting_noise(seed, BANK, settings.batch_size, data.shape).to(device)
+    request = Request(cell.declaration, cell.nfe, cell.tolerance)
+    wall, busy, nfe = [], [], 0.0
+    for repeat in range(-settings.warmup, settings.repeats):
+        start, start_busy = _now(device), time.process_time()
+        nfe = sample(model, noise, request, len(noise), lambda interval: noise).nfe
+        taken, taken_busy = _now(device) - start, time.process_time() - start_busy
+        if repeat >= 0:
+            wall.append(taken)
+            busy.append(taken_busy)
+    seconds = median(wall) / len(noise)
+    contended = device.type == "cpu" and median(wall) > CONTENDED * median(busy)
+    return {
+        **columns,
+        **solver_columns(cell.declaration, cell.nfe, cell.tolerance),
+        "metric": "seconds_per_sample",
+        "value": seconds,
+        "value_se": _quartile_range(wall) / len(noise),
+        "seconds_per_sample": seconds,
+        "nfe": nfe,
+        "n_samples": len(noise),
+        "batch_size": len(noise),
+        "device": device.type,
+        "status": "ok",
+        "error": "contended: another process had the core" if contended else None,
+        "run_digest": digest,
+    }
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _quartile_range(values: list[float]) -> float:
+    if len(values) < 2:
+        return 0.0
+    low, _, high = quantiles(values, n=4, method="inclusive")
+    return high - low

@@ -1,0 +1,112 @@
+"""Train a network for one stage of a formulation, for a block of seeds."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.files import replacing
+from bench.layout import Layout
+from bench.spec import Experiment
+from bench.stages.job import CHECKPOINT, PAIRS, Job, run_jobs
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.budget import Ledger
+    from bench.data import DataSet
+    from bench.training import Source, Trainer
+
+LOSSES = "training.csv"
+RESUME = "resume.safetensors"
+
+
+def run(
+    experiment: Experiment,
+    layout: Layout,
+    *,
+    dataset: str,
+    label: str,
+    stage: str,
+    seeds: Sequence[int],
+) -> None:
+    """Train ``stage`` of ``label`` on ``dataset`` for each seed; finished seeds are left alone."""
+    run_jobs(experiment, layout, dataset, label, stage, seeds, _spend, (CHECKPOINT, LOSSES))
+
+
+def _spend(job: Job, data: DataSet, ledger: Ledger, planned: float, device: torch.device) -> None:
+    from bench.assembly import save_weights
+
+    folder = job.folder(job.stage)
+    with job.progress("updates") as report:
+        training = trainer(job, data, ledger, device)
+        training.report = report
+        training.run(planned, job.experiment.budget.unit)
+    save_weights(training.model.network, folder / CHECKPOINT)
+    with replacing(folder / LOSSES) as temporary, temporary.open("w", newline="") as stream:
+        csv.writer(stream).writerows([("update", "loss"), *training.losses])
+    (folder / RESUME).unlink(missing_ok=True)
+
+
+def trainer(
+    job: Job,
+    data: DataSet,
+    ledger: Ledger,
+    device: torch.device,
+    *,
+    rehearsal: bool = False,
+) -> Trainer:
+    """The stage's trainer, its model started and its teacher or pairs read as declared.
+
+    Args:
+        rehearsal: read nothing that lies upstream; fresh networks and training data with random
+            noise stand in, which cost the same.
+    """
+    from bench.assembly import assemble, load_weights
+    from bench.training import Settings, Trainer
+
+    stage, settings = job.declared, job.experiment.training
+    network = job.experiment.datasets[job.dataset].network
+    assert stage.objective is not None and stage.coupling is not None, stage
+    model = assemble(network, data, stage, job.seed)
+    if stage.init_from is not None and not rehearsal:
+        load_weights(model.network, job.folder(stage.init_from) / CHECKPOINT)
+    model.to(device)
+    objective = stage.objective.build()
+    if stage.reads is not None and job.formulation.stage(stage.reads).kind == "train":
+        read = job.formulation.stage(stage.reads)
+        teacher = assemble(network, data, read, job.seed).eval().requires_grad_(False)
+        if not rehearsal:
+            load_weights(teacher.network, job.folder(read.name) / CHECKPOINT)
+        objective.teacher = teacher.to(device)
+    return Trainer(
+        model=model,
+        objective=objective,
+        coupling=stage.coupling.build(),
+        source=_source(job, data, device, rehearsal),
+        settings=Settings(
+            batch_size=settings.batch_size,
+            learning_rate=job.experiment.learning_rate(job.dataset, job.label),
+            warmup=settings.warmup,
+            ema_half_life=settings.ema_half_life,
+            weight_decay=settings.weight_decay,
+            gradient_clip=settings.gradient_clip,
+        ),
+        ledger=ledger,
+        seed=job.seed,
+        resume=job.folder(job.stage) / RESUME,
+        digest=job.digest,
+    )
+
+
+def _source(job: Job, data: DataSet, device: torch.device, rehearsal: bool) -> Source:
+    from safetensors.torch import load_file
+
+    from bench.training import FreshNoise, StoredPairs
+
+    reads = job.declared.reads
+    if rehearsal or reads is None or job.formulation.stage(reads).kind == "train":
+        return FreshNoise(data.train.to(device), job.seed)
+    stored = load_file(job.folder(reads) / PAIRS, device=str(device))
+    return StoredPairs(stored["noise"], stored["data"], job.seed)
