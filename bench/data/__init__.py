@@ -9,7 +9,7 @@ The file of a data set holds
 * ``EXTRACTOR``: name of the feature extractor in ``bench/extractors/``, or None,
 * ``EXACT``: whether the density is known, as a Gaussian mixture,
 * ``Options``: an :class:`~bench.declarations.OptionModel`,
-* ``build(name, options) -> DataSet``.
+* ``build(options) -> DataSet``.
 
 The stage ``prepare`` builds a data set once; every other stage reads its file with :func:`load`.
 """

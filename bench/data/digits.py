@@ -32,7 +32,7 @@ class Options(OptionModel):
     """The digits have no options."""
 
 
-def build(name: str, options: Options) -> DataSet:
+def build(options: Options) -> DataSet:
     """Read the images from scikit-learn, check them and split them.
 
     Raises:
@@ -54,7 +54,7 @@ def build(name: str, options: Options) -> DataSet:
     order = torch.randperm(len(images), generator=stream("digits", "split"))
     train, held_out = order[:TRAIN], order[TRAIN:]
     return DataSet(
-        name=name,
+        name="digits",
         kind=KIND,
         train=images[train],
         held_out=images[held_out],

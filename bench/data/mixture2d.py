@@ -54,7 +54,7 @@ def mixture(options: Options) -> Mixture:
     )
 
 
-def build(name: str, options: Options) -> DataSet:
+def build(options: Options) -> DataSet:
     """Draw the training and the held-out points."""
     from bench.data import DataSet
     from bench.oracles import GaussianMixture
@@ -64,7 +64,7 @@ def build(name: str, options: Options) -> DataSet:
     oracle = GaussianMixture(*law)
     train = oracle.sample(options.train, stream("mixture2d", "train")).float()
     return DataSet(
-        name=name,
+        name="mixture2d",
         kind=KIND,
         train=train,
         held_out=oracle.sample(options.held_out, stream("mixture2d", "held_out")).float(),

@@ -1,8 +1,10 @@
-"""Fraction of samples nearer to a training image than to any of as many held-out images.
+"""How much nearer samples lie to training images than to held-out images of the same population.
 
-Training and held-out images come from one population, so a model that copies nothing scores 0.5
-and one that copies training images scores 1. Distances are Euclidean, in pixels, after rounding to
-the levels of the data, where they are exact; a tie counts one half.
+``f`` is the fraction of samples whose nearest real image, training and held-out together, is a
+training image. A model that copies nothing cannot tell the two apart: it scores the share ``p`` of
+training images, whatever its quality. The value is ``1/2 + (f - p) / (2 (1 - p))``: 0.5 for no
+memorisation and 1 for copies, as if both sets were of equal size. Distances are Euclidean, in
+pixels, after rounding to the levels of the data, where they are exact; a tie counts one half.
 """
 
 from __future__ import annotations
@@ -21,24 +23,18 @@ DIRECTIONS = {"memorisation": None}
 
 
 def compute(context: Context) -> list[Measurement]:
-    """Mean over all whole training blocks and the held-out block of equal size."""
-    references = context.references
-    training = [_levels(context, block) for block in references.blocks("train")]
-    held_out = _levels(context, references.blocks("held_out")[0])
+    """Mean over blocks of samples; each is compared with all real images."""
+    dataset = context.references.dataset
+    training, held_out = _levels(context, dataset.train), _levels(context, dataset.held_out)
+    chance = len(training) / (len(training) + len(held_out))
     values = []
     for block in context.blocks:
         samples = _levels(context, block)
-        unseen = _nearest(samples, held_out)
-        fractions = [
-            ((seen < unseen).float() + (seen == unseen).float() / 2).mean().item()
-            for seen in (_nearest(samples, real) for real in training)
-        ]
-        values.append(sum(fractions) / len(fractions))
-    return [
-        over_blocks(
-            "memorisation", values, reference_set="held_out", n_reference=context.settings.block
-        )
-    ]
+        seen, unseen = _nearest(samples, training), _nearest(samples, held_out)
+        nearer = ((seen < unseen).float() + (seen == unseen).float() / 2).mean().item()
+        values.append(0.5 + (nearer - chance) / (2 * (1 - chance)))
+    size = len(held_out)
+    return [over_blocks("memorisation", values, reference_set="held_out", n_reference=size)]
 
 
 def _levels(context: Context, images: Tensor) -> Tensor:

@@ -71,6 +71,7 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
                         "device": "cpu",
                         "precision": experiment.training.precision,
                         "run_digest": digest,
+                        "status": "ok",
                         **columns,
                         **m.columns(),
                     }

@@ -21,7 +21,7 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
         torch.set_num_threads(experiment.training.threads)
         module = data_module(dataset)
         options = module.Options(**experiment.datasets[dataset].options)
-        return save(module.build(dataset, options), folder)
+        return save(module.build(options), folder)
 
     digest = digests.data_digest(experiment, dataset)
     return run_guarded(folder, digest, work, files=[TENSORS, DESCRIPTION])

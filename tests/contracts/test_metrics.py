@@ -1,0 +1,137 @@
+"""Every metric: the names it declares, the direction it declares, and what must not matter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.data import DataSet
+from bench.declarations import discover
+from bench.evaluation import Context, References, Settings
+from bench.metrics import Measurement, applicable, directions, evaluate, metric_module
+from bench.streams import stream
+
+BLOCK = 298
+# One subset as large as the block: KID then takes every sample, in whatever order.
+SETTINGS = Settings(block=BLOCK, kid_subsets=1, kid_subset_size=BLOCK, neighbours=3)
+CASES = [
+    (dataset, metric)
+    for dataset in discover("data")
+    for metric in applicable(dataset, reference_solve=True)
+]
+MakeContext = Callable[[str, Tensor], Context]
+Key = tuple[str, str | None]
+
+
+@pytest.fixture(scope="session")
+def references(
+    real_data: Callable[[str], DataSet], extractor_weights: Callable[[str], Path | None]
+) -> Callable[[str], References]:
+    kept: dict[str, References] = {}
+
+    def make(name: str) -> References:
+        if name not in kept:
+            kept[name] = References(real_data(name), SETTINGS, extractor_weights(name))
+        return kept[name]
+
+    return make
+
+
+@pytest.fixture
+def context(references: Callable[[str], References]) -> MakeContext:
+    """Samples in place of a model's; the fine solve of each is the real sample it stems from."""
+
+    def make(name: str, samples: Tensor) -> Context:
+        real = references(name)
+        return Context(samples, real, real.dataset.train[: len(samples)])
+
+    return make
+
+
+def disturbed(dataset: DataSet, strength: float, blocks: int = 2) -> Tensor:
+    """Training samples with noise of ``strength`` times their standard deviation."""
+    real = dataset.train[: blocks * BLOCK]
+    noise = torch.randn(real.shape, generator=stream("disturbed", dataset.name))
+    return real + strength * dataset.sigma_data * noise
+
+
+def keyed(measured: list[Measurement]) -> dict[Key, Measurement]:
+    found = {(m.metric, m.reference_set): m for m in measured}
+    assert len(found) == len(measured)
+    return found
+
+
+@pytest.mark.parametrize(("dataset", "metric"), CASES)
+def test_measures_what_it_declares(
+    dataset: str, metric: str, context: MakeContext, real_data: Callable[[str], DataSet]
+) -> None:
+    module = metric_module(metric)
+    measured = module.compute(context(dataset, disturbed(real_data(dataset), 0.1)))
+    declared = {name for name in directions(dataset) if name.startswith(tuple(module.DIRECTIONS))}
+    assert {m.metric for m in measured} == declared
+    for m in measured:
+        assert math.isfinite(m.value)
+        assert m.value_se is not None
+        assert m.value_se >= 0
+        assert set(m.columns()) == {
+            "metric", "value", "value_se", "reference_set", "n_reference", "extractor",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(("dataset", "metric"), CASES)
+def test_worse_samples_score_worse(
+    dataset: str, metric: str, context: MakeContext, real_data: Callable[[str], DataSet]
+) -> None:
+    compute = metric_module(metric).compute
+    ladder = [
+        keyed(compute(context(dataset, disturbed(real_data(dataset), strength))))
+        for strength in (0.1, 0.7, 2.0)
+    ]
+    for key in ladder[0]:
+        values = [step[key].value for step in ladder]
+        match directions(dataset)[key[0]]:
+            case "lower":
+                assert values == sorted(values), key
+                assert values[0] < values[-1]
+            case "higher":
+                assert values == sorted(values, reverse=True), key
+                assert values[0] > values[-1]
+
+
+@pytest.mark.parametrize(("dataset", "metric"), CASES)
+def test_the_order_of_samples_in_a_block_does_not_matter(
+    dataset: str, metric: str, references: Callable[[str], References]
+) -> None:
+    real = references(dataset)
+    samples, ends = disturbed(real.dataset, 0.3, blocks=1), real.dataset.train[:BLOCK]
+    order = torch.randperm(BLOCK, generator=stream("order"))
+    compute = metric_module(metric).compute
+    before = keyed(compute(Context(samples, real, ends)))
+    after = keyed(compute(Context(samples[order], real, ends[order])))
+    assert before.keys() == after.keys()
+    for key, measurement in before.items():
+        assert after[key].value == pytest.approx(measurement.value, rel=1e-4, abs=1e-4), key
+
+
+@pytest.mark.parametrize("dataset", discover("data"))
+def test_samples_that_are_not_finite_are_refused(
+    dataset: str, context: MakeContext, real_data: Callable[[str], DataSet]
+) -> None:
+    samples = disturbed(real_data(dataset), 0.1)
+    samples[3].view(-1)[0] = torch.nan
+    with pytest.raises(ValueError, match="1 of 596 samples are not finite"):
+        evaluate(context(dataset, samples))
+
+
+@pytest.mark.parametrize("dataset", discover("data"))
+def test_without_a_fine_solve_only_its_metrics_are_missing(
+    dataset: str, references: Callable[[str], References]
+) -> None:
+    real = references(dataset)
+    measured = evaluate(Context(real.dataset.held_out[:BLOCK], real))
+    assert {m.metric for m in measured} == set(directions(dataset)) - {"endpoint_rmse"}

@@ -1,0 +1,119 @@
+"""prepare, extractor and floor, one after the other as in an experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench import records
+from bench.data import load
+from bench.errors import InputError
+from bench.files import read_json, sha256
+from bench.layout import Layout
+from bench.metrics import directions
+from bench.spec import Experiment
+from bench.stages import extractor, floor, prepare
+
+LABELS = ["floor.train", "floor.gaussian", "floor.untrained"]
+
+
+@pytest.fixture(scope="module")
+def experiment() -> Experiment:
+    mapping: dict[str, Any] = {
+        "name": "floor-test",
+        "datasets": {"digits": {}, "mixture2d": {"options": {"train": 3000, "held_out": 1800}}},
+        "formulations": {"flow_matching": {}},
+        "budget": {"amount": {"digits": 1.0e12, "mixture2d": 1.0e12}},
+    }
+    return Experiment.from_mapping(mapping, "test")
+
+
+@pytest.fixture(scope="module")
+def layout(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    layout = Layout(tmp_path_factory.mktemp("results"))
+    for name in experiment.datasets:
+        assert prepare.run(experiment, layout, dataset=name)["status"] == "ok"
+    assert extractor.run(experiment, layout, dataset="digits")["status"] == "ok"
+    for name in experiment.datasets:
+        assert floor.run(experiment, layout, dataset=name)["status"] == "ok"
+    return layout
+
+
+def test_prepare_describes_what_it_wrote(experiment: Experiment, layout: Layout) -> None:
+    outcome = read_json(layout.data("mixture2d") / "outcome.json")
+    data = load(layout.data("mixture2d"))
+    assert (
+        (outcome["train"], outcome["held_out"])
+        == (3000, 1800)
+        == tuple(map(len, (data.train, data.held_out)))
+    )
+    assert outcome["sigma_data"] == data.sigma_data
+    assert outcome["sha256"] == sha256(layout.data("mixture2d") / "data.safetensors")
+
+
+def test_the_extractors_accuracy_and_checksum_are_in_its_outcome(layout: Layout) -> None:
+    outcome = read_json(layout.extractor("digits") / "outcome.json")
+    assert outcome["accuracy"] > 0.96
+    assert outcome["files"] == {"extractor.safetensors": sha256(layout.extractor_weights("digits"))}
+    assert outcome["seconds"]["training"] > 0
+
+
+def test_a_data_set_without_extractor_has_none_to_train(
+    experiment: Experiment, layout: Layout
+) -> None:
+    with pytest.raises(InputError, match="'mixture2d' has no feature extractor"):
+        extractor.run(experiment, layout, dataset="mixture2d")
+
+
+@pytest.mark.parametrize("dataset", ["digits", "mixture2d"])
+def test_every_metric_has_a_floor_and_baselines(layout: Layout, dataset: str) -> None:
+    table = records.read(layout.floor(dataset) / "floor.parquet")
+    assert table["label"].unique().tolist() == LABELS
+    expected = set(directions(dataset)) - {"endpoint_rmse"}
+    for label in LABELS[1:]:
+        assert set(table.loc[table["label"] == label, "metric"]) == expected
+    real = table[table["label"] == "floor.train"]
+    assert set(real["metric"]) == expected - {"memorisation"}
+    assert "train" not in set(real["reference_set"].dropna())
+    assert (table["status"] == "ok").all()
+    assert (table["dataset"] == dataset).all()
+
+
+@pytest.mark.parametrize(("dataset", "primary"), [("digits", "fd_digits"), ("mixture2d", "w2")])
+def test_real_data_beats_the_gaussian_and_that_the_untrained_network(
+    layout: Layout, dataset: str, primary: str
+) -> None:
+    table = records.read(layout.floor(dataset) / "floor.parquet")
+    rows = table[(table["metric"] == primary) & (table["reference_set"] == "held_out")]
+    real, gaussian, untrained = rows.set_index("label")["value"][LABELS]
+    assert 2 * real < gaussian < untrained
+    assert (rows["n_reference"] == 597).all()
+
+
+def test_the_gaussian_has_the_moments_of_the_training_data(layout: Layout) -> None:
+    data = load(layout.data("digits"))
+    drawn = floor.fitted_gaussian(data, 20_000)
+    assert drawn.shape == (20_000, 1, 8, 8)
+    flat, real = drawn.flatten(1), data.train.flatten(1)
+    torch.testing.assert_close(flat.mean(0), real.mean(0), rtol=0, atol=0.03)
+    torch.testing.assert_close(flat.T.cov(), real.T.cov(), rtol=0, atol=0.03)
+
+
+def test_finished_work_is_not_done_again(
+    experiment: Experiment, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(floor, "evaluate", forbidden)
+    before = read_json(layout.floor("digits") / "outcome.json")
+    assert floor.run(experiment, layout, dataset="digits") == before
+
+
+def test_a_floor_without_data_fails_with_its_reason(experiment: Experiment, tmp_path: Path) -> None:
+    outcome = floor.run(experiment, Layout(tmp_path), dataset="digits")
+    assert outcome["status"] == "failed"
+    assert "upstream data has not run" in outcome["error"]
