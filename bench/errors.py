@@ -16,3 +16,7 @@ class BudgetError(Exception):
 
 class RefusedNfe(Exception):
     """A solver cannot spend exactly the requested number of network evaluations."""
+
+
+class RunError(Exception):
+    """A run is not sound: exit code 1. The message names everything that is wrong, a line each."""

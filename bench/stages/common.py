@@ -23,6 +23,8 @@ from bench.layout import FAILED_OUTCOME, FINISHED, OUTCOME
 
 Outcome = dict[str, Any]
 
+INCOMPLETE = "incomplete"
+
 _LONGEST_ERROR = 300
 
 
@@ -90,7 +92,8 @@ def run_guarded(
     Args:
         folder: where the stage keeps its files.
         digest: digest of everything the result depends on.
-        work: does it, charging its core-seconds; returns extra entries of the outcome.
+        work: does it, charging its core-seconds; returns extra entries of the outcome. An entry
+            ``incomplete`` says what is missing of a result that stands: the next run completes it.
         files: names, below ``folder``, of the files the work leaves; hashed into the outcome.
         upstream: folders of the stages that are read, by name; one that failed fails this one.
 
@@ -100,7 +103,7 @@ def run_guarded(
     outcome = _finished(folder, digest)
     if outcome is None:
         outcome = _attempt(folder, digest, work, files, upstream or {})
-    if outcome["status"] == "failed":
+    if outcome["status"] == "failed" or outcome.get(INCOMPLETE):
         write_json(folder / FAILED_OUTCOME, {**outcome, "failures": failures(folder) + 1})
     write_json(folder / OUTCOME, outcome)
     return outcome
@@ -127,7 +130,8 @@ def _attempt(
             _require(name, source)
         extra = work(seconds)
         finished = outcome(None, {name: sha256(folder / name) for name in files}, extra)
-        write_json(folder / FINISHED, finished)
+        if not finished.get(INCOMPLETE):
+            write_json(folder / FINISHED, finished)
         return finished
     except UpstreamError as error:
         return outcome(str(error), {}, {})
@@ -178,7 +182,7 @@ def read_outcome(folder: Path) -> Outcome | None:
 
 
 def failures(folder: Path) -> int:
-    """How often the stage in ``folder`` has failed; it never falls.
+    """How often the stage in ``folder`` has failed or was incomplete; it never falls.
 
     The workflow passes it to the job as a parameter: a failed job thereby counts as changed, and
     the next run tries it again.

@@ -22,7 +22,7 @@ from bench.layout import Layout
 from bench.progress import Progress
 from bench.provenance import experiment_columns, model_columns
 from bench.spec import Experiment
-from bench.stages.common import Seconds, run_guarded
+from bench.stages.common import INCOMPLETE, Seconds, run_guarded
 from bench.stages.job import CHECKPOINT
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def _work(
                 settle(cell, cell.key(), partial(sweep.measure, cell))
                 progress.advance()
         _write(folder, experiment, found)
-    return {}
+    failed = sum(any(r["status"] == "failed" for r in entry.rows) for entry in found.values())
+    return {INCOMPLETE: f"{failed} cells failed" if failed else None}
 
 
 def _references(experiment: Experiment, layout: Layout, dataset: str) -> References:

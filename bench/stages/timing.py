@@ -21,7 +21,7 @@ from bench.progress import Progress
 from bench.provenance import experiment_columns, model_columns, solver_columns
 from bench.records import Record
 from bench.spec import Experiment
-from bench.stages.common import Seconds, read_outcome, run_guarded
+from bench.stages.common import INCOMPLETE, Seconds, read_outcome, run_guarded
 from bench.stages.job import CHECKPOINT
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
     digest = digests.timing_digest(experiment, dataset)
     journal = Journal(folder / JOURNAL)
     rows: list[Record] = []
+    left_out: list[str] = []
     with seconds("timing"):
         data = load(layout.data(dataset))
         for label in experiment.labels:
@@ -65,6 +66,7 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
             stage = layout.stage(dataset, label, seed, formulation.final.name)
             outcome = read_outcome(stage)
             if outcome is None or outcome["status"] != "ok":
+                left_out.append(label)
                 continue
             network = experiment.datasets[dataset].network
             model = trained(network, data, formulation.final, seed, stage / CHECKPOINT, device)
@@ -81,7 +83,7 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
                     progress.advance()
     common = experiment_columns(experiment)
     records.write(records.frame({**row, **common} for row in rows), folder / TABLE)
-    return {}
+    return {INCOMPLETE: f"no model of {', '.join(left_out)}" if left_out else None}
 
 
 def _measure(

@@ -125,6 +125,19 @@ def test_failures_are_counted_and_outlive_the_outcome(tmp_path: Path) -> None:
     assert failures(tmp_path) == 2, "a success must not look like a change to the workflow"
 
 
+def test_an_incomplete_result_stands_and_is_tried_again(tmp_path: Path) -> None:
+    missing: list[str | None] = ["1 of 8 cells failed", None]
+
+    def work(seconds: Seconds) -> Mapping[str, Any]:
+        return {"incomplete": missing.pop(0)}
+
+    assert run_guarded(tmp_path, "d", work)["status"] == "ok"
+    assert failures(tmp_path) == 1
+    assert run_guarded(tmp_path, "d", work)["incomplete"] is None
+    assert failures(tmp_path) == 1
+    assert run_guarded(tmp_path, "d", work)["incomplete"] is None, "it is finished now"
+
+
 def test_each_core_second_is_charged_once() -> None:
     before = time.process_time()
     Seconds()  # everything until here belongs to somebody else

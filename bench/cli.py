@@ -1,0 +1,201 @@
+"""The command line: ``python -m bench VERB``, one verb a stage, each runnable by hand.
+
+Exit codes: 0 done, 2 bad input (one line that names file, key, value and remedy), 1 anything else.
+A stage that fails is a result, not an error: its outcome says so, the report shows it, and the
+verb ``gate`` turns it into exit code 1. Reading the experiment, planning and ``--help`` never
+import torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from bench import __version__, alive
+from bench.errors import InputError, RunError
+from bench.layout import Layout
+from bench.spec import Experiment, load
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb: a function that is imported when the verb is used.
+
+    Attributes:
+        does: one line of help.
+        options: names of :data:`OPTIONS`; they are passed by name.
+        takes: what comes first: ``config``, an experiment file, which is passed as an
+            :class:`~bench.spec.Experiment` and its :class:`~bench.layout.Layout`; ``results``, a
+            folder; or nothing.
+        function: what is run; ``bench.stages.<verb>:run`` unless given.
+    """
+
+    does: str
+    options: tuple[str, ...] = ()
+    takes: Literal["config", "results"] | None = "config"
+    function: str = ""
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "dataset": {"required": True, "help": "a data set of the experiment"},
+    "label": {"required": True, "help": "a label of the experiment's formulations"},
+    "stage": {"required": True, "help": "a stage of the formulation"},
+    "seeds": {"required": True, "nargs": "+", "type": int, "help": "training seeds"},
+    "dry_run": {"action": "store_true", "help": "say what would be done, and do nothing"},
+}
+
+
+VERBS: dict[str, Verb] = {
+    "plan": Verb(
+        "validate an experiment and print its jobs, cells, budgets and cost",
+        function="bench.plan:run",
+    ),
+    "prepare": Verb("build a data set", ("dataset",)),
+    "extractor": Verb("train the feature extractor of a data set", ("dataset",)),
+    "calibrate": Verb("measure seconds a step, on an idle machine", ("dataset", "label")),
+    "train": Verb("train the network of a stage", ("dataset", "label", "stage", "seeds")),
+    "pairs": Verb("make the pairs of a reflow stage", ("dataset", "label", "stage", "seeds")),
+    "sweep": Verb("sample and score models", ("dataset", "label", "seeds")),
+    "floor": Verb("score real data, a fitted Gaussian and an untrained network", ("dataset",)),
+    "timing": Verb("measure seconds a sample, on an idle machine", ("dataset",)),
+    "collect": Verb("gather all records of an experiment in one table"),
+    "report": Verb("make tables, figures and the page from the records"),
+    "tune": Verb("pick the best learning rates of a tuning experiment"),
+    "gate": Verb("exit with 1, naming all failures, unless the run is sound"),
+    "clean": Verb("remove results that the experiment does not name", ("dry_run",)),
+    "verify": Verb("check files, budgets and evaluation counts of results", (), "results"),
+    "publish": Verb("copy what is small of a finished run to results/reference", (), "results"),
+    "schema": Verb(
+        "write the schema of experiment files", takes=None, function="bench.spec:write_schema"
+    ),
+}
+
+POSITIONAL: dict[str, dict[str, Any]] = {
+    "config": {"help": "an experiment file, such as configs/default.yaml"},
+    "results": {"type": Path, "help": "a results folder, such as results/default"},
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m bench", description="GenPathBench, one stage at a time."
+    )
+    top.add_argument("--version", action="version", version=f"genpath-bench {__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, verb in VERBS.items():
+        one = verbs.add_parser(name, help=verb.does, description=f"{verb.does.capitalize()}.")
+        if verb.takes:
+            one.add_argument(verb.takes, **POSITIONAL[verb.takes])
+        for option in verb.options:
+            one.add_argument(f"--{option.replace('_', '-')}", **OPTIONS[option])
+        one.add_argument(
+            "--log", type=Path, metavar="FILE", help="keep all output in this file too"
+        )
+    return top
+
+
+# --- running one ------------------------------------------------------------------------------
+
+
+class _Tee(io.TextIOBase):
+    """A stream that writes to a terminal and to a file."""
+
+    def __init__(self, *streams: TextIO) -> None:
+        self._streams = streams
+
+    def write(self, text: str) -> int:
+        for stream in self._streams:
+            stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        for stream in self._streams:
+            stream.flush()
+
+
+@contextmanager
+def _kept_in(log: Path | None) -> Iterator[None]:
+    """Copy what is printed inside the block to ``log``, line by line."""
+    if log is None:
+        yield
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stream = stack.enter_context(log.open("w", encoding="utf-8", buffering=1))
+        stack.enter_context(redirect_stdout(_Tee(sys.stdout, stream)))
+        stack.enter_context(redirect_stderr(_Tee(sys.stderr, stream)))
+        yield
+
+
+def _experiment(given: argparse.Namespace) -> Experiment:
+    """The experiment; what was chosen of it is checked."""
+    experiment = load(given.config)
+    chosen = vars(given)
+
+    def check(option: str, known: Iterable[str], of: str) -> None:
+        if chosen.get(option) is not None and chosen[option] not in known:
+            raise InputError(
+                f"{given.config}: --{option} {chosen[option]}: not {of}; "
+                f"known: {', '.join(known) or 'none'}"
+            )
+
+    check("dataset", experiment.datasets, "a data set of the experiment")
+    check("label", experiment.labels, "a label of the experiment")
+    if "stage" in chosen:
+        stages = experiment.formulation(given.label).stages
+        names = [stage.name for stage in stages if stage.kind == given.verb]
+        check("stage", names, f"a {given.verb} stage of {given.label}")
+    return experiment
+
+
+def _run(verb: Verb, given: argparse.Namespace) -> None:
+    """Import the verb's function and call it."""
+    chosen = {option: getattr(given, option) for option in verb.options}
+    subject: tuple[Any, ...] = ()
+    if verb.takes == "config":
+        experiment = _experiment(given)
+        # Numeric libraries read these once, when they are imported.
+        threads = str(experiment.training.threads)
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
+        subject = (experiment, Layout(Path("results", experiment.name)))
+    elif verb.takes == "results":
+        subject = (given.results,)
+    module, _, function = (verb.function or f"bench.stages.{given.verb}:run").partition(":")
+    getattr(importlib.import_module(module), function)(*subject, **chosen)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    given = parser().parse_args(arguments)
+    for stop in (signal.SIGINT, signal.SIGTERM):  # both unwind, so that no file is left half done
+        signal.signal(stop, signal.default_int_handler)
+    alive.end_with_run()
+    with _kept_in(given.log):
+        try:
+            _run(VERBS[given.verb], given)
+            return 0
+        except InputError as error:
+            print(error, file=sys.stderr)
+            return 2
+        except RunError as error:
+            print(error, file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print(f"{given.verb}: stopped", file=sys.stderr)
+            return 130
+        except Exception:
+            traceback.print_exc()
+            return 1

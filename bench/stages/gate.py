@@ -1,0 +1,133 @@
+"""``gate``: is the run sound? The last job, after the report: a failure never hides the results.
+
+Three things make a run unsound: a stage that failed or has not run, a cell that failed, and a model
+that does not beat the untrained network, by the primary metric of its data set, with any solver at
+any number of evaluations. Losing to the Gaussian fitted to the data is said, and no failure: in two
+dimensions or at a tiny budget a Gaussian is hard to beat.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from bench import records
+from bench.data import data_module
+from bench.errors import RunError
+from bench.files import write_json
+from bench.layout import Layout
+from bench.spec import Experiment
+from bench.stages.collect import RECORDS
+from bench.stages.common import read_outcome
+
+GATE = "gate.json"
+
+UNTRAINED = "floor.untrained"
+GAUSSIAN = "floor.gaussian"
+
+
+def run(experiment: Experiment, layout: Layout) -> None:
+    """Write ``gate.json``, the certificate of a sound run.
+
+    Raises:
+        RunError: the run is not sound; the message names every failure.
+    """
+    found = list(failed_stages(experiment, layout))
+    notes: list[str] = []
+    if (layout.root / RECORDS).is_file():
+        table = records.read(layout.root / RECORDS)
+        found += failed_cells(table)
+        for dataset in experiment.datasets:
+            lost, said = quality(experiment, table, dataset)
+            found += lost
+            notes += said
+    else:
+        found.append(f"{layout.root / RECORDS} does not exist: run collect")
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    if found:
+        (layout.root / GATE).unlink(missing_ok=True)
+        raise RunError("\n".join([f"{len(found)} failures in {layout.root}:", *found]))
+    passed = {"experiment": experiment.name, "config_digest": experiment.digest, "notes": notes}
+    write_json(layout.root / GATE, passed)
+    print(f"{layout.root}: sound", file=sys.stderr)
+
+
+def stage_folders(experiment: Experiment, layout: Layout) -> Iterator[Path]:
+    """The folder of every stage of an experiment, in the order they run."""
+    for dataset in experiment.datasets:
+        yield layout.data(dataset)
+        if data_module(dataset).EXTRACTOR is not None:
+            yield layout.extractor(dataset)
+        for label in experiment.labels:
+            if experiment.budget.unit == "device_seconds":
+                yield layout.calibration(dataset, label)
+            for seed in experiment.seeds:
+                for stage in experiment.formulation(label).stages:
+                    yield layout.stage(dataset, label, seed, stage.name)
+                yield layout.sweep(dataset, label, seed)
+        yield layout.floor(dataset)
+        yield layout.timing(dataset)
+
+
+def failed_stages(experiment: Experiment, layout: Layout) -> Iterator[str]:
+    """A line for each stage that failed or has not run; not for those it took down with it."""
+    for folder in stage_folders(experiment, layout):
+        outcome = read_outcome(folder)
+        place = folder.relative_to(layout.root)
+        if outcome is None:
+            yield f"{place}: has not run"
+        elif outcome["status"] == "failed" and not str(outcome["error"]).startswith("upstream "):
+            yield f"{place}: {outcome['error']}"
+
+
+def failed_cells(table: pd.DataFrame) -> list[str]:
+    """A line for each cell of a sweep, floor or timing that failed."""
+    failed = table[(table["status"] == "failed") & table["solver"].notna()]
+    names = ["dataset", "label", "train_seed", "noise_bank", "solver", "nfe_requested"]
+    lines = []
+    for row in failed[[*names, "error"]].to_dict("records"):
+        where = " ".join(f"{name}={row[name]}" for name in names if pd.notna(row[name]))
+        lines.append(f"cell {where}: {row['error']}")
+    return lines
+
+
+def quality(
+    experiment: Experiment, table: pd.DataFrame, dataset: str
+) -> tuple[list[str], list[str]]:
+    """Models that do not beat the untrained network, and labels that lose to the Gaussian.
+
+    A model's value is its best over all cells of the scoring noise; a label's is the mean over
+    seeds.
+    """
+    metric = data_module(dataset).PRIMARY
+    rows = table[
+        (table["dataset"] == dataset)
+        & (table["metric"] == metric)
+        & (table["status"] == "ok")
+        & (table["noise_bank"] == "scoring")
+        & (table["reference_set"] != "train").fillna(True)
+    ].dropna(subset="value")
+    floor = rows.groupby("label")["value"].mean()
+    if UNTRAINED not in floor or GAUSSIAN not in floor:
+        return [f"{dataset}: the floor has no {metric}"], []
+    untrained, gaussian = floor[UNTRAINED], floor[GAUSSIAN]
+    best = rows.groupby(["label", "train_seed"])["value"].min()
+    lost, said = [], []
+    for label in experiment.labels:
+        values = best[label] if label in best.index.get_level_values(0) else pd.Series(dtype=float)
+        for seed, value in values.items():
+            if value >= untrained:
+                lost.append(
+                    f"{dataset} {label} seed {seed}: {metric} {value:.4g} does not beat the "
+                    f"untrained network's {untrained:.4g}"
+                )
+        if len(values) and values.mean() >= gaussian:
+            said.append(
+                f"{dataset} {label}: {metric} {values.mean():.4g} loses to the fitted Gaussian's "
+                f"{gaussian:.4g}"
+            )
+    return lost, said

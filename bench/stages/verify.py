@@ -1,0 +1,177 @@
+"""``verify``: are the results what they claim to be? Checked again from the files alone.
+
+* every file that an outcome names has the checksum it had when it was written;
+* the charges of each ledger add up to what it says was spent, the ledgers of a model to 98-100% of
+  its budget, and each ledger names the upstream ledgers that lie beside it;
+* every cell has spent exactly the evaluations that were asked for, or says that it could not;
+* the budget rows of the records are those of the ledgers.
+
+A published folder holds no outcomes and no models; everything else is checked there too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench import records
+from bench.errors import InputError, RefusedNfe, RunError
+from bench.files import read_json, sha256
+from bench.layout import CONFIG, LEDGER, OUTCOME, Layout
+from bench.solvers.catalogue import SOLVERS
+from bench.spec import Experiment, load
+from bench.stages.collect import RECORDS
+from bench.stages.gate import stage_folders
+from bench.stages.job import SMALLEST_FRACTION
+
+Entry = dict[str, Any]
+
+CELL = ("dataset", "label", "train_seed", "noise_bank", "solver", "nfe_requested")
+
+ROUNDING = 1e-9
+"""Relative difference at which two sums of the same charges are equal."""
+
+
+def run(folder: Path) -> None:
+    """Check the results in ``folder``.
+
+    Raises:
+        InputError: ``folder`` holds no results.
+        RunError: something is not as claimed; the message names all of it.
+    """
+    for name in (CONFIG, RECORDS):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: no {name}; give the folder of a finished run")
+    experiment, layout = load(folder / CONFIG), Layout(folder)
+    table = records.read(folder / RECORDS)
+    problems = [
+        *wrong_files(experiment, layout),
+        *wrong_budgets(experiment, layout),
+        *wrong_evaluations(table),
+        *wrong_records(experiment, layout, table),
+    ]
+    if problems:
+        raise RunError("\n".join([f"{len(problems)} problems in {folder}:", *problems]))
+    print(f"{folder}: files, budgets and evaluation counts are as claimed", file=sys.stderr)
+
+
+def wrong_files(experiment: Experiment, layout: Layout) -> Iterator[str]:
+    """Files that are missing or differ from what their outcome says."""
+    if not any(layout.root.rglob(OUTCOME)):
+        return
+    for folder in stage_folders(experiment, layout):
+        if not (folder / OUTCOME).is_file():
+            yield f"{folder}: no {OUTCOME}"
+            continue
+        for name, expected in read_json(folder / OUTCOME)["files"].items():
+            path = folder / name
+            if not path.is_file():
+                yield f"{path}: missing"
+            elif sha256(path) != expected:
+                yield f"{path}: not the file that was written"
+
+
+def ledgers(
+    experiment: Experiment, layout: Layout
+) -> Iterator[tuple[str, str, int, dict[str, Entry]]]:
+    """Data set, label and seed of every model, with those of its ledgers that exist, by stage."""
+    for dataset in experiment.datasets:
+        for label in experiment.labels:
+            for seed in experiment.seeds:
+                paths = {
+                    stage.name: layout.stage(dataset, label, seed, stage.name) / LEDGER
+                    for stage in experiment.formulation(label).stages
+                }
+                found = {name: read_json(path) for name, path in paths.items() if path.is_file()}
+                yield dataset, label, seed, found
+
+
+def wrong_budgets(experiment: Experiment, layout: Layout) -> Iterator[str]:
+    """Ledgers that do not add up, and models that spent less than 98% or more than 100%."""
+    for dataset, label, seed, found in ledgers(experiment, layout):
+        where = f"{dataset} {label} seed {seed}"
+        stages = [stage.name for stage in experiment.formulation(label).stages]
+        missing = [name for name in stages if name not in found]
+        if missing:
+            yield f"{where}: no ledger of {', '.join(missing)}"
+            continue
+        for name, ledger in found.items():
+            for problem in _wrong_ledger(ledger, found, experiment):
+                yield f"{where} {name}: {problem}"
+        amount = experiment.budget.amount[dataset]
+        marginal = experiment.budget.accounting == "marginal" and len(stages) > 1
+        planned = 2 * amount if marginal else amount
+        fraction = sum(charged(ledger) for ledger in found.values()) / planned
+        if not SMALLEST_FRACTION <= fraction <= 1 + ROUNDING:
+            yield f"{where}: spent {fraction:.2%} of its budget, not 98-100%"
+
+
+def charged(ledger: Entry) -> float:
+    """Units that the charges of a ledger add up to."""
+    charges = ledger["charges"].values()
+    if ledger["unit"] == "flops":
+        return float(sum(charge["flops"] for charge in charges))
+    if ledger["unit"] == "network_passes":
+        return float(sum(charge["forwards"] + 2 * charge["backwards"] for charge in charges))
+    return float(sum(charge["planned_seconds"] for charge in charges))
+
+
+def _wrong_ledger(ledger: Entry, found: dict[str, Entry], experiment: Experiment) -> Iterator[str]:
+    if ledger["unit"] != experiment.budget.unit:
+        yield f"in {ledger['unit']}, and the budget in {experiment.budget.unit}"
+    if not _equal(charged(ledger), ledger["spent"]):
+        yield f"charges add up to {charged(ledger):.6g}, not to {ledger['spent']:.6g}"
+    upstream = 0.0
+    for entry in ledger["upstream"]:
+        source = found.get(entry["stage"])
+        if source is None or source["digest"] != entry["digest"]:
+            yield f"built on another {entry['stage']} than the one beside it"
+        else:
+            upstream += charged(source)
+    if not _equal(upstream, ledger["spent_upstream"]):
+        yield f"upstream spent {upstream:.6g}, not {ledger['spent_upstream']:.6g}"
+
+
+def _equal(one: float, other: float) -> bool:
+    return abs(one - other) <= ROUNDING * max(abs(one), abs(other))
+
+
+def wrong_evaluations(table: pd.DataFrame) -> Iterator[str]:
+    """Cells that spent another number of evaluations than was asked for."""
+    asked = table[table["nfe_requested"].notna() & table["solver"].isin(list(SOLVERS))]
+    for key, rows in asked.groupby(list(CELL), dropna=False):
+        named = dict(zip(CELL, key, strict=True))
+        where = " ".join(f"{name}={value}" for name, value in named.items() if pd.notna(value))
+        requested = int(named["nfe_requested"])
+        refused = (rows["status"] == "refused").to_numpy(dtype=bool)
+        try:
+            SOLVERS[named["solver"]].intervals_for(requested)
+        except RefusedNfe:
+            if not refused.all():
+                yield f"cell {where}: cannot be hit, and is not refused"
+            continue
+        done = rows[rows["status"] == "ok"]
+        spent = done[["nfe", "nfe_min", "nfe_max"]].to_numpy(dtype=float, na_value=float("nan"))
+        if refused.any():
+            yield f"cell {where}: can be hit, and is refused"
+        elif not (spent == requested).all():
+            yield f"cell {where}: spent {sorted(set(spent.ravel()))} evaluations"
+
+
+def wrong_records(experiment: Experiment, layout: Layout, table: pd.DataFrame) -> Iterator[str]:
+    """Budget rows that differ from the ledgers, and rows of another configuration."""
+    others = set(table["config_digest"].dropna()) - {experiment.digest}
+    if others:
+        yield f"{RECORDS}: rows of another configuration ({', '.join(sorted(others))})"
+    spent = table[table["metric"] == "budget.spent"].set_index(
+        ["dataset", "label", "train_seed", "stage"]
+    )["value"]
+    for dataset, label, seed, found in ledgers(experiment, layout):
+        for stage, ledger in found.items():
+            recorded = spent.get((dataset, label, seed, stage))
+            if recorded is None or not _equal(float(recorded), ledger["spent"]):
+                yield f"{RECORDS}: {dataset} {label} seed {seed} {stage} is not as in its ledger"

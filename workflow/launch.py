@@ -1,0 +1,92 @@
+"""Run the workflow on one experiment file: what ``make bench`` calls.
+
+Exit codes: 0 done, 2 bad input, 1 anything else. Interrupted at any point, the next start goes on
+where this one stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import alive
+from bench.errors import InputError
+from bench.gpus import visible_gpus
+from bench.spec import load
+from bench.stages.common import forget_failures
+
+SNAKEMAKE_LOCKS = Path(".snakemake/locks")
+PATIENCE = 5.0  # seconds in which the jobs of a killed run end
+
+
+def count(option: str, text: str, least: int) -> int:
+    """A whole number given to ``option``.
+
+    Raises:
+        InputError: it is something else, or less than ``least``.
+    """
+    if not text.isdecimal() or int(text) < least:
+        raise InputError(f"{option}={text}: write a whole number of at least {least}")
+    return int(text)
+
+
+def snakemake(config: str, *options: str) -> int:
+    """Run Snakemake on an experiment file; returns its exit code, or 130 when interrupted."""
+    command = [sys.executable, "-m", "snakemake", "--configfile", config, *options]
+    process = subprocess.Popen(command)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # Snakemake has it too, and is stopping its jobs
+            continue
+
+
+def launch(arguments: Sequence[str]) -> int:
+    """Plan, run, and say where the report is; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="an experiment file, such as configs/default.yaml")
+    parser.add_argument("--cores", default="", help="cores to use; all by default")
+    parser.add_argument(
+        "--gpus", default="", help="GPU jobs at a time; one for each GPU by default"
+    )
+    given = parser.parse_args(arguments)
+    available = len(os.sched_getaffinity(0))
+    cores = count("CORES", given.cores, least=1) if given.cores else available
+    gpus = count("GPUS", given.gpus, least=0) if given.gpus else visible_gpus()
+    experiment = load(given.config)
+
+    planned = subprocess.run([sys.executable, "-m", "bench", "plan", given.config]).returncode
+    if planned != 0:
+        return planned
+    if alive.is_held(alive.LOCK, PATIENCE):
+        print(f"A run is already in progress in {Path.cwd()}; wait for it, or stop it.")
+        return 1
+    if any(SNAKEMAKE_LOCKS.glob("*.lock")):  # of a run that was killed: no run is left
+        snakemake(given.config, "--unlock", "--quiet")
+    root = Path("results", experiment.name)
+    forget_failures(root)
+    status = snakemake(
+        given.config,
+        *("--cores", str(cores), "--resources", f"gpu={gpus}"),
+        *("--rerun-incomplete", "--keep-going", "--quiet", "host", "reason"),
+    )
+    report = root / "report.html"
+    if status == 0:
+        print(f"Done. The report: {report}")
+    elif status < 0 or status > 128:
+        print("Stopped. The same command goes on from here.")
+    elif report.exists():
+        print(f"Something failed, see above. The report, as far as it goes: {report}")
+    return 0 if status == 0 else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(launch(sys.argv[1:]))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

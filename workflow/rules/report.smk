@@ -1,0 +1,68 @@
+"""From outcomes to records, from records to the report, and the verdict on the run."""
+
+from bench.report import FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES
+from bench.stages.gate import stage_folders
+
+
+rule collect:
+    input:
+        outcomes(*stage_folders(experiment, files)),
+    output:
+        files.root / "records.parquet",
+        files.root / "records.csv",
+        files.root / "manifest.json",
+    log:
+        logs / "collect.log",
+    localrule: True
+    params:
+        config=files.config,
+        digest=[experiment.digest, digests.code_digest("bench.stages.collect")],
+    message:
+        "collect: all records in one table"
+    shell:
+        "python -m bench collect {params.config} --log {log}"
+
+
+rule report:
+    input:
+        rules.collect.output,
+    output:
+        report(
+            expand(files.root / "tables/{name}.csv", name=TABLES),
+            caption="../report/tables.rst",
+            category="Tables",
+        ),
+        report(
+            expand(files.root / "figures/{name}.svg", name=FIGURES),
+            caption="../report/figures.rst",
+            category="Figures",
+        ),
+        files.root / "report.html",
+    log:
+        logs / "report.log",
+    localrule: True
+    params:
+        config=files.config,
+        digest=digests.code_digest("bench.stages.collect"),
+    message:
+        "report: tables, figures and the page"
+    shell:
+        "python -m bench report {params.config} --log {log}"
+
+
+# The last job: failures are named when everything that can be shown has been shown.
+rule gate:
+    input:
+        rules.report.output,
+    output:
+        files.root / "gate.json",
+    log:
+        logs / "gate.log",
+    localrule: True
+    params:
+        config=files.config,
+        digest=digests.code_digest("bench.stages.gate"),
+    message:
+        "gate: is the run sound?"
+    shell:
+        "python -m bench gate {params.config} --log {log}"
