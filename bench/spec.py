@@ -34,7 +34,7 @@ from pydantic_core import PydanticCustomError
 from bench.data import data_module
 from bench.declarations import Formulation, OptionModel, discover, formulation_module, nearest
 from bench.errors import InputError, RefusedNfe
-from bench.files import digest_of
+from bench.files import digest_of, write_json, write_text
 from bench.solvers.catalogue import SOLVERS
 
 M = TypeVar("M", bound=BaseModel)
@@ -286,6 +286,12 @@ class Experiment(OptionModel):
         """The whole experiment as plain values, defaults included; it loads to an equal one."""
         return self.model_dump(mode="json")
 
+    def save(self, path: Path) -> None:
+        """Write the resolved experiment, unless the file holds it already: its age matters."""
+        text = yaml.safe_dump(self.resolved(), sort_keys=False)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
+
     def formulation(self, label: str) -> Formulation:
         """The stages behind ``label``: options applied, shares replaced by ``budget.split``.
 
@@ -485,6 +491,23 @@ def load(path: Path | str) -> Experiment:
     return Experiment.from_mapping(read_mapping(path), str(path))
 
 
+# --- schema -----------------------------------------------------------------------------------
+
+SCHEMA = Path(__file__).parent.parent / "workflow" / "schemas" / "experiment.schema.json"
+"""For editors and other programs; names of formulations and their options are checked by load."""
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of an experiment file."""
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **Experiment.model_json_schema()}
+
+
+def write_schema() -> None:
+    """Write the schema to its file."""
+    write_json(SCHEMA, schema())
+
+
 # --- reading ----------------------------------------------------------------------------------
 
 
@@ -551,13 +574,15 @@ def _validated(model: type[M], values: Any, source: str, key: tuple[str, ...]) -
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        context = first.get("ctx", {})
-        inside = (*first["loc"], *([context["key"]] if "key" in context else []))
+        inside, value = first["loc"], first["input"]
+        if "key" in (context := first.get("ctx", {})):
+            inside, value = (*inside, context["key"]), value[context["key"]]
+        # Parts in brackets name a branch of a union or the key itself, not a key of the file.
         at = ".".join((*key, *(str(part) for part in inside if str(part)[0] not in "<[")))
         if first["type"] == "missing":
             raise InputError(f"{source}: {at}: is missing; add it") from None
-        remedy = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        raise _bad(source, at, context.get("value", first["input"]), remedy) from None
+        remedy = first["msg"].replace("Input should be", "must be")
+        raise _bad(source, at, value, remedy) from None
 
 
 def _coverage(

@@ -4,6 +4,7 @@ The file of a data set holds
 
 * ``TITLE``: the name printed in tables and figures,
 * ``KIND``: ``vector`` (points of the plane) or ``image`` (``[channels, height, width]``),
+* ``SHAPE``: shape of one sample,
 * ``PRIMARY``: the metric, a column value of the records, by which models are ranked,
 * ``LEVELS``: number of grey levels of the source, or None for continuous data,
 * ``EXTRACTOR``: name of the feature extractor in ``bench/extractors/``, or None,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TITLE = "Digits 8x8"
 KIND: Final = "image"
+SHAPE = (1, 8, 8)
 PRIMARY = "fd_digits"
 LEVELS = 17
 EXTRACTOR = "digits"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TITLE = "2-D mixture"
 KIND: Final = "vector"
+SHAPE = (2,)
 PRIMARY = "w2"
 LEVELS = None
 EXTRACTOR = None

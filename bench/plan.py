@@ -1,0 +1,317 @@
+"""What an experiment will do and cost, said before anything runs. Torch-free.
+
+The estimate adds core-seconds by the kinds that outcomes record: import, training, sampling,
+metrics and timing. It is meant to be right within a third on the reference machine, so that a
+budget can be chosen; what a run really cost stands in its report, as rows ``cost.<kind>``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.cells import Cell, cells
+from bench.data import data_module
+from bench.declarations import Stage
+from bench.solvers.catalogue import SOLVERS
+from bench.spec import Experiment, NetworkSpec
+
+KINDS = ("import", "training", "sampling", "metrics", "timing")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Measured on one core of the reference machine (AVX2, 147 GFLOP/s in float32 products).
+
+    Read off a run of ``configs/smoke.yaml`` and one of ``configs/default.yaml``: ``update`` and
+    ``flops`` from the ledgers of ``flow_matching`` on two widths (``device_seconds`` against
+    ``flops``), the rest from the ``seconds`` of the outcomes.
+
+    Attributes:
+        flops: floating-point operations a second in batches of hundreds.
+        update: seconds of an update beyond its products: optimiser, streams, small kernels.
+        evaluation: seconds of a batched evaluation beyond its products.
+        start: seconds until a job with torch computes.
+        start_fidelity: the same with torch_fidelity.
+        start_report: the same for a job with pandas and matplotlib.
+        block: seconds to score a block of samples, for images (features) and for vectors (the
+            assignment of exact W2, cubic in the block; here for 597).
+        extractor_epoch: seconds of an epoch of the extractor.
+        report: seconds to gather the records and to draw the report.
+    """
+
+    flops: float = 84e9
+    update: float = 2.1e-3
+    evaluation: float = 1.0e-3
+    start: float = 3.0
+    start_fidelity: float = 6.0
+    start_report: float = 3.0
+    image_block: float = 0.06
+    vector_block: float = 0.10
+    extractor_epoch: float = 0.05
+    report: float = 15.0
+
+
+SPEED = Speed()
+
+ADAPTIVE_EVALUATIONS = ((1e-2, 30), (1e-3, 60), (1e-4, 110), (1e-6, 300))
+"""About what dopri5 spends on a trained field, by tolerance."""
+
+
+def forward_flops(network: NetworkSpec, features: int) -> float:
+    """Operations of one evaluation on one sample: two a weight of the matrices."""
+    inner = network.depth * (2 * network.width**2 + network.embedding * network.width)
+    return 2.0 * (network.embedding**2 + 2 * features * network.width + inner)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A kind of job, how often it runs, and its core-seconds by kind, all runs together."""
+
+    verb: str
+    count: int
+    seconds: dict[str, float]
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment with its jobs.
+
+    Args:
+        experiment: what is planned.
+        speed: constants of the estimate.
+    """
+
+    experiment: Experiment
+    speed: Speed = SPEED
+
+    @property
+    def models(self) -> int:
+        """Trained models that are evaluated."""
+        one = self.experiment
+        return len(one.datasets) * len(one.labels) * len(one.seeds)
+
+    def cells(self, label: str) -> tuple[Cell, ...]:
+        """Cells of one model, the refused ones included."""
+        return cells(self.experiment, self.experiment.formulation(label))
+
+    def jobs(self) -> tuple[Job, ...]:
+        """All jobs by verb, in the order they run."""
+        return tuple(self._jobs())
+
+    def seconds(self) -> dict[str, float]:
+        """Expected core-seconds by kind."""
+        total: Counter[str] = Counter()
+        for job in self.jobs():
+            total.update(job.seconds)
+        return {kind: total[kind] for kind in KINDS}
+
+    def minutes(self, cores: int) -> float:
+        """Expected minutes on ``cores``: some jobs run alone, the others side by side."""
+        width = max(1, cores // self.experiment.training.threads)
+        return (
+            sum(
+                sum(job.seconds.values()) / (1 if job.alone else min(width, job.count))
+                for job in self.jobs()
+            )
+            / 60
+        )
+
+    def _jobs(self) -> Iterator[Job]:
+        one, speed = self.experiment, self.speed
+        blocks, sets = len(one.seed_blocks()), len(one.datasets)
+        extractors = sum(data_module(name).EXTRACTOR is not None for name in one.datasets)
+        yield Job("prepare", sets, {"import": sets * speed.start})
+        if extractors:
+            training = extractors * one.extractor.epochs * speed.extractor_epoch
+            seconds = {"import": extractors * speed.start, "training": training}
+            yield Job("extractor", extractors, seconds)
+        if one.budget.unit == "device_seconds":
+            count = sets * len(one.labels)
+            yield Job("calibrate", count, {"import": count * speed.start}, alone=True)
+        stages = sum(len(one.formulation(label).stages) for label in one.labels)
+        count = sets * stages * blocks
+        training = len(one.seeds) * sum(self._stage_seconds())
+        yield Job("train", count, {"import": count * speed.start, "training": training})
+        count = sets * len(one.labels) * blocks
+        starts = sum(self._evaluation_start(name) for name in one.datasets)
+        swept: Counter[str] = Counter()
+        for dataset in one.datasets:
+            for label in one.labels:
+                for kind, spent in self._sweep_seconds(dataset, label).items():
+                    swept[kind] += len(one.seeds) * spent
+        yield Job("sweep", count, {"import": starts * len(one.labels) * blocks, **swept})
+        yield Job("floor", sets, {"import": starts})
+        timing = sum(self._timing_seconds(name) for name in one.datasets)
+        yield Job("timing", sets, {"import": sets * speed.start, "timing": timing}, alone=True)
+        yield Job("report", 1, {"import": speed.start_report, "metrics": speed.report}, alone=True)
+
+    def _evaluation_start(self, dataset: str) -> float:
+        scored = data_module(dataset).EXTRACTOR is not None
+        return self.speed.start_fidelity if scored else self.speed.start
+
+    def _forward_flops(self, dataset: str) -> float:
+        features = math.prod(data_module(dataset).SHAPE)
+        return forward_flops(self.experiment.datasets[dataset].network, features)
+
+    def _stage_seconds(self) -> Iterator[float]:
+        """Training seconds of each stage of one seed."""
+        one, speed = self.experiment, self.speed
+        for dataset in one.datasets:
+            forward = self._forward_flops(dataset)
+            step = 3 * forward * one.training.batch_size
+            for label in one.labels:
+                for stage in one.formulation(label).stages:
+                    planned = one.stage_budget(dataset, label, stage.name)
+                    if one.budget.unit == "device_seconds":
+                        yield planned
+                        continue
+                    passes = planned * (forward if one.budget.unit == "network_passes" else 1)
+                    updates = passes / step if stage.kind == "train" else 0.0
+                    yield passes / speed.flops + updates * speed.update
+
+    def _solve_seconds(self, dataset: str, evaluations: float, samples: int) -> float:
+        batches = math.ceil(samples / self.experiment.sweep.batch_size)
+        products = samples * self._forward_flops(dataset) / self.speed.flops
+        return evaluations * (products + batches * self.speed.evaluation)
+
+    def _sweep_seconds(self, dataset: str, label: str) -> dict[str, float]:
+        """Seconds of the sweep over one model."""
+        sweep = self.experiment.sweep
+        image = data_module(dataset).KIND == "image"
+        block = (
+            self.speed.image_block if image else self.speed.vector_block * (sweep.block / 597) ** 3
+        )
+        counts = {str(bank): count for bank, count in sweep.samples.items()}
+        sampling = metrics = 0.0
+        for cell in self.cells(label):
+            if cell.refused is None:
+                samples = counts[cell.bank]
+                sampling += self._solve_seconds(dataset, _evaluations(cell), samples)
+                metrics += block * samples / sweep.block
+        if self.experiment.formulation(label).sampler == "ode":
+            fine = _adaptive(sweep.reference_tolerance)
+            sampling += self._solve_seconds(dataset, fine, sweep.reference_samples)
+        return {"sampling": sampling, "metrics": metrics}
+
+    def _timing_seconds(self, dataset: str) -> float:
+        """Seconds of timing one model of each label."""
+        timing = self.experiment.timing
+        runs, total = timing.repeats + timing.warmup, 0.0
+        for label in self.experiment.labels:
+            settings = {(cell.solver, cell.nfe, cell.tolerance): cell for cell in self.cells(label)}
+            for cell in settings.values():
+                if cell.refused is None:
+                    total += runs * self._solve_seconds(
+                        dataset, _evaluations(cell), timing.batch_size
+                    )
+        return total
+
+
+def _evaluations(cell: Cell) -> float:
+    if cell.nfe is not None:
+        return float(cell.nfe)
+    assert cell.tolerance is not None
+    return _adaptive(cell.tolerance)
+
+
+def _adaptive(tolerance: float) -> float:
+    """Evaluations at a tolerance: the nearest entry on a logarithmic scale."""
+    return min(ADAPTIVE_EVALUATIONS, key=lambda entry: abs(math.log(entry[0] / tolerance)))[1]
+
+
+# --- the printed plan -------------------------------------------------------------------------
+
+
+def describe(experiment: Experiment, cores: int | None = None) -> str:
+    """The plan as text; ``cores`` are those of this machine unless given."""
+    cores = cores or len(os.sched_getaffinity(0))
+    plan = Plan(experiment)
+    sections = (
+        _heading(plan),
+        _jobs_section(plan),
+        _cells_section(plan),
+        _budget_section(plan),
+        _cost_section(plan, cores),
+    )
+    return "\n\n".join("\n".join(section) for section in sections)
+
+
+def _heading(plan: Plan) -> Iterator[str]:
+    one = plan.experiment
+    yield f"experiment {one.name} ({one.digest})"
+    yield (
+        f"{plan.models} models: {len(one.datasets)} data sets x {len(one.labels)} labels"
+        f" x {len(one.seeds)} seeds ({', '.join(map(str, one.seeds))})"
+    )
+
+
+def _jobs_section(plan: Plan) -> Iterator[str]:
+    yield "jobs"
+    for job in plan.jobs():
+        yield f"  {job.verb:<12}{job.count:>5}" + ("  alone on the machine" if job.alone else "")
+
+
+def _cells_section(plan: Plan) -> Iterator[str]:
+    sweep = plan.experiment.sweep
+    banks = ", ".join(f"{count:,} {bank}" for bank, count in sweep.samples.items())
+    yield f"cells of a model (samples: {banks})"
+    refused: dict[str, set[int]] = {}
+    rows = []
+    for label in plan.experiment.labels:
+        found = plan.cells(label)
+        planned = sum(cell.refused is None for cell in found)
+        rows.append((label, f"{planned} cells", f"{len(found) - planned} refused"))
+        for cell in found:
+            if cell.refused is not None and cell.nfe is not None:
+                refused.setdefault(cell.solver, set()).add(cell.nfe)
+    yield from _aligned(rows)
+    for solver, counts in refused.items():
+        spends = SOLVERS[solver].stages
+        yield (
+            f"  refused: {solver} at {', '.join(map(str, sorted(counts)))}"
+            f" (it spends {spends} evaluations an interval)"
+        )
+
+
+def _budget_section(plan: Plan) -> Iterator[str]:
+    one = plan.experiment
+    accounting = one.budget.accounting.replace("_", "-")
+    yield f"budget of a model, {accounting}, in {one.budget.unit}"
+    rows = []
+    for dataset in one.datasets:
+        for label in one.labels:
+            for stage in one.formulation(label).stages:
+                units = one.stage_budget(dataset, label, stage.name)
+                share = units / one.budget.amount[dataset]
+                rows.append(
+                    (dataset, label, stage.name, _work(stage), f"{units:.3g}", f"{share:.1%}")
+                )
+    yield from _aligned(rows)
+
+
+def _work(stage: Stage) -> str:
+    return "train" if stage.kind == "train" else f"pairs by {stage.solver} at {stage.nfe}"
+
+
+def _cost_section(plan: Plan, cores: int) -> Iterator[str]:
+    seconds = plan.seconds()
+    total = sum(seconds.values())
+    yield "expected core-seconds"
+    yield from _aligned([(k, f"{s:,.0f}", f"{s / total:.0%}") for k, s in seconds.items()])
+    yield f"expected: {total:,.0f} core-seconds, {plan.minutes(cores):.1f} minutes on {cores} cores"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows as indented columns; columns that start with a digit are set to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        entries = (
+            entry.rjust(width) if entry[:1].isdigit() else entry.ljust(width)
+            for entry, width in zip(row, widths, strict=True)
+        )
+        yield f"  {'  '.join(entries)}".rstrip()
