@@ -20,6 +20,7 @@ from bench import digests, records
 from bench.data import data_module
 from bench.layout import Layout
 from bench.metrics import Measurement, evaluate
+from bench.provenance import experiment_columns
 from bench.records import Record
 from bench.solvers.catalogue import solver
 from bench.spec import Experiment
@@ -62,8 +63,7 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
                     measured = evaluate(Context(samples, real))
                 rows += [
                     {
-                        "experiment": experiment.name,
-                        "config_digest": experiment.digest,
+                        **experiment_columns(experiment),
                         "dataset": dataset,
                         "label": label,
                         "noise_bank": BANK,

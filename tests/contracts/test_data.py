@@ -42,6 +42,7 @@ def test_held_out_samples_were_never_trained_on(name: str, real_data: RealData) 
 def test_samples_keep_their_promises(name: str, real_data: RealData) -> None:
     dataset, module = real_data(name), data_module(name)
     assert (dataset.name, dataset.kind, dataset.levels) == (name, module.KIND, module.LEVELS)
+    assert dataset.shape == module.SHAPE
     assert (dataset.mixture is not None) == module.EXACT
     for samples in (dataset.train, dataset.held_out):
         assert samples.dtype == torch.float32
