@@ -1,0 +1,49 @@
+"""Titles and captions of the figures, for the page and for Snakemake's report."""
+
+FIGURE_CAPTIONS: dict[str, tuple[str, str]] = {
+    "quality_vs_nfe": (
+        "Quality against evaluations",
+        "Primary metric against network evaluations (NFE) for each sample; lower is better. Left: "
+        "each formulation with the sampler that was selected on the other seeds and other noise. "
+        "Middle: one common solver for all (none exists for consistency models). Right: adaptive "
+        "solvers at the evaluations they were measured to spend. Points are geometric means over "
+        "training seeds, bands 95% Student t intervals on the log scale. Solid grey line: training "
+        "data against held-out data, the floor. Dotted: a Gaussian fitted to the training data.",
+    ),
+    "quality_vs_wallclock": (
+        "Quality against measured time",
+        "Primary metric against measured seconds a sample. Small points: every solver and NFE, "
+        "geometric mean over seeds. Lines: the Pareto front of each formulation, chosen on one "
+        "noise bank and valued on another; times within 5% count as equal. Times were measured in "
+        "a stage of their own: warm-up, then the median over repeats.",
+    ),
+    "straightness": (
+        "Straightness of trajectories",
+        "Three figures of straightness, from a fine solve; lower is straighter, and the vertical "
+        "line is straight. They answer different questions and may disagree. Marker and bar: mean "
+        "and 95% Student t interval over training seeds; dots: single seeds. Consistency models "
+        "have no trajectory.",
+    ),
+    "samples": (
+        "Samples",
+        "Samples of the first training seed; a row a formulation, a column an NFE, with the "
+        "sampler that was selected there. Every cell starts from the same noise, so samples at one "
+        "place can be compared along rows and columns. Nothing is hand-picked.",
+    ),
+    "trajectories": (
+        "Trajectories in the plane",
+        "Sampling trajectories of the first training seed on a two-dimensional data set, from a "
+        "fine solve of each model's own equation, all from the same noise.",
+    ),
+    "training": (
+        "Training curves",
+        "Training loss of every stage and seed. Objectives differ, so losses may not be compared "
+        "between formulations; the curves show whether training was steady.",
+    ),
+    "budget": (
+        "Budget and cost",
+        "Left: what each stage has spent, as a share of the one budget that every formulation is "
+        "given; what a model needs upstream (a teacher, a first flow, its pairs) is charged to it. "
+        "Right: measured core-seconds by kind of work, summed over seeds.",
+    ),
+}

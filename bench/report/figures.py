@@ -1,0 +1,61 @@
+"""Every figure of a report, by name, and its files.
+
+A figure is a function of a :class:`~bench.report.study.Study`, from records and from the small
+arrays that a sweep leaves beside them. It returns a matplotlib figure, or a sentence that says why
+there is nothing to draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.report import FIGURES
+from bench.report.drawing import (
+    Drawn,
+)
+from bench.report.model_figures import samples, straightness, trajectories
+from bench.report.quality_figures import quality_vs_nfe, quality_vs_wallclock
+from bench.report.study import Study
+from bench.report.style import (
+    NOTHING,
+    empty,
+    is_empty,
+    save,
+    styled,
+)
+from bench.report.training_figures import budget, training
+
+DRAWERS: dict[str, Callable[[Study], Drawn]] = {
+    "quality_vs_nfe": quality_vs_nfe,
+    "quality_vs_wallclock": quality_vs_wallclock,
+    "straightness": straightness,
+    "samples": samples,
+    "trajectories": trajectories,
+    "training": training,
+    "budget": budget,
+}
+
+FROM_ARRAYS = ("samples", "trajectories", "training")
+"""Figures that need files a published run does not hold."""
+
+
+def write_all(study: Study, folder: Path) -> dict[str, str]:
+    """Draw every figure into ``folder``; a drawing that arrays are missing for is left as it is.
+
+    Returns:
+        For each figure that shows nothing the reason, by name.
+    """
+    reasons = {}
+    with styled():
+        for name in FIGURES:
+            drawn = DRAWERS[name](study)
+            if isinstance(drawn, str):
+                kept = folder / f"{name}.svg"
+                if name in FROM_ARRAYS and kept.is_file() and not is_empty(kept):
+                    continue
+                reasons[name] = drawn
+                save(empty(drawn), folder, name, NOTHING)
+            else:
+                save(drawn, folder, name, name.replace("_", " "))
+    return reasons

@@ -1,0 +1,389 @@
+"""Tables of what the models reach: quality, evaluations needed, straightness, floor."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.metrics import directions
+from bench.report.numbers import (
+    MISSING,
+    bracket,
+    crossing,
+    plain,
+    seeds,
+    tick,
+)
+from bench.report.study import (
+    COMMON_SOLVER,
+    FLOORS,
+    STRAIGHTNESS,
+    TRAIN,
+    Level,
+    Study,
+    metric_title,
+)
+from bench.report.table import (
+    BLOCK,
+    FAILED,
+    INTERVAL_NOTE,
+    NOT_APPLICABLE,
+    Table,
+    absent,
+    columns_of,
+)
+from bench.statistics import interval
+
+
+def _sampler_mix(counts: dict[str, int]) -> str:
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{name} x{n}" for name, n in counts.items())
+
+
+def _quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tuple[Any, Any]:
+    data, text = [], []
+    for panel in study.panels:
+        expected, nfe_list = study.expected(panel), study.nfe(panel)
+        real = study.floor(panel, "floor.train")
+        floor = math.nan if real is None else real.value
+        for label in study.labels(panel):
+            curve = study.curve(panel, label, chosen)
+            line = {BLOCK: panel.title, "formulation": study.titles[label]}
+            for nfe in nfe_list:
+                found = curve.get(nfe)
+                mix = study.samplers(panel, label, nfe) if with_sampler else {}
+                cell = absent(study, panel, label)
+                if found is not None:
+                    mean, *bounds = bracket(found).split(" ", 1)
+                    parts = [mean + seeds(found.n, expected), *bounds]
+                    cell = "\n".join(parts + ([_sampler_mix(mix)] if mix else []))
+                    data.append(
+                        {
+                            "experiment": panel.experiment,
+                            "dataset": panel.dataset,
+                            "label": label,
+                            "metric": panel.primary,
+                            "nfe": nfe,
+                            "sampler": _sampler_mix(mix) if mix else COMMON_SOLVER,
+                            **columns_of(found, expected),
+                            "floor": floor,
+                        }
+                    )
+                line[f"NFE {nfe}"] = cell
+            if not curve and not len(study.failures(panel, label)):
+                line |= {f"NFE {nfe}": NOT_APPLICABLE for nfe in nfe_list}
+            text.append(line | {"floor": plain(floor)})
+    return pd.DataFrame(data), pd.DataFrame(text).fillna(MISSING)
+
+
+def _primaries(study: Study) -> str:
+    return "; ".join(f"{p.title}: {metric_title(p.primary)}" for p in study.panels)
+
+
+def summary(study: Study) -> Table:
+    """Primary metric at each NFE with the sampler that was selected on the other seeds."""
+    data, text = _quality_by_nfe(study, study.selected, with_sampler=True)
+    caption = (
+        f"Lower is better ({_primaries(study)}). Each formulation, at each number of network "
+        "evaluations (NFE), with the sampler that was best on the other seeds and other noise; "
+        "its name stands below. Floor: training data against held-out data at the same sample "
+        f"size. {INTERVAL_NOTE}"
+    )
+    return Table("summary", "Quality at each number of evaluations", caption, data, text)
+
+
+def common_solver(study: Study) -> Table:
+    """Primary metric at each NFE with one solver for all."""
+    data, text = _quality_by_nfe(study, study.common, with_sampler=False)
+    caption = (
+        f"The same with one solver for all, {COMMON_SOLVER} on a grid uniform in each path's own "
+        "time. A common solver is unfair to paths that need their own grid; it stands here to show "
+        f"how much the choice matters. Consistency models have no such solver. {INTERVAL_NOTE}"
+    )
+    return Table("common_solver", "Quality with one common solver", caption, data, text)
+
+
+def adaptive(study: Study) -> Table:
+    """Adaptive solvers by tolerance, with the evaluations that they were measured to spend."""
+    data, text = [], []
+    for panel in study.panels:
+        expected = study.expected(panel)
+        rows = panel.of(study.records)
+        rows = rows[
+            (rows["metric"] == panel.primary)
+            & rows["tolerance"].notna()
+            & (rows["noise_bank"] == "scoring")
+            & (rows["status"] == "ok")
+            & (rows["reference_set"] != TRAIN).fillna(True)
+        ]
+        for label in study.labels(panel):
+            mine = rows[rows["label"] == label]
+            for (solver, tolerance), cell in mine.groupby(["solver", "tolerance"], sort=True):
+                quality = interval(cell["value"].astype(float), panel.primary)
+                nfe = float(cell["nfe"].mean())
+                low, high = float(cell["nfe_min"].min()), float(cell["nfe_max"].max())
+                data.append(
+                    {
+                        "experiment": panel.experiment,
+                        "dataset": panel.dataset,
+                        "label": label,
+                        "solver": solver,
+                        "tolerance": tolerance,
+                        "nfe_mean": nfe,
+                        "nfe_min": low,
+                        "nfe_max": high,
+                        "metric": panel.primary,
+                        **columns_of(quality, expected),
+                    }
+                )
+                text.append(
+                    {
+                        BLOCK: panel.title,
+                        "formulation": study.titles[label],
+                        "solver": solver,
+                        "tolerance": tick(cell["tolerance"].iloc[0]),
+                        "NFE (min to max)": f"{plain(nfe)} ({low:.0f} to {high:.0f})",
+                        "quality": bracket(quality) + seeds(quality.n, expected),
+                    }
+                )
+    caption = (
+        "Adaptive solvers choose their own evaluations, so they are listed by what they were "
+        "measured to spend (mean over seeds and batches, with the extremes) and take no part in "
+        f"the selection at a fixed NFE. {INTERVAL_NOTE}"
+    )
+    columns = ["data set", "formulation", "solver", "tolerance", "NFE (min to max)", "quality"]
+    text_frame = pd.DataFrame(text, columns=columns)
+    return Table("adaptive", "Adaptive solvers", caption, pd.DataFrame(data), text_frame)
+
+
+def nfe_to_quality(study: Study) -> Table:
+    """Evaluations needed for common quality targets, with selected and common sampler."""
+    data, text = [], []
+    kinds = {"selected sampler": study.selected, COMMON_SOLVER: study.common}
+    for panel in study.panels:
+        expected = study.expected(panel)
+        for label in study.labels(panel):
+            line = {BLOCK: panel.title, "formulation": study.titles[label]}
+            for factor, target in study.targets(panel).items():
+                for kind, chosen in kinds.items():
+                    found = study.crossing(panel, label, chosen, target)
+                    column = f"{factor:g}x best, {kind}"
+                    if found is None:
+                        failed = len(study.failures(panel, label)) > 0
+                        line[column] = FAILED if failed else NOT_APPLICABLE
+                        continue
+                    line[column] = crossing(found, expected)
+                    inside = found.interval
+                    data.append(
+                        {
+                            "experiment": panel.experiment,
+                            "dataset": panel.dataset,
+                            "label": label,
+                            "metric": panel.primary,
+                            "factor": factor,
+                            "target": target,
+                            "sampler": kind,
+                            "nfe": inside.estimate if inside else found.median,
+                            "low": inside.low if inside else math.nan,
+                            "high": inside.high if inside else math.nan,
+                            "censored_above": math.nan if inside else found.limit,
+                            "seeds_reaching": found.reached,
+                            "seeds": found.n,
+                            "seeds_expected": expected,
+                        }
+                    )
+            text.append(line)
+    targets = "; ".join(
+        f"{panel.title}: {', '.join(plain(t) for t in study.targets(panel).values())}"
+        for panel in study.panels
+    )
+    caption = (
+        "Evaluations until the primary metric first falls to a target that is common to all: 1.1 "
+        "and 1.5 times the lowest seed mean at the largest NFE over the formulations "
+        f"({targets}). Interpolated on log-log axes between swept NFEs for each seed, never "
+        "extrapolated: '> 64' means that the largest NFE swept does not reach the target. Where "
+        "only some seeds reach it, the median stands without an interval. Geometric mean over "
+        "seeds and 95% Student t interval on the log scale."
+    )
+    return Table(
+        "nfe_to_quality",
+        "Evaluations needed for a quality",
+        caption,
+        pd.DataFrame(data),
+        pd.DataFrame(text).fillna(MISSING),
+    )
+
+
+def quality(study: Study) -> Table:
+    """Every metric of the selected cells."""
+    data, text = [], []
+    for panel in study.panels:
+        expected = study.expected(panel)
+        rows = study.at_selected(panel)
+        arrows = {"lower": " ↓", "higher": " ↑", None: ""}
+        better = directions(panel.dataset)
+        names = {
+            (metric, reference): metric_title(metric)
+            + (" against train" if reference == TRAIN else "")
+            + arrows[better.get(metric)]
+            for metric, reference in sorted(
+                set(zip(rows["metric"].dropna(), rows["reference_set"].fillna(""), strict=False)),
+                key=lambda pair: (pair[0] != panel.primary, pair),
+            )
+        }
+        for label in study.labels(panel):
+            mine = rows[rows["label"] == label]
+            shown = _few(sorted(set(mine["nfe"])))
+            for nfe, cell in mine.groupby("nfe", sort=True):
+                line = {
+                    BLOCK: panel.title,
+                    "formulation": study.titles[label],
+                    "NFE": str(nfe),
+                }
+                for (metric, reference), name in names.items():
+                    hit = (cell["metric"] == metric) & (
+                        cell["reference_set"].fillna("") == reference
+                    )
+                    values = cell[hit]["value"].to_numpy(dtype=float, na_value=np.nan)
+                    if not np.isfinite(values).any():
+                        continue
+                    found = interval(values, metric)
+                    line[name] = bracket(found) + seeds(found.n, expected)
+                    data.append(
+                        {
+                            "experiment": panel.experiment,
+                            "dataset": panel.dataset,
+                            "label": label,
+                            "nfe": nfe,
+                            "metric": metric,
+                            "reference_set": reference,
+                            **columns_of(found, expected),
+                        }
+                    )
+                if nfe in shown:
+                    text.append(line)
+    caption = (
+        "Every metric with the selected sampler (↓ lower is better, ↑ higher is better). "
+        "Memorisation is the fraction of samples nearer to a training sample than to any of as "
+        "many held-out ones: 0.5 means none, 1 means that all samples hug the training set; read "
+        "every Fréchet distance beside it. The distance against train flatters models that "
+        f"memorise and ranks nothing here. The CSV has every NFE. {INTERVAL_NOTE}"
+    )
+    return Table(
+        "quality",
+        "All metrics with the selected sampler",
+        caption,
+        pd.DataFrame(data),
+        pd.DataFrame(text).fillna(MISSING),
+    )
+
+
+def _few(nfe: list[int]) -> list[int]:
+    """First, second, middle and last of a list of NFEs."""
+    return sorted({nfe[i] for i in (0, 1, len(nfe) // 2, -1) if i < len(nfe)}) if nfe else []
+
+
+def straightness(study: Study) -> Table:
+    """The three straightness figures of each formulation."""
+    data, text = [], []
+    for panel in study.panels:
+        expected = study.expected(panel)
+        for label in study.labels(panel):
+            line = {BLOCK: panel.title, "formulation": study.titles[label]}
+            for metric in STRAIGHTNESS:
+                found = study.model_metric(panel, label, metric)
+                if found.n == 0:
+                    consistency = study.is_consistency(panel, label)
+                    line[metric_title(metric)] = (
+                        NOT_APPLICABLE if consistency else absent(study, panel, label)
+                    )
+                    continue
+                line[metric_title(metric)] = bracket(found) + seeds(found.n, expected)
+                data.append(
+                    {
+                        "experiment": panel.experiment,
+                        "dataset": panel.dataset,
+                        "label": label,
+                        "metric": metric,
+                        **columns_of(found, expected),
+                    }
+                )
+            text.append(line)
+    caption = (
+        "How straight the sampling trajectories are, from a fine solve; lower is straighter. "
+        "Native: mean squared deviation of the velocity from the chord, on the model's own path "
+        "and normalised time, over the squared chord (0 is straight). Arc over chord: length of "
+        "the trajectory over the distance between its ends (1 is straight). Linear: native after "
+        "change to the linear path. The three answer different questions and may disagree. "
+        f"Consistency models have no trajectory. {INTERVAL_NOTE}"
+    )
+    frame = pd.DataFrame(text).fillna(MISSING)
+    return Table("straightness", "Straightness", caption, pd.DataFrame(data), frame)
+
+
+SHORT = {
+    "floor.train": "floor",
+    "floor.gaussian": "Gaussian",
+    "floor.untrained": "untrained",
+}
+
+
+def _ratios(value: float, floors: dict[str, Level | None]) -> dict[str, float]:
+    """How many times the floor, the Gaussian and the untrained network a value is."""
+    return {
+        f"over {SHORT[key]}": value / level.value if level and level.value else math.nan
+        for key, level in floors.items()
+    }
+
+
+def floor(study: Study) -> Table:
+    """What the primary metric reads for real data, a fitted Gaussian, an untrained net, models."""
+    data: list[dict[str, Any]] = []
+    text: list[dict[str, str]] = []
+    for panel in study.panels:
+        floors = {key: study.floor(panel, key) for key in FLOORS}
+        place = {"experiment": panel.experiment, "dataset": panel.dataset, "metric": panel.primary}
+        found: list[tuple[str, str, str, dict[str, Any]]] = []
+        for key, level in floors.items():
+            if level is None:
+                found.append((key, FLOORS[key], FAILED, {}))
+                continue
+            error = "" if math.isnan(level.error) else f" ± {plain(level.error, 2)}"
+            facts = {"estimate": level.value, "standard_error": level.error}
+            found.append((key, FLOORS[key], plain(level.value) + error, facts))
+        for label in study.labels(panel):
+            curve = study.curve(panel, label, study.selected)
+            if not curve:
+                found.append((label, study.titles[label], absent(study, panel, label), {}))
+                continue
+            nfe = min(curve, key=lambda n: curve[n].estimate)
+            expected = study.expected(panel)
+            facts = columns_of(curve[nfe], expected) | {"nfe": nfe}
+            shown = f"{bracket(curve[nfe])} at NFE {nfe}{seeds(curve[nfe].n, expected)}"
+            found.append((label, study.titles[label], shown, facts))
+        for key, what, shown, facts in found:
+            line = {BLOCK: panel.title, "what": what, "primary metric": shown}
+            if facts:
+                ratios = _ratios(facts["estimate"], floors)
+                line |= {name: plain(ratio) for name, ratio in ratios.items()}
+                columns = {name.replace(" ", "_"): ratio for name, ratio in ratios.items()}
+                data.append(place | {"label": key} | facts | columns)
+            text.append(line)
+    caption = (
+        f"Where the scale of the primary metric lies ({_primaries(study)}). Train vs held-out is "
+        "the floor: real data at the same sample size, mean over disjoint blocks and its standard "
+        "error. A fitted Gaussian needs no network; an untrained network is the start of training. "
+        "Each formulation stands with its lowest seed mean over the NFEs. The ratios say how many "
+        "times the floor, the Gaussian and the untrained network a row measures: below 1 beats it."
+    )
+    return Table(
+        "floor",
+        "Floor, fitted Gaussian and untrained network",
+        caption,
+        pd.DataFrame(data),
+        pd.DataFrame(text).fillna(MISSING),
+    )

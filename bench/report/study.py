@@ -1,0 +1,296 @@
+"""What a report is about: records of one or more experiments, and what they were meant to hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench import records
+from bench.data import data_module
+from bench.declarations import formulation_module
+from bench.errors import InputError
+from bench.files import read_json
+from bench.layout import Layout
+from bench.report.manifest import MANIFEST, parts
+from bench.spec import Experiment, untuned
+from bench.statistics import (
+    CrossingSummary,
+    Interval,
+    exact_cells,
+    fixed_sampler,
+    interval,
+    paired_ratio,
+    quality_targets,
+    select_samplers,
+    summarise_crossings,
+)
+
+RECORDS = "records.parquet"
+COMMON_SOLVER = "euler"
+TRAIN = "train"
+STRAIGHTNESS = ("straightness_native", "arc_over_chord", "straightness_linear")
+FLOORS = {
+    "floor.train": "train vs held-out",
+    "floor.gaussian": "fitted Gaussian",
+    "floor.untrained": "untrained network",
+}
+METRIC_TITLES = {
+    "fd_digits": "Fréchet distance (digit classifier features)",
+    "w2": "2-Wasserstein distance",
+    "kid_digits": "KID (digit classifier features)",
+    "precision_digits": "precision",
+    "recall_digits": "recall",
+    "memorisation": "memorisation",
+    "nll": "negative log-likelihood of samples (nats)",
+    "endpoint_rmse": "endpoint RMSE to a fine solve",
+    "straightness_native": "straightness, own path and time",
+    "arc_over_chord": "arc length over chord",
+    "straightness_linear": "straightness after change to the linear path",
+}
+
+
+def metric_title(metric: str) -> str:
+    """What a metric is called in figures and tables."""
+    return METRIC_TITLES.get(metric, metric.replace("_", " "))
+
+
+@dataclass(frozen=True)
+class Level:
+    """A value that belongs to a data set, with its standard error of resampling (NaN: unknown)."""
+
+    value: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One data set of one experiment: what a panel of a figure or a block of a table shows."""
+
+    experiment: str
+    dataset: str
+    title: str
+    primary: str
+    kind: str
+
+    def of(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of ``table`` that belong to this panel."""
+        mine = (table["experiment"] == self.experiment) & (table["dataset"] == self.dataset)
+        return table[mine.fillna(False)]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Records, the experiments that made them, and where their undeclared files lie.
+
+    Attributes:
+        records: rows of :mod:`bench.records`.
+        experiments: resolved experiments, in the order they are shown.
+        folders: results folder of each experiment, by name; samples and curves are read there.
+        manifests: manifest of each experiment, by name.
+    """
+
+    records: pd.DataFrame
+    experiments: Sequence[Experiment]
+    folders: dict[str, Path] = field(default_factory=dict)
+    manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, root: Path) -> Study:
+        """The study whose records and manifest lie in ``root``.
+
+        Raises:
+            InputError: ``root`` holds no records or no manifest.
+        """
+        for name in (RECORDS, MANIFEST):
+            if not (root / name).is_file():
+                raise InputError(f"{root}: no {name}; run collect first")
+        found = parts(read_json(root / MANIFEST))
+        experiments = [
+            Experiment.from_mapping(part["config"], f"{root / MANIFEST}: config") for part in found
+        ]
+        table = records.read(root / RECORDS)
+        folders = {e.name: root for e in experiments} if len(found) == 1 else {}
+        return cls(table, experiments, folders, {part["experiment"]: part for part in found})
+
+    @cached_property
+    def panels(self) -> list[Panel]:
+        """Data sets of all experiments."""
+        several = len(self.experiments) > 1
+        return [
+            Panel(
+                experiment.name,
+                name,
+                module.TITLE + (f" ({experiment.name})" if several else ""),
+                module.PRIMARY,
+                module.KIND,
+            )
+            for experiment in self.experiments
+            for name in experiment.datasets
+            for module in [data_module(name)]
+        ]
+
+    def experiment(self, panel: Panel) -> Experiment:
+        """The experiment of a panel."""
+        return next(e for e in self.experiments if e.name == panel.experiment)
+
+    def labels(self, panel: Panel) -> tuple[str, ...]:
+        """Labels in the order of the experiment file."""
+        return self.experiment(panel).labels
+
+    def expected(self, panel: Panel) -> int:
+        """Number of training seeds that the experiment asks for."""
+        return len(self.experiment(panel).seeds)
+
+    def layout(self, panel: Panel) -> Layout | None:
+        """Folders of the panel's experiment, or None where only records are at hand."""
+        folder = self.folders.get(panel.experiment)
+        return None if folder is None else Layout(folder)
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """Printed name of every label: the formulation's title, or the label where it differs."""
+        found = {}
+        for experiment in self.experiments:
+            for label, spec in experiment.formulations.items():
+                title: str = formulation_module(spec.formulation).TITLE
+                base = untuned(label)
+                name = title if base == spec.formulation else base.replace("_", " ")
+                found[label] = name + label.removeprefix(base)
+        return found
+
+    def is_consistency(self, panel: Panel, label: str) -> bool:
+        """Whether the label's models are sampled by a consistency sampler, not by solvers."""
+        return self.experiment(panel).formulation(label).sampler == "consistency"
+
+    def is_few_step(self, panel: Panel, label: str) -> bool:
+        """Whether the label is made for few evaluations: a consistency model, or reflow."""
+        stages = self.experiment(panel).formulation(label).stages
+        return self.is_consistency(panel, label) or any(s.kind == "pairs" for s in stages)
+
+    # --- quality ----------------------------------------------------------------------------
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """Exact-NFE cells of each panel's primary metric."""
+        return pd.concat([exact_cells(p.of(self.records), p.primary) for p in self.panels])
+
+    @cached_property
+    def selected(self) -> pd.DataFrame:
+        """Each formulation, NFE and seed with the sampler chosen on the other seeds."""
+        return select_samplers(self.cells)
+
+    @cached_property
+    def common(self) -> pd.DataFrame:
+        """The same cells with the one common solver."""
+        return fixed_sampler(self.cells, COMMON_SOLVER)
+
+    def curve(self, panel: Panel, label: str, chosen: pd.DataFrame) -> dict[int, Interval]:
+        """Interval over seeds at each NFE, from :attr:`selected` or :attr:`common`."""
+        rows = panel.of(chosen)
+        rows = rows[rows["label"] == label]
+        rows = rows.dropna(subset="value")
+        return {
+            int(nfe): interval(rows[rows["nfe"] == nfe]["value"], panel.primary)
+            for nfe in sorted(set(rows["nfe"]))
+        }
+
+    def by_seed(self, panel: Panel, label: str, nfe: int) -> dict[int, float]:
+        """Primary metric of each seed with the selected sampler."""
+        rows = panel.of(self.selected)
+        rows = rows[(rows["label"] == label) & (rows["nfe"] == nfe)].dropna(subset="value")
+        return dict(zip(rows["train_seed"], rows["value"], strict=True))
+
+    def ratio(self, panel: Panel, one: str, other: str, nfe: int) -> Interval:
+        """Primary metric of ``one`` over that of ``other``, paired within the seed."""
+        return paired_ratio(self.by_seed(panel, one, nfe), self.by_seed(panel, other, nfe))
+
+    def nfe(self, panel: Panel) -> list[int]:
+        """Every NFE at which some formulation has a value."""
+        return sorted(set(panel.of(self.selected).dropna(subset="value")["nfe"]))
+
+    def samplers(self, panel: Panel, label: str, nfe: int) -> dict[str, int]:
+        """How often each solver was selected at an NFE, most frequent first."""
+        rows = panel.of(self.selected)
+        rows = rows[(rows["label"] == label) & (rows["nfe"] == nfe)]
+        counts = rows["solver"].value_counts().sort_index()
+        return {
+            str(k): int(v) for k, v in counts.sort_values(ascending=False, kind="stable").items()
+        }
+
+    def targets(self, panel: Panel) -> dict[float, float]:
+        """Common quality targets, by factor, from the selected samplers."""
+        return quality_targets(panel.of(self.selected))
+
+    def crossing(
+        self, panel: Panel, label: str, chosen: pd.DataFrame, target: float
+    ) -> CrossingSummary | None:
+        """Evaluations that a formulation needs for a target; None where it has no curve."""
+        rows = panel.of(chosen)
+        rows = rows[rows["label"] == label]
+        return None if rows["value"].isna().all() else summarise_crossings(rows, target)
+
+    def at_selected(self, panel: Panel) -> pd.DataFrame:
+        """Every scoring-bank metric of the cells that were selected, one row a seed and metric."""
+        keys = ["label", "train_seed", "solver", "grid", "sampled_path"]
+        chosen = panel.of(self.selected)[[*keys, "nfe"]]
+        rows = panel.of(self.records)
+        rows = rows[
+            (rows["noise_bank"] == "scoring") & rows["tolerance"].isna() & (rows["status"] == "ok")
+        ].fillna({"grid": "", "sampled_path": ""})
+        rows = rows.drop(columns="nfe").rename(columns={"nfe_requested": "nfe"})
+        rows = rows.dropna(subset=["nfe", "train_seed"]).astype({"nfe": int, "train_seed": int})
+        return chosen.merge(rows, on=[*keys, "nfe"], how="left")
+
+    # --- values that belong to a model or a data set --------------------------------------------
+
+    def rows(self, panel: Panel, label: str, metric: str) -> pd.DataFrame:
+        """Successful rows of one label and metric."""
+        rows = panel.of(self.records)
+        keep = (rows["label"] == label) & (rows["metric"] == metric) & (rows["status"] == "ok")
+        return rows[keep.fillna(False)].dropna(subset="value")
+
+    def model_metric(self, panel: Panel, label: str, metric: str) -> Interval:
+        """A metric that each model has once, such as straightness, over seeds."""
+        rows = self.rows(panel, label, metric)
+        return interval(rows.groupby("train_seed")["value"].mean(), metric)
+
+    def floor(self, panel: Panel, label: str) -> Level | None:
+        """The primary metric of one of :data:`FLOORS`, or None where it was not measured."""
+        rows = self.rows(panel, label, panel.primary)
+        rows = rows[(rows["reference_set"] != TRAIN).fillna(True)]
+        if rows.empty:
+            return None
+        error = rows["value_se"].iloc[0]
+        return Level(float(rows["value"].iloc[0]), math.nan if pd.isna(error) else float(error))
+
+    def failures(self, panel: Panel, label: str) -> pd.DataFrame:
+        """Rows that record a failure of the label: its seeds and error lines."""
+        rows = panel.of(self.records)
+        return rows[((rows["label"] == label) & (rows["status"] == "failed")).fillna(False)]
+
+    def failed_seeds(self, panel: Panel, label: str) -> set[int]:
+        """Seeds of the label that have a failure."""
+        return set(self.failures(panel, label)["train_seed"].dropna().astype(int))
+
+    def charges(self, panel: Panel, label: str) -> pd.DataFrame:
+        """Budget rows: a column a kind (``train.flops``, ``planned``), a row a stage and seed."""
+        rows = panel.of(self.records)
+        rows = rows[(rows["label"] == label) & rows["metric"].str.startswith("budget.")]
+        wide = rows.pivot_table(index=["stage", "train_seed"], columns="metric", values="value")
+        return wide.astype(float).rename(columns=lambda name: name.removeprefix("budget."))
+
+    def costs(self, panel: Panel | None = None) -> pd.DataFrame:
+        """Core-seconds: columns experiment, dataset, label (or the stage), kind, value."""
+        rows = self.records if panel is None else panel.of(self.records)
+        rows = rows[rows["metric"].str.startswith("cost.")]
+        kind = rows["metric"].str.removeprefix("cost.")
+        who = rows["label"].fillna(rows["stage"])
+        value = rows["value"].to_numpy(dtype=float, na_value=np.nan)
+        return rows[["experiment", "dataset"]].assign(label=who, kind=kind, value=value)

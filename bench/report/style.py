@@ -1,0 +1,181 @@
+"""One look for every figure: a formulation keeps its colour, marker and line everywhere.
+
+Colours are those of Okabe and Ito (Color Universal Design, 2008), which stay apart under the common
+colour-vision deficiencies; markers and line patterns tell the formulations apart without colour.
+A label that is not in the list gets a look from the digest of its name, the same in every figure
+and every run. SVG files are reproducible: fixed identifiers, no dates, text as outlines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from bench.files import replacing
+from bench.report.numbers import tick
+
+Dash = tuple[float | None, ...]
+
+SOLID: Dash = (None, None)
+DASHED: Dash = (5, 1.8)
+DOTTED: Dash = (1.2, 1.4)
+DASH_DOT: Dash = (5, 1.5, 1.2, 1.5)
+LONG: Dash = (9, 2)
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, marker and dash pattern (points on, points off; None is solid) of a label."""
+
+    colour: str
+    marker: str
+    dash: Dash
+
+    def line(self, **more: Any) -> dict[str, Any]:
+        """Arguments of ``Axes.plot``."""
+        style = {"color": self.colour, "marker": self.marker, "dashes": self.dash}
+        return style | more
+
+
+KNOWN = {
+    "vp_diffusion": Look("#0072B2", "o", SOLID),
+    "flow_matching": Look("#E69F00", "s", SOLID),
+    "ot_flow_matching": Look("#009E73", "^", DASHED),
+    "rectified_flow": Look("#D55E00", "D", DASH_DOT),
+    "rectified_flow_2": Look("#D55E00", "D", DASH_DOT),
+    "rectified_flow_3": Look("#8C3A00", "d", DOTTED),
+    "consistency_distillation": Look("#CC79A7", "v", LONG),
+    "consistency_training": Look("#56B4E9", "P", DOTTED),
+    "consistency_tuning": Look("#7A4F9A", "X", DASHED),
+}
+
+SPARE_COLOURS = ("#332288", "#117733", "#882255", "#999933", "#44AA99", "#AA4499", "#661100")
+SPARE_MARKERS = ("<", ">", "p", "h", "*")
+SPARE_DASHES = (SOLID, DASHED, DOTTED, DASH_DOT)
+
+INK, FAINT, FLOOR = "#222222", "#8a8a8a", "#4d4d4d"
+
+SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "genpathbench",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "figure.dpi": 100,
+}
+
+
+def look_of(label: str) -> Look:
+    """The look of a label; ``label@rate`` of a tuning run looks like ``label``."""
+    base = label.split("@")[0]
+    if base in KNOWN:
+        return KNOWN[base]
+    number = int.from_bytes(hashlib.sha256(base.encode()).digest()[:6], "big")
+    number, colour = divmod(number, len(SPARE_COLOURS))
+    number, marker = divmod(number, len(SPARE_MARKERS))
+    dash = number % len(SPARE_DASHES)
+    return Look(SPARE_COLOURS[colour], SPARE_MARKERS[marker], SPARE_DASHES[dash])
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Matplotlib's settings for this project, inside the block only."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of ``width`` x ``height`` inches that lays itself out, without a window."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str, title: str) -> None:
+    """Write ``name.svg`` and ``name.png`` (150 dpi), byte for byte reproducible."""
+    for suffix, metadata in (
+        ("svg", {"Title": title, "Date": None, "Creator": None}),
+        ("png", {"Title": title, "Software": None}),
+    ):
+        with replacing(folder / f"{name}.{suffix}") as temporary:
+            figure.savefig(temporary, dpi=150, metadata=metadata)
+
+
+def log_nfe(axes: Axes, nfe: Iterable[int]) -> None:
+    """A base-2 axis of evaluations, a labelled tick for each of ``nfe``."""
+    ticks = sorted(set(nfe))
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [str(t) for t in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(ticks[0] / 1.25, ticks[-1] * 1.25)
+
+
+def plain_log(axes: Axes, which: str) -> None:
+    """A decimal logarithmic axis (``x`` or ``y``), labelled with plain numbers.
+
+    Call it when the data are drawn: short axes get ticks at 1, 2 and 5, long ones at decades.
+    """
+    getattr(axes, f"set_{which}scale")("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axis.get_view_interval()
+    reach = float(high) / float(low) if low > 0 else math.inf
+    steps = (
+        (1.7, [1.0 + 0.1 * i for i in range(90)]),
+        (4.0, [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]),
+        (8.0, [1.0, 1.5, 2.0, 3.0, 5.0, 7.0]),
+        (30.0, [1.0, 2.0, 5.0]),
+        (1e3, [1.0, 3.0]),
+        (math.inf, [1.0]),
+    )
+    subs = next(s for most, s in steps if reach <= most)
+    axis.set_major_locator(LogLocator(base=10, subs=subs, numticks=20))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+NOTHING = "Nothing to show"
+
+
+def is_empty(path: Path) -> bool:
+    """Whether an SVG file holds a figure of :func:`empty`."""
+    return f"<dc:title>{NOTHING}</dc:title>" in path.read_text(encoding="utf-8")
+
+
+def empty(reason: str) -> Figure:
+    """A figure that says why there is nothing to show."""
+    figure = new_figure(7, 1.2)
+    figure.text(0.5, 0.5, reason, ha="center", va="center", color=FAINT)
+    return figure

@@ -1,0 +1,39 @@
+"""Every table of a report, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.report import TABLES
+from bench.report.budget_tables import budget, cost
+from bench.report.method_tables import methods, status
+from bench.report.quality_tables import (
+    adaptive,
+    common_solver,
+    floor,
+    nfe_to_quality,
+    quality,
+    straightness,
+    summary,
+)
+from bench.report.study import Study
+from bench.report.table import Table
+
+BUILDERS: dict[str, Callable[[Study], Table]] = {
+    "summary": summary,
+    "common_solver": common_solver,
+    "adaptive": adaptive,
+    "nfe_to_quality": nfe_to_quality,
+    "quality": quality,
+    "straightness": straightness,
+    "floor": floor,
+    "budget": budget,
+    "cost": cost,
+    "methods": methods,
+    "status": status,
+}
+
+
+def build_all(study: Study) -> dict[str, Table]:
+    """Every table of :data:`bench.report.TABLES`."""
+    return {name: BUILDERS[name](study) for name in TABLES}

@@ -1,0 +1,220 @@
+"""Gather what the stages have left into one table of records, and say where it comes from.
+
+Sweeps, floors and timings are records already. Ledgers become budget rows
+(``budget.<charge>.<kind>``, ``budget.planned``, ``budget.spent``, ``budget.peak_memory_bytes``),
+the core-seconds of every outcome become cost rows (``cost.<kind>``), and whatever has failed or has
+not run becomes a row with status ``failed`` and the first error of its chain. Nothing is computed
+here that a table could not be recomputed from.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors import safe_open
+
+from bench import records
+from bench.data import data_module
+from bench.declarations import Stage
+from bench.errors import InputError
+from bench.files import read_json, replacing, write_json
+from bench.layout import CONFIG, LEDGER, OUTCOME, Layout
+from bench.report import manifest as manifests
+from bench.report.study import RECORDS
+from bench.spec import Experiment
+from bench.stages.common import read_outcome
+
+RECORDS_TEXT = "records.csv"
+CHECKPOINT = "checkpoint.safetensors"
+
+SECONDS_KEY = ["dataset", "label", "solver", "grid", "tolerance", "nfe_requested"]
+
+
+def run(experiment: Experiment, layout: Layout) -> pd.DataFrame:
+    """Write ``records.parquet``, ``records.csv`` and ``manifest.json`` of an experiment."""
+    root = layout.root
+    rows = list(_facts(experiment, layout))
+    table = pd.concat([records.frame(rows), *_measured(experiment, layout)], ignore_index=True)
+    table = _with_seconds(table)
+    _write(table, root)
+    found = manifests.manifest(experiment, root, manifests.current())
+    write_json(root / manifests.MANIFEST, found)
+    return table
+
+
+def join(sources: Sequence[Path], target: Path) -> pd.DataFrame:
+    """Write the records and manifests of finished runs as one, from their files alone.
+
+    Several experiments stay apart by their names, in every table and figure. The figures of a
+    single source are kept, for those that need more than records.
+
+    Raises:
+        InputError: a source without records or manifest, or two with one name.
+    """
+    tables, found = [], []
+    for source in sources:
+        for name in (RECORDS, manifests.MANIFEST):
+            if not (source / name).is_file():
+                raise InputError(f"{source}: no {name}; give the folder of a finished run")
+        tables.append(records.read(source / RECORDS))
+        found += manifests.parts(read_json(source / manifests.MANIFEST))
+    names = [part["experiment"] for part in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"two of the runs are named {twice!r}; experiments are joined by name")
+    table = pd.concat(tables, ignore_index=True)
+    if [target.resolve()] != [source.resolve() for source in sources]:
+        _write(table, target)
+        whole = found[0] if len(found) == 1 else {"joined": found}
+        write_json(target / manifests.MANIFEST, whole)
+        if len(sources) == 1:
+            _keep(sources[0], target)
+    return table
+
+
+def _keep(source: Path, target: Path) -> None:
+    """Copy a run's configuration and its figures."""
+    for path in (source / CONFIG, *sorted((source / "figures").glob("*.*"))):
+        if path.is_file():
+            with replacing(target / path.relative_to(source)) as temporary:
+                shutil.copyfile(path, temporary)
+
+
+def _write(table: pd.DataFrame, root: Path) -> None:
+    records.write(table, root / RECORDS)
+    with replacing(root / RECORDS_TEXT) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _measured(experiment: Experiment, layout: Layout) -> Iterator[pd.DataFrame]:
+    """Records that stages have written, of those that succeeded."""
+    for dataset in experiment.datasets:
+        files = [layout.floor(dataset) / "floor.parquet", layout.timing(dataset) / "timing.parquet"]
+        files += [
+            layout.sweep(dataset, label, seed) / "sweep.parquet"
+            for label in experiment.labels
+            for seed in experiment.seeds
+        ]
+        for path in files:
+            outcome = read_outcome(path.parent)
+            if outcome is not None and outcome["status"] == "ok":
+                yield records.read(path)
+
+
+def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
+    """The timing stage's seconds a sample on every row of the same cell."""
+    timed = table[(table["metric"] == "seconds_per_sample") & (table["status"] == "ok")]
+    seconds = timed[[*SECONDS_KEY, "value"]].drop_duplicates(SECONDS_KEY)
+    joined = table[SECONDS_KEY].merge(seconds, on=SECONDS_KEY, how="left", validate="m:1")["value"]
+    joined = joined.where(table["solver"].notna() & table["train_seed"].notna())
+    return table.assign(seconds_per_sample=table["seconds_per_sample"].fillna(joined))
+
+
+# --- rows from ledgers and outcomes --------------------------------------------------------------
+
+
+def _facts(experiment: Experiment, layout: Layout) -> Iterator[dict[str, Any]]:
+    """Budget, cost and failure rows of every stage."""
+    for dataset in experiment.datasets:
+        shared = {
+            "data": layout.data(dataset),
+            "floor": layout.floor(dataset),
+            "timing": layout.timing(dataset),
+        }
+        if data_module(dataset).EXTRACTOR is not None:
+            shared["extractor"] = layout.extractor(dataset)
+        for stage, folder in shared.items():
+            yield from _outcome_rows(folder, _row(experiment, dataset, stage=stage), layout.root)
+        for label in experiment.labels:
+            folder = layout.calibration(dataset, label)
+            if folder.exists():
+                row = _row(experiment, dataset, label=label, stage="calibration")
+                yield from _outcome_rows(folder, row, layout.root)
+            for seed in experiment.seeds:
+                yield from _model_rows(experiment, layout, dataset, label, seed)
+
+
+def _row(experiment: Experiment, dataset: str, **more: Any) -> dict[str, Any]:
+    return {
+        "experiment": experiment.name,
+        "config_digest": experiment.digest,
+        "dataset": dataset,
+        **more,
+    }
+
+
+def _model_rows(
+    experiment: Experiment, layout: Layout, dataset: str, label: str, seed: int
+) -> Iterator[dict[str, Any]]:
+    """What one model has cost, and at most one failure: the first of its chain."""
+    formulation = experiment.formulation(label)
+    base = _row(
+        experiment,
+        dataset,
+        label=label,
+        formulation=experiment.formulations[label].formulation,
+        train_seed=seed,
+        budget_unit=experiment.budget.unit,
+        accounting=experiment.budget.accounting,
+        budget_total=experiment.budget.amount[dataset],
+    )
+    places = [(s.name, layout.stage(dataset, label, seed, s.name)) for s in formulation.stages]
+    failed = False
+    for name, folder in [*places, ("sweep", layout.sweep(dataset, label, seed))]:
+        for row in _outcome_rows(folder, base | {"stage": name}, layout.root):
+            if row["metric"] != "failed":
+                yield row
+            elif not failed:
+                failed = True
+                yield row
+    for stage in formulation.stages:
+        yield from _budget_rows(layout.stage(dataset, label, seed, stage.name), base, stage)
+
+
+def _outcome_rows(folder: Path, base: dict[str, Any], root: Path) -> Iterator[dict[str, Any]]:
+    """Core-seconds of an outcome, and its failure."""
+    outcome = read_outcome(folder)
+    if outcome is None:
+        missing = f"has not run: there is no {OUTCOME}"
+        yield base | {"metric": "failed", "status": "failed", "error": missing}
+        return
+    for kind, seconds in outcome["seconds"].items():
+        yield base | {"metric": f"cost.{kind}", "value": float(seconds)}
+    if outcome["status"] == "failed":
+        error = str(outcome["error"]).replace(str(root), root.name)
+        yield base | {"metric": "failed", "status": "failed", "error": error}
+
+
+def _budget_rows(folder: Path, base: dict[str, Any], stage: Stage) -> Iterator[dict[str, Any]]:
+    """A ledger as records."""
+    outcome = read_outcome(folder)
+    if outcome is None or outcome["status"] != "ok":
+        return
+    ledger = read_json(folder / LEDGER)
+    base = base | {
+        "stage": stage.name,
+        "coupling": stage.coupling.describe() if stage.coupling else None,
+        "prediction": None if stage.kind == "pairs" else stage.prediction,
+        "trained_path": stage.path.name,
+        "spent_own": ledger["spent_own"],
+        "spent_upstream": ledger["spent_upstream"],
+        "run_digest": ledger["digest"],
+    }
+    for charge, kinds in ledger["charges"].items():
+        for kind, value in kinds.items():
+            yield base | {"metric": f"budget.{charge}.{kind}", "value": float(value)}
+    for kind in ("planned", "spent", "peak_memory_bytes"):
+        yield base | {"metric": f"budget.{kind}", "value": float(ledger[kind])}
+    if (folder / CHECKPOINT).is_file():
+        yield base | {"metric": "parameters", "value": float(_parameters(folder / CHECKPOINT))}
+
+
+def _parameters(checkpoint: Path) -> int:
+    """Numbers in a checkpoint, from its header."""
+    with safe_open(checkpoint, "numpy") as stored:
+        return sum(math.prod(stored.get_slice(name).get_shape()) for name in stored.keys())

@@ -1,0 +1,27 @@
+"""Make tables, figures and the page, from files alone; nothing is measured here."""
+
+from __future__ import annotations
+
+import sys
+
+from bench.layout import Layout
+from bench.report import figures, page, tables
+from bench.report.study import Study
+from bench.spec import Experiment
+
+PAGE = "report.html"
+
+
+def run(experiment: Experiment, layout: Layout) -> None:
+    """Write the report of an experiment whose records have been collected."""
+    write(Study.read(layout.root), layout)
+
+
+def write(study: Study, layout: Layout) -> None:
+    """Write ``tables/``, ``figures/`` and ``report.html`` of a study."""
+    built = tables.build_all(study)
+    for table in built.values():
+        table.write(layout.root / "tables")
+    figures.write_all(study, layout.root / "figures")
+    page.write(study, built, layout.root / "figures", layout.root / PAGE)
+    print(f"report: {layout.root / PAGE}", file=sys.stderr)

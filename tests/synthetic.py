@@ -1,0 +1,350 @@
+"""A made-up results folder: the files of a finished run, with numbers from a formula.
+
+For tests of what reads results. Six formulations, two data sets and five seeds behave as the
+literature leads one to expect; nothing here is a measurement. :func:`write_run` writes the layout
+that the stages write; ``collect`` turns it into records.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from safetensors.numpy import save_file
+from sklearn.datasets import load_digits
+
+from bench import records
+from bench.errors import RefusedNfe
+from bench.files import write_json, write_text
+from bench.layout import CONFIG, LEDGER, OUTCOME, Layout
+from bench.solvers.catalogue import SOLVERS
+from bench.spec import Experiment
+
+PLATEAU = {
+    "vp_diffusion": 1.15,
+    "flow_matching": 1.0,
+    "ot_flow_matching": 1.02,
+    "rectified_flow": 1.35,
+    "consistency_distillation": 1.6,
+    "consistency_training": 1.9,
+}
+ONE_STEP = {
+    "vp_diffusion": 25.0,
+    "flow_matching": 14.0,
+    "ot_flow_matching": 9.0,
+    "rectified_flow": 1.3,
+    "consistency_distillation": 0.6,
+    "consistency_training": 0.5,
+}
+SOLVER_FACTOR = {"euler": 1.0, "midpoint": 0.8, "heun2": 0.7, "rk4": 1.5, "ddim": 0.9,
+                 "dpmpp_2m": 0.6, "consistency": 1.0}  # fmt: skip
+STRAIGHT = {"vp_diffusion": 2.1, "flow_matching": 1.9, "ot_flow_matching": 0.9,
+            "rectified_flow": 0.05}  # fmt: skip
+BASE = {"digits": 12.0, "mixture2d": 0.11}
+FLOOR = {"digits": 5.0, "mixture2d": 0.09}
+
+
+def experiment(**changes: Any) -> Experiment:
+    """The default formulations on both data sets, five seeds."""
+    mapping = {
+        "name": "synthetic",
+        "datasets": {"mixture2d": {"network": {"width": 64}}, "digits": None},
+        "formulations": dict.fromkeys(PLATEAU),
+        "budget": {"amount": {"mixture2d": 2e11, "digits": 4e12}},
+    }
+    return Experiment.from_mapping(mapping | changes, "synthetic.yaml")
+
+
+def _noise(*key: object) -> float:
+    """A standard normal number that belongs to ``key``."""
+    return float(np.random.default_rng(zlib.crc32(repr(key).encode())).standard_normal())
+
+
+def primary(dataset: str, label: str, solver: str, nfe: float, seed: int, bank: str) -> float:
+    """The made-up primary metric of a cell."""
+    label = label.split("@")[0]
+    order = SOLVERS[solver].order or 1
+    error = ONE_STEP[label] * SOLVER_FACTOR.get(solver, 0.7) / nfe ** min(order, 2)
+    if label == "vp_diffusion" and solver == "euler":
+        error *= 6
+    level = BASE[dataset] * PLATEAU[label] * (1 + error)
+    wobble = 0.05 * _noise(dataset, label, seed) + 0.01 * _noise(dataset, label, seed, solver, nfe)
+    return level * math.exp(wobble + 0.005 * _noise(dataset, label, solver, nfe, seed, bank))
+
+
+def _metrics(dataset: str, value: float, key: tuple[object, ...]) -> Iterator[dict[str, Any]]:
+    ratio = value / BASE[dataset]
+    if dataset == "mixture2d":
+        yield {"metric": "w2", "value": value, "reference_set": "held_out"}
+        yield {"metric": "nll", "value": 0.2 + 0.1 * ratio}
+        return
+    common = {"extractor": "digits", "n_reference": 597}
+    yield common | {"metric": "fd_digits", "value": value, "reference_set": "held_out"}
+    yield common | {"metric": "fd_digits", "value": 0.9 * value, "reference_set": "train"}
+    small = 0.002 * _noise(*key, "kid")
+    yield common | {"metric": "kid_digits", "value": 0.01 * (ratio - 1) + small}
+    yield common | {"metric": "precision_digits", "value": 0.9 / ratio**0.5}
+    yield common | {"metric": "recall_digits", "value": 0.8 / ratio**0.3}
+    yield {"metric": "memorisation", "value": 0.5 + 0.05 * _noise(*key, "memory") ** 2}
+
+
+def sweep_rows(exp: Experiment, dataset: str, label: str, seed: int) -> Iterator[dict[str, Any]]:
+    """What a sweep measures on one model."""
+    formulation = exp.formulation(label)
+    base = {
+        "experiment": exp.name,
+        "config_digest": exp.digest,
+        "dataset": dataset,
+        "label": label,
+        "formulation": exp.formulations[label].formulation,
+        "stage": formulation.final.name,
+        "train_seed": seed,
+        "sampler": formulation.sampler,
+        "time_sampling": formulation.final.time_sampling,
+        "weighting": formulation.final.weighting,
+        "interval": "[0, 0.999]" if "vp" in label else "[0, 1]",
+        "trained_path": formulation.final.path.name,
+        "sampled_path": formulation.final.path.name,
+        "batch_size": 1194,
+        "device": "cpu",
+        "precision": "float32",
+    }
+    consistency = formulation.sampler == "consistency"
+    for name in exp.sweep.solvers:
+        solver = SOLVERS[name]
+        if (solver.family == "consistency") != consistency:
+            continue
+        adaptive = solver.family == "adaptive"
+        grid = exp.sweep.consistency_nfe if consistency else exp.sweep.nfe
+        for point in exp.sweep.tolerances if adaptive else grid:
+            where: dict[str, Any] = {"solver": name, "grid": solver.grid}
+            if adaptive:
+                nfe = 14 + 6 * round(-2 * math.log10(point) + 2 * STRAIGHT[label.split("@")[0]])
+                where |= {"tolerance": point, "nfe": nfe, "nfe_min": nfe - 6, "nfe_max": nfe + 6}
+            else:
+                nfe = int(point)
+                where |= {"nfe_requested": nfe}
+                try:
+                    solver.intervals_for(nfe)
+                except RefusedNfe as refusal:
+                    for bank in exp.sweep.samples:
+                        yield (
+                            base
+                            | where
+                            | {
+                                "noise_bank": bank,
+                                "metric": "refused",
+                                "status": "refused",
+                                "error": str(refusal),
+                            }
+                        )
+                    continue
+                where |= {"nfe": nfe, "nfe_min": nfe, "nfe_max": nfe}
+            for bank, count in exp.sweep.samples.items():
+                value = primary(dataset, label, name, nfe, seed, bank)
+                cell = base | where | {"noise_bank": bank, "n_samples": count}
+                for row in _metrics(dataset, value, (dataset, label, seed, name, point, bank)):
+                    yield cell | row
+                if not consistency:
+                    yield cell | {"metric": "endpoint_rmse", "value": 2.0 / nfe**1.5}
+    if not consistency:
+        level = STRAIGHT[label.split("@")[0]] * math.exp(0.1 * _noise(label, seed, "straight"))
+        fine = base | {"solver": "reference", "noise_bank": "scoring"}
+        yield fine | {"metric": "straightness_native", "value": level}
+        yield fine | {"metric": "arc_over_chord", "value": 1 + 0.3 * level}
+        yield fine | {"metric": "straightness_linear", "value": 0.5 + 0.1 * level}
+
+
+def floor_rows(exp: Experiment, dataset: str) -> Iterator[dict[str, Any]]:
+    """Real against real, a Gaussian, and untrained nets."""
+    factors = {"floor.train": 1.0, "floor.gaussian": 6.4, "floor.untrained": 60.0}
+    for label, factor in factors.items():
+        for row in _metrics(dataset, FLOOR[dataset] * factor, (dataset, label)):
+            yield {
+                "experiment": exp.name,
+                "config_digest": exp.digest,
+                "dataset": dataset,
+                "label": label,
+                "noise_bank": "scoring",
+                "n_samples": 1194,
+                "value_se": 0.01 * abs(row["value"]),
+            } | row
+
+
+def timing_rows(exp: Experiment, dataset: str) -> Iterator[dict[str, Any]]:
+    """Seconds a sample of every cell, once a label."""
+    for label in exp.labels:
+        keep = ("experiment", "config_digest", "dataset", "label", "solver", "grid", "tolerance",
+                "nfe_requested", "nfe", "device", "precision")  # fmt: skip
+        for row in sweep_rows(exp, dataset, label, exp.seeds[0]):
+            chosen = row["noise_bank"] == "scoring" and row["metric"] in ("fd_digits", "w2")
+            if not chosen or row["reference_set"] == "train":
+                continue
+            seconds = 2e-5 * row["nfe"] * (1.0 + 0.02 * _noise(label, row["solver"], row["nfe"]))
+            yield {k: row[k] for k in keep if k in row} | {
+                "metric": "seconds_per_sample",
+                "value": seconds,
+                "seconds_per_sample": seconds,
+                "batch_size": 256,
+                "train_seed": exp.seeds[0],
+            }
+
+
+def ledger(exp: Experiment, dataset: str, label: str, stage: str, seed: int) -> dict[str, Any]:
+    """A stage's ledger: 99.6% of the plan spent, probe included."""
+    formulation = exp.formulation(label)
+    planned = exp.stage_budget(dataset, label, stage)
+    index = [s.name for s in formulation.stages].index(stage)
+    before = [s.name for s in formulation.stages[:index]]
+    upstream = [
+        {
+            "stage": name,
+            "digest": "0" * 16,
+            "spent": 0.996 * exp.stage_budget(dataset, label, name),
+        }
+        for name in before
+    ]
+
+    def charge(share: float) -> dict[str, float]:
+        flops = share * planned
+        seconds = flops / 4e10
+        return {
+            "updates": int(flops / 7e8),
+            "samples": int(256 * flops / 7e8),
+            "forwards": int(256 * flops / 7e8),
+            "backwards": int(256 * flops / 7e8),
+            "flops": flops,
+            "network_passes": 3 * int(256 * flops / 7e8),
+            "device_seconds": seconds,
+            "coupling_seconds": 0.1 * seconds if "ot_" in label else 0.0,
+            "wall_seconds": 1.02 * seconds,
+        }
+
+    kind = "train" if formulation.stage(stage).kind == "train" else "pairs"
+    own = 0.996 * planned
+    return {
+        "dataset": dataset,
+        "label": label,
+        "stage": stage,
+        "seed": seed,
+        "digest": "0" * 16,
+        "unit": exp.budget.unit,
+        "accounting": exp.budget.accounting,
+        "planned": planned,
+        "spent": own,
+        "charges": {"probe": charge(0.001), kind: charge(0.995)},
+        "peak_memory_bytes": 4.2e8,
+        "upstream": upstream,
+        "spent_own": own,
+        "spent_upstream": sum(u["spent"] for u in upstream),
+    }
+
+
+def _outcome(folder: Path, error: str | None = None, **extras: Any) -> None:
+    write_json(
+        folder / OUTCOME,
+        {
+            "status": "failed" if error else "ok",
+            "error": error,
+            "digest": "0" * 16,
+            "files": {},
+            "seconds": extras.pop("seconds", {"import": 0.6}),
+            "wall_seconds": 1.0,
+        }
+        | extras,
+    )
+
+
+def _training_csv(folder: Path, label: str, seed: int) -> None:
+    lines = ["update,loss"]
+    for point in range(1, 101):
+        loss = 0.5 + math.exp(-point / 15) + 0.02 * _noise(label, seed, point)
+        lines.append(f"{point * 20},{loss}")
+    write_text(folder / "training.csv", "\n".join(lines) + "\n")
+
+
+def _ring(count: int, seed: int) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    angle = 2 * np.pi / 8 * generator.integers(0, 8, count)
+    centre = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return (centre + 0.1 * generator.standard_normal((count, 2))).astype(np.float32)
+
+
+def _images(count: int) -> np.ndarray:
+    return np.asarray(load_digits().images[:count] / 16, dtype=np.float32)
+
+
+def _data(dataset: str, folder: Path) -> None:
+    train = _ring(3000, 0) if dataset == "mixture2d" else 2 * _images(600)[:, None] - 1
+    save_file({"train": train}, folder / "data.safetensors")
+
+
+def _pictures(exp: Experiment, dataset: str, label: str, folder: Path, seed: int) -> None:
+    consistency = exp.formulation(label).sampler == "consistency"
+    generator = np.random.default_rng(seed)
+    solvers = ("consistency",) if consistency else ("euler", "dpmpp_2m")
+    wanted = exp.sweep.consistency_nfe if consistency else exp.sweep.nfe
+    arrays = {} if consistency else {"dopri5|0.01": np.zeros((1, 2), np.float32)}
+    for solver in solvers:
+        for nfe in wanted:
+            if dataset == "digits":
+                images = 255 * _images(16)
+                blurred = images + generator.normal(0, 120 / nfe, images.shape)
+                grey = blurred.clip(0, 255).astype(np.uint8)[:, None]
+                arrays[f"{solver}|{nfe}"] = grey.repeat(3, axis=1)
+            else:
+                noise = generator.standard_normal((500, 2)).astype(np.float32)
+                arrays[f"{solver}|{nfe}"] = _ring(500, seed) + 0.4 * noise / nfe
+    save_file(arrays, folder / "samples.safetensors")
+    if dataset == "mixture2d" and not consistency:
+        times = np.linspace(0, 1, 33, dtype=np.float32)
+        start = generator.standard_normal((64, 2)).astype(np.float32)
+        end = _ring(64, seed)
+        t = times[:, None, None]
+        bend = np.float32(STRAIGHT[label]) * 0.2 * np.sin(np.pi * t) * start[:, ::-1]
+        paths = ((1 - t) * start + t * end + bend).astype(np.float32)
+        save_file({"trajectories": paths, "times": times}, folder / "trajectories.safetensors")
+
+
+def write_run(exp: Experiment, root: Path, failed: tuple[str, ...] = ()) -> Path:
+    """Write every file of a finished run under ``root``; ``failed`` labels end in an error."""
+    layout = Layout(root)
+    write_text(root / CONFIG, yaml.safe_dump(exp.resolved(), sort_keys=False))
+    for dataset in exp.datasets:
+        _outcome(layout.data(dataset), sigma_data=0.7, shape=[2], levels=None)
+        _data(dataset, layout.data(dataset))
+        if dataset == "digits":
+            _outcome(layout.extractor(dataset), accuracy=0.981, seconds={"training": 6.0})
+        _outcome(layout.floor(dataset), seconds={"import": 3.0, "metrics": 4.0})
+        records.write(
+            records.frame(floor_rows(exp, dataset)), layout.floor(dataset) / "floor.parquet"
+        )
+        for label in exp.labels:
+            for seed in exp.seeds:
+                error = "ValueError: planted" if label in failed else None
+                for stage in exp.formulation(label).stages:
+                    folder = layout.stage(dataset, label, seed, stage.name)
+                    _outcome(folder, error, seconds={"import": 0.6, "training": 40.0})
+                    if not error:
+                        write_json(folder / LEDGER, ledger(exp, dataset, label, stage.name, seed))
+                        if stage.kind == "train":
+                            _training_csv(folder, label, seed)
+                            weights = {"weight": np.zeros((60, 70), np.float32)}
+                            save_file(weights, folder / "checkpoint.safetensors")
+                folder = layout.sweep(dataset, label, seed)
+                upstream = f"upstream failed: {error}" if error else None
+                seconds = {"import": 1.0, "sampling": 8.0, "metrics": 6.0}
+                _outcome(folder, upstream, seconds=seconds)
+                if not error:
+                    rows = records.frame(sweep_rows(exp, dataset, label, seed))
+                    records.write(rows, folder / "sweep.parquet")
+                    _pictures(exp, dataset, label, folder, seed)
+        _outcome(layout.timing(dataset), seconds={"import": 3.0, "timing": 20.0})
+        timed = [row for row in timing_rows(exp, dataset) if row["label"] not in failed]
+        records.write(records.frame(timed), layout.timing(dataset) / "timing.parquet")
+    return root
