@@ -10,7 +10,7 @@ TITLE = "Consistency distillation"
 class Options(OptionModel):
     """Options of consistency distillation."""
 
-    teacher_share: float = Field(0.5, gt=0, lt=1, description="budget share of the teacher")
+    teacher_share: float = Field(0.4, gt=0, lt=1, description="budget share of the teacher")
     first_levels: int = Field(10, ge=2, description="intervals between noise levels at the start")
     last_levels: int = Field(160, ge=2, description="intervals between noise levels at the end")
 

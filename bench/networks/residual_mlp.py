@@ -1,7 +1,9 @@
 """A residual multilayer perceptron for vectors and small images.
 
-Pre-norm residual blocks whose first layer is modulated by a time embedding; the last layer starts
-at zero, so that an untrained network outputs zero and its moving average has nothing to forget.
+Pre-norm residual blocks whose first layer is modulated by a time embedding. The residual stream
+itself is not normalised before the last layer: at high noise the target is almost the input, and a
+noise prediction has to pass it on to a fraction of a percent, its length included. The last layer
+starts at zero, so that an untrained network outputs zero and its average has nothing to forget.
 """
 
 from __future__ import annotations
@@ -63,7 +65,6 @@ class ResidualMlp(nn.Module):
         )
         self.enter = nn.Linear(features, width)
         self.blocks = nn.ModuleList(Block(width, embedding) for _ in range(depth))
-        self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, features)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
@@ -74,7 +75,7 @@ class ResidualMlp(nn.Module):
         h = self.enter(x.flatten(1))
         for block in self.blocks:
             h = block(h, embedded)
-        return self.leave(nn.functional.silu(self.norm(h))).reshape(x.shape)
+        return self.leave(h).reshape(x.shape)
 
 
 build = ResidualMlp
