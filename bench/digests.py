@@ -38,7 +38,7 @@ from bench.spec import Experiment
 NOT_NUMERIC = frozenset(
     f"bench.{name}" if name else "bench"
     for name in (
-        "", "alive", "cli", "declarations", "devices", "digests", "errors", "files",
+        "", "alive", "cells", "cli", "declarations", "devices", "digests", "errors", "files",
         "formulations", "gpus", "layout", "plan", "progress", "report", "solvers.catalogue",
         "spec", "stages", "stages.common",
     )
@@ -281,27 +281,23 @@ def floor_digest(experiment: Experiment, dataset: str) -> str:
     )
 
 
-def timing_digest(experiment: Experiment, dataset: str) -> str:
-    """Digest of the seconds a sample of every label's model, on the first seed."""
-    models = {
-        label: stage_digest(
-            experiment,
-            dataset,
-            label,
-            experiment.formulation(label).final.name,
-            experiment.seeds[0],
-        )
-        for label in experiment.labels
-    }
+def timing_base(experiment: Experiment, dataset: str, label: str) -> str:
+    """Digest of what all timed cells of a label share: its model on the first seed, and how."""
+    final = experiment.formulation(label).final
     return digest_of(
         {
-            "code": code_digest("bench.stages.timing"),
-            "models": models,
-            "cells": _cells(experiment),
+            "code": code_digest("bench.stages.timing", *_modules(experiment, dataset, final)),
+            "model": stage_digest(experiment, dataset, label, final.name, experiment.seeds[0]),
             "timing": experiment.timing.model_dump(),
             "versions": versions(*_SAMPLING),
         }
     )
+
+
+def timing_digest(experiment: Experiment, dataset: str) -> str:
+    """Digest of all seconds a sample on a data set: the models and the choice of cells."""
+    bases = {label: timing_base(experiment, dataset, label) for label in experiment.labels}
+    return digest_of({"bases": bases, "cells": _cells(experiment)})
 
 
 # --- slices -----------------------------------------------------------------------------------

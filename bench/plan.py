@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from bench.cells import Cell, cells
 from bench.data import data_module
 from bench.declarations import Stage
+from bench.layout import Layout
 from bench.solvers.catalogue import SOLVERS
-from bench.spec import Experiment, NetworkSpec
+from bench.spec import TUNED, Experiment, NetworkSpec, untuned
 
 KINDS = ("import", "training", "sampling", "metrics", "timing")
 
@@ -26,19 +27,18 @@ KINDS = ("import", "training", "sampling", "metrics", "timing")
 class Speed:
     """Measured on one core of the reference machine (AVX2, 147 GFLOP/s in float32 products).
 
-    Read off a run of ``configs/smoke.yaml`` and one of ``configs/default.yaml``: ``update`` and
-    ``flops`` from the ledgers of ``flow_matching`` on two widths (``device_seconds`` against
-    ``flops``), the rest from the ``seconds`` of the outcomes.
+    Read off ledgers and outcomes of ``configs/smoke.yaml`` and ``configs/default.yaml``: ``flops``
+    and ``update`` from ``device_seconds`` against ``flops`` of ``flow_matching`` at two widths, the
+    rest from the ``seconds`` that outcomes record.
 
     Attributes:
         flops: floating-point operations a second in batches of hundreds.
         update: seconds of an update beyond its products: optimiser, streams, small kernels.
         evaluation: seconds of a batched evaluation beyond its products.
-        start: seconds until a job with torch computes.
-        start_fidelity: the same with torch_fidelity.
-        start_report: the same for a job with pandas and matplotlib.
-        block: seconds to score a block of samples, for images (features) and for vectors (the
-            assignment of exact W2, cubic in the block; here for 597).
+        start, start_fidelity, start_report: seconds until a job computes: with torch, with
+            torch_fidelity too, with pandas and matplotlib instead.
+        image_block, vector_block: seconds to score a block of 597 samples by features, and by
+            exact W2; both grow about with the square of the block.
         extractor_epoch: seconds of an epoch of the extractor.
         report: seconds to gather the records and to draw the report.
     """
@@ -47,18 +47,24 @@ class Speed:
     update: float = 2.1e-3
     evaluation: float = 1.0e-3
     start: float = 3.0
-    start_fidelity: float = 6.0
+    start_fidelity: float = 4.0
     start_report: float = 3.0
-    image_block: float = 0.06
-    vector_block: float = 0.10
-    extractor_epoch: float = 0.05
+    image_block: float = 0.045
+    vector_block: float = 0.036
+    extractor_epoch: float = 0.06
     report: float = 15.0
 
 
 SPEED = Speed()
 
-ADAPTIVE_EVALUATIONS = ((1e-2, 30), (1e-3, 60), (1e-4, 110), (1e-6, 300))
+SCORED_BLOCK = 597
+"""Block for which the seconds of :class:`Speed` were measured."""
+
+ADAPTIVE_EVALUATIONS = ((1e-2, 25), (1e-3, 40), (1e-4, 61), (1e-6, 200))
 """About what dopri5 spends on a trained field, by tolerance."""
+
+GEOMETRY = (200, 256)
+"""Evaluations and samples of the three straightness figures of a model."""
 
 
 def forward_flops(network: NetworkSpec, features: int) -> float:
@@ -137,14 +143,15 @@ class Plan:
         count = sets * stages * blocks
         training = len(one.seeds) * sum(self._stage_seconds())
         yield Job("train", count, {"import": count * speed.start, "training": training})
-        count = sets * len(one.labels) * blocks
         starts = sum(self._evaluation_start(name) for name in one.datasets)
-        swept: Counter[str] = Counter()
-        for dataset in one.datasets:
-            for label in one.labels:
-                for kind, spent in self._sweep_seconds(dataset, label).items():
-                    swept[kind] += len(one.seeds) * spent
-        yield Job("sweep", count, {"import": starts * len(one.labels) * blocks, **swept})
+        pairs = [(name, label) for name in one.datasets for label in one.labels]
+        swept = [self._sweep_seconds(name, label) for name, label in pairs]
+        seconds = {
+            "import": starts * len(one.labels) * blocks,
+            "sampling": len(one.seeds) * sum(sampling for sampling, _ in swept),
+            "metrics": len(one.seeds) * sum(metrics for _, metrics in swept),
+        }
+        yield Job("sweep", len(pairs) * blocks, seconds)
         yield Job("floor", sets, {"import": starts})
         timing = sum(self._timing_seconds(name) for name in one.datasets)
         yield Job("timing", sets, {"import": sets * speed.start, "timing": timing}, alone=True)
@@ -179,13 +186,12 @@ class Plan:
         products = samples * self._forward_flops(dataset) / self.speed.flops
         return evaluations * (products + batches * self.speed.evaluation)
 
-    def _sweep_seconds(self, dataset: str, label: str) -> dict[str, float]:
-        """Seconds of the sweep over one model."""
+    def _sweep_seconds(self, dataset: str, label: str) -> tuple[float, float]:
+        """Seconds of sampling and of metrics in the sweep over one model."""
         sweep = self.experiment.sweep
         image = data_module(dataset).KIND == "image"
-        block = (
-            self.speed.image_block if image else self.speed.vector_block * (sweep.block / 597) ** 3
-        )
+        block = self.speed.image_block if image else self.speed.vector_block
+        block *= (sweep.block / SCORED_BLOCK) ** 2
         counts = {str(bank): count for bank, count in sweep.samples.items()}
         sampling = metrics = 0.0
         for cell in self.cells(label):
@@ -196,7 +202,8 @@ class Plan:
         if self.experiment.formulation(label).sampler == "ode":
             fine = _adaptive(sweep.reference_tolerance)
             sampling += self._solve_seconds(dataset, fine, sweep.reference_samples)
-        return {"sampling": sampling, "metrics": metrics}
+            sampling += self._solve_seconds(dataset, *GEOMETRY)
+        return sampling, metrics
 
     def _timing_seconds(self, dataset: str) -> float:
         """Seconds of timing one model of each label."""
@@ -262,10 +269,10 @@ def _cells_section(plan: Plan) -> Iterator[str]:
     yield f"cells of a model (samples: {banks})"
     refused: dict[str, set[int]] = {}
     rows = []
-    for label in plan.experiment.labels:
+    for shown, label in _shown_labels(plan.experiment):
         found = plan.cells(label)
         planned = sum(cell.refused is None for cell in found)
-        rows.append((label, f"{planned} cells", f"{len(found) - planned} refused"))
+        rows.append((shown, f"{planned} cells", f"{len(found) - planned} refused"))
         for cell in found:
             if cell.refused is not None and cell.nfe is not None:
                 refused.setdefault(cell.solver, set()).add(cell.nfe)
@@ -284,14 +291,23 @@ def _budget_section(plan: Plan) -> Iterator[str]:
     yield f"budget of a model, {accounting}, in {one.budget.unit}"
     rows = []
     for dataset in one.datasets:
-        for label in one.labels:
+        for shown, label in _shown_labels(one):
             for stage in one.formulation(label).stages:
                 units = one.stage_budget(dataset, label, stage.name)
                 share = units / one.budget.amount[dataset]
                 rows.append(
-                    (dataset, label, stage.name, _work(stage), f"{units:.3g}", f"{share:.1%}")
+                    (dataset, shown, stage.name, _work(stage), f"{units:.3g}", f"{share:.1%}")
                 )
     yield from _aligned(rows)
+
+
+def _shown_labels(one: Experiment) -> Iterator[tuple[str, str]]:
+    """What to print for each label, and the label: one line for all rates of a tuning grid."""
+    first: dict[str, str] = {}
+    for label in one.labels:
+        first.setdefault(untuned(label), label)
+    for name, label in first.items():
+        yield (name if name == label else f"{name}{TUNED}..."), label
 
 
 def _work(stage: Stage) -> str:
@@ -315,3 +331,9 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
             for entry, width in zip(row, widths, strict=True)
         )
         yield f"  {'  '.join(entries)}".rstrip()
+
+
+def run(experiment: Experiment, layout: Layout, *, cores: int | None) -> None:
+    """Print the plan; ``cores`` are those of this machine unless given."""
+    print(describe(experiment, cores))
+    print(f"results: {layout.root}")

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from bench.budget import counted
 from bench.models import PathModel
-from bench.paths import Path
-from bench.paths.edm import Edm
+from bench.paths import LevelPath, Path
 from bench.solvers import consistency, exponential, grids, ode
 from bench.solvers.catalogue import Solver
 from bench.streams import normal_per_sample
@@ -130,8 +129,8 @@ def _solve_consistency(
     model: PathModel, start: Tensor, count: int, fresh: Callable[[int], Tensor]
 ) -> Tensor:
     path = model.path
-    if not isinstance(path, Edm):
-        raise TypeError(f"consistency sampling needs the path 'edm', got {type(path).__name__}")
+    if not isinstance(path, LevelPath):
+        raise TypeError(f"consistency sampling needs noise levels, {type(path).__name__} has none")
 
     def function(x: Tensor, level: float) -> Tensor:
         levels = torch.full((len(x),), level, device=x.device)

@@ -96,12 +96,12 @@ def _known(word: str, known: Sequence[str], what: str) -> str:
     return word
 
 
-Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
-Natural = Annotated[int, BeforeValidator(_number), Field(ge=0)]
-Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, BeforeValidator(_number), Field(ge=0, lt=1)]
-Share = Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(_number)]
+Natural = Annotated[int, Field(ge=0), BeforeValidator(_number)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_number)]
+Fraction = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_number)]
+Share = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_number)]
 Label = Annotated[str, AfterValidator(_label)]
 Counts = Annotated[list[Count], AfterValidator(_distinct)]
 Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(_distinct)]

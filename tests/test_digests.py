@@ -97,8 +97,7 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
         ("paths/edm.py", CONSISTENCY),
         ("couplings/minibatch_ot.py", {"ot_flow_matching/train"}),
         ("couplings/paired.py", {"rectified_flow/flow_2"}),
-        ("objectives/consistency_training.py", {"consistency_training/train"}),
-        ("objectives/_consistency.py", CONSISTENCY - {"consistency_distillation/teacher"}),
+        ("objectives/consistency.py", CONSISTENCY - {"consistency_distillation/teacher"}),
         ("solvers/ode.py", {"rectified_flow/pairs_2", "rectified_flow/flow_2"}),
     ],
 )
@@ -172,7 +171,7 @@ def test_another_seed_or_label_changes_no_other_training() -> None:
     [
         ({"formulations__vp_diffusion__options": {"beta_max": 19.0}}, {"vp_diffusion/train"}),
         (
-            {"formulations__consistency_distillation__options": {"levels": 20}},
+            {"formulations__consistency_distillation__options": {"last_levels": 80}},
             {"consistency_distillation/distill"},
         ),
         (
@@ -239,6 +238,8 @@ def test_one_more_nfe_changes_the_sweep_and_none_of_its_cells() -> None:
     assert changed(sweeps(few), sweeps(more)) == set(sweeps(few))
     bases = [digests.sweep_base(one, "digits", "vp_diffusion", 0) for one in (few, more)]
     assert bases[0] == bases[1]
+    timed = [digests.timing_base(one, "digits", "vp_diffusion") for one in (few, more)]
+    assert timed[0] == timed[1]
 
 
 def test_a_cell_depends_on_its_base_its_settings_and_its_solver(edit: Edit) -> None:

@@ -284,3 +284,14 @@ def test_reading_an_experiment_never_imports_torch(tmp_path: Path) -> None:
         f"import sys, bench.spec; bench.spec.load({str(path)!r}); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_saving_writes_only_what_changed(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "config.yaml"
+    experiment().save(path)
+    written = path.stat().st_mtime_ns
+    experiment().save(path)
+    assert path.stat().st_mtime_ns == written
+    assert load(path) == experiment()
+    experiment(seeds=[7]).save(path)
+    assert load(path).seeds == [7]

@@ -55,7 +55,6 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
         from bench.data import load
 
     folder, seed = layout.timing(dataset), experiment.seeds[0]
-    digest = digests.timing_digest(experiment, dataset)
     journal = Journal(folder / JOURNAL)
     rows: list[Record] = []
     left_out: list[str] = []
@@ -70,14 +69,15 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
                 continue
             network = experiment.datasets[dataset].network
             model = trained(network, data, formulation.final, seed, stage / CHECKPOINT, device)
+            base = digests.timing_base(experiment, dataset, label)
             columns = model_columns(experiment, layout, dataset, label, seed)
             todo = [c for c in cells(experiment, formulation) if c.bank == BANK and not c.refused]
             with Progress(f"{dataset}/{label}/timing", len(todo), "cells") as progress:
                 for cell in todo:
-                    key = digests.cell_digest(digest, {**cell.key(), "label": label})
+                    key = digests.cell_digest(base, cell.key())
                     entry = journal.find(key)
                     if entry is None:
-                        entry = Entry([_measure(experiment, cell, model, data, columns, digest)])
+                        entry = Entry([_measure(experiment, cell, model, data, columns, base)])
                         journal.add(key, entry)
                     rows += entry.rows
                     progress.advance()
