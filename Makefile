@@ -45,7 +45,7 @@ lint: .venv/complete
 	$(RUN)'$(BIN)/mypy'
 	$(RUN)'$(BIN)/lint-imports'
 	$(RUN)'$(BIN)/snakefmt' --check Snakefile workflow
-	$(RUN)'$(BIN)/snakemake' --lint
+	$(RUN)'$(BIN)/python' workflow/lint.py
 
 .venv/complete: pyproject.toml constraints.txt
 	$(RUN)$(PYTHON) workflow/preflight.py

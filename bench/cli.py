@@ -53,13 +53,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "label": {"required": True, "help": "a label of the experiment's formulations"},
     "stage": {"required": True, "help": "a stage of the formulation"},
     "seeds": {"required": True, "nargs": "+", "type": int, "help": "training seeds"},
+    "cores": {"type": int, "help": "cores to expect; those of this machine by default"},
     "dry_run": {"action": "store_true", "help": "say what would be done, and do nothing"},
 }
 
 
 VERBS: dict[str, Verb] = {
     "plan": Verb(
-        "validate an experiment and print its jobs, cells, budgets and cost",
+        "validate an experiment; print its jobs, cells, budgets and cost",
+        ("cores",),
         function="bench.plan:run",
     ),
     "prepare": Verb("build a data set", ("dataset",)),

@@ -16,8 +16,8 @@ from pathlib import Path
 from bench import alive
 from bench.errors import InputError
 from bench.gpus import visible_gpus
+from bench.plan import describe
 from bench.spec import load
-from bench.stages.common import forget_failures
 
 SNAKEMAKE_LOCKS = Path(".snakemake/locks")
 PATIENCE = 5.0  # seconds in which the jobs of a killed run end
@@ -35,7 +35,7 @@ def count(option: str, text: str, least: int) -> int:
 
 
 def snakemake(config: str, *options: str) -> int:
-    """Run Snakemake on an experiment file; returns its exit code, or 130 when interrupted."""
+    """Run Snakemake on an experiment file; returns its exit code."""
     command = [sys.executable, "-m", "snakemake", "--configfile", config, *options]
     process = subprocess.Popen(command)
     while True:
@@ -49,26 +49,20 @@ def launch(arguments: Sequence[str]) -> int:
     """Plan, run, and say where the report is; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="an experiment file, such as configs/default.yaml")
-    parser.add_argument("--cores", default="", help="cores to use; all by default")
-    parser.add_argument(
-        "--gpus", default="", help="GPU jobs at a time; one for each GPU by default"
-    )
+    parser.add_argument("--cores", default="", help="cores to use; all of them by default")
+    parser.add_argument("--gpus", default="", help="GPU jobs at a time; one a GPU by default")
     given = parser.parse_args(arguments)
-    available = len(os.sched_getaffinity(0))
-    cores = count("CORES", given.cores, least=1) if given.cores else available
-    gpus = count("GPUS", given.gpus, least=0) if given.gpus else visible_gpus()
+    cores = count("CORES", given.cores, 1) if given.cores else len(os.sched_getaffinity(0))
+    gpus = count("GPUS", given.gpus, 0) if given.gpus else visible_gpus()
     experiment = load(given.config)
-
-    planned = subprocess.run([sys.executable, "-m", "bench", "plan", given.config]).returncode
-    if planned != 0:
-        return planned
-    if alive.is_held(alive.LOCK, PATIENCE):
-        print(f"A run is already in progress in {Path.cwd()}; wait for it, or stop it.")
-        return 1
-    if any(SNAKEMAKE_LOCKS.glob("*.lock")):  # of a run that was killed: no run is left
-        snakemake(given.config, "--unlock", "--quiet")
     root = Path("results", experiment.name)
-    forget_failures(root)
+    print(describe(experiment, cores), flush=True)
+
+    if alive.is_held(alive.LOCK, PATIENCE):
+        print(f"A run is in progress in {Path.cwd()}: wait for it, or stop it.", file=sys.stderr)
+        return 1
+    if any(SNAKEMAKE_LOCKS.glob("*")):  # left by a run that was killed, for none is in progress
+        snakemake(given.config, "--unlock", "--quiet", "all")
     status = snakemake(
         given.config,
         *("--cores", str(cores), "--resources", f"gpu={gpus}"),
@@ -77,10 +71,10 @@ def launch(arguments: Sequence[str]) -> int:
     report = root / "report.html"
     if status == 0:
         print(f"Done. The report: {report}")
-    elif status < 0 or status > 128:
-        print("Stopped. The same command goes on from here.")
-    elif report.exists():
-        print(f"Something failed, see above. The report, as far as it goes: {report}")
+    else:
+        print("Not finished, see above; the same command goes on from here.", file=sys.stderr)
+        if (root / "records.parquet").exists() and report.exists():
+            print(f"The report, as far as it goes: {report}", file=sys.stderr)
     return 0 if status == 0 else 1
 
 
@@ -90,3 +84,5 @@ if __name__ == "__main__":
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(1)

@@ -6,20 +6,15 @@ whether a job runs again: the digest of all that its result depends on, and the 
 it has failed.
 """
 
-import os
 import re
 import sys
 from pathlib import Path
 
 # Jobs run `python -m bench`: this interpreter and this checkout, wherever the workflow is started.
 ROOT = Path(workflow.basedir).resolve()
+BIN = Path(sys.executable).parent
 sys.path.insert(0, str(ROOT))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(ROOT), os.getenv("PYTHONPATH")])
-)
-os.environ["PATH"] = os.pathsep.join(
-    [os.path.dirname(sys.executable), os.environ["PATH"]]
-)
+shell.prefix("export PATH={BIN:q}:$PATH PYTHONPATH={ROOT:q}${{PYTHONPATH:+:$PYTHONPATH}}; ")
 
 from bench import alive, digests
 from bench.data import data_module
@@ -80,11 +75,7 @@ def training_sources(seeds):
         if experiment.budget.unit == "device_seconds":
             folders.append(files.calibration(dataset, label))
         upstream = experiment.formulation(label).stage(wildcards.stage).upstream
-        folders += [
-            files.stage(dataset, label, seed, name)
-            for name in upstream
-            for seed in seeds
-        ]
+        folders += [files.stage(dataset, label, seed, name) for name in upstream for seed in seeds]
         return outcomes(*folders)
 
     return sources
@@ -100,9 +91,5 @@ wildcard_constraints:
     dataset=names(experiment.datasets),
     label=names(experiment.labels),
     stage=names(
-        {
-            s.name
-            for label in experiment.labels
-            for s in experiment.formulation(label).stages
-        }
+        {s.name for label in experiment.labels for s in experiment.formulation(label).stages}
     ),

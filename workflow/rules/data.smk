@@ -53,9 +53,7 @@ rule calibrate:
         digest=lambda wildcards: digests.calibration_digest(
             experiment, wildcards.dataset, wildcards.label
         ),
-        failed=lambda wildcards: failed(
-            files.calibration(wildcards.dataset, wildcards.label)
-        ),
+        failed=lambda wildcards: failed(files.calibration(wildcards.dataset, wildcards.label)),
     message:
         "calibrate: seconds a step of {wildcards.label} on {wildcards.dataset}, alone"
     shell:

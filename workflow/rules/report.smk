@@ -1,7 +1,10 @@
 """From outcomes to records, from records to the report, and the verdict on the run."""
 
+from bench.files import sha256
 from bench.report import FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES
 from bench.stages.gate import stage_folders
+
+TEMPLATES = sorted((ROOT / "bench/report").glob("*.j2"))
 
 
 rule collect:
@@ -27,15 +30,28 @@ rule report:
     input:
         rules.collect.output,
     output:
-        report(
-            expand(files.root / "tables/{name}.csv", name=TABLES),
-            caption="../report/tables.rst",
-            category="Tables",
+        [
+            report(
+                files.root / f"{kind}s/{name}.{shown}",
+                caption=f"../report/{kind}_{name}.rst",
+                category=f"{kind.capitalize()}s",
+                labels={kind: name.replace("_", " ")},
+            )
+            for kind, shown, members in (
+                ("figure", "svg", FIGURES),
+                ("table", "csv", TABLES),
+            )
+            for name in members
+        ],
+        expand(
+            files.root / "tables/{name}.{suffix}",
+            name=TABLES,
+            suffix=TABLE_SUFFIXES[1:],
         ),
-        report(
-            expand(files.root / "figures/{name}.svg", name=FIGURES),
-            caption="../report/figures.rst",
-            category="Figures",
+        expand(
+            files.root / "figures/{name}.{suffix}",
+            name=FIGURES,
+            suffix=FIGURE_SUFFIXES[1:],
         ),
         files.root / "report.html",
     log:
@@ -43,7 +59,7 @@ rule report:
     localrule: True
     params:
         config=files.config,
-        digest=digests.code_digest("bench.stages.collect"),
+        digest=[digests.code_digest("bench.stages.report"), *map(sha256, TEMPLATES)],
     message:
         "report: tables, figures and the page"
     shell:

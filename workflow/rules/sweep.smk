@@ -7,9 +7,7 @@ for seeds in experiment.seed_blocks():
             f"sweep_{seeds[0]}_{seeds[-1]}"
         input:
             lambda wildcards: data_sources(wildcards.dataset),
-            lambda wildcards, seeds=seeds: models(
-                wildcards.dataset, wildcards.label, seeds
-            ),
+            lambda wildcards, seeds=seeds: models(wildcards.dataset, wildcards.label, seeds),
         output:
             outcomes(*(files.sweep("{dataset}", "{label}", seed) for seed in seeds)),
         log:
@@ -21,16 +19,11 @@ for seeds in experiment.seed_blocks():
             config=files.config,
             seeds=" ".join(map(str, seeds)),
             digest=lambda wildcards, seeds=seeds: [
-                digests.sweep_digest(
-                    experiment, wildcards.dataset, wildcards.label, seed
-                )
+                digests.sweep_digest(experiment, wildcards.dataset, wildcards.label, seed)
                 for seed in seeds
             ],
             failed=lambda wildcards, seeds=seeds: failed(
-                *(
-                    files.sweep(wildcards.dataset, wildcards.label, seed)
-                    for seed in seeds
-                )
+                *(files.sweep(wildcards.dataset, wildcards.label, seed) for seed in seeds)
             ),
         message:
             "sweep: {wildcards.label} on {wildcards.dataset}, seeds {params.seeds}"

@@ -8,12 +8,7 @@ for seeds in experiment.seed_blocks():
         input:
             training_sources(seeds),
         output:
-            outcomes(
-                *(
-                    files.stage("{dataset}", "{label}", seed, "{stage}")
-                    for seed in seeds
-                )
-            ),
+            outcomes(*(files.stage("{dataset}", "{label}", seed, "{stage}") for seed in seeds)),
         log:
             logs / f"train/{{dataset}}.{{label}}.{{stage}}.{seeds[0]}-{seeds[-1]}.log",
         threads: THREADS
@@ -37,9 +32,7 @@ for seeds in experiment.seed_blocks():
             ],
             failed=lambda wildcards, seeds=seeds: failed(
                 *(
-                    files.stage(
-                        wildcards.dataset, wildcards.label, seed, wildcards.stage
-                    )
+                    files.stage(wildcards.dataset, wildcards.label, seed, wildcards.stage)
                     for seed in seeds
                 )
             ),
