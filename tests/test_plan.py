@@ -86,6 +86,17 @@ def test_training_seconds_follow_the_budget_and_the_seeds() -> None:
     assert training(seeds=[0, 1, 2, 3, 4, 5]) == pytest.approx(2 * training(), rel=0.01)
 
 
+def test_small_networks_train_at_fewer_operations_a_second() -> None:
+    """An update has a price of its own, which a small network pays more often."""
+
+    def training(width: int) -> float:
+        network = {"options": {}, "network": {"width": width}}
+        one = experiment(datasets={"digits": network}, budget={"amount": {"digits": 2.0e12}})
+        return Plan(one).seconds()["training"]
+
+    assert training(64) > 2 * training(512)
+
+
 def test_units_of_one_training_cost_the_same() -> None:
     """A budget in FLOPs and the same one in network passes take equally long."""
     one = experiment()
@@ -103,8 +114,9 @@ def test_more_cores_shorten_all_but_what_runs_alone() -> None:
     assert list(plan.seconds()) == list(KINDS)
     total = sum(plan.seconds().values()) / 60
     assert plan.minutes(1) == pytest.approx(total)
-    alone = sum(sum(job.seconds.values()) for job in plan.jobs() if job.alone) / 60
-    assert alone < plan.minutes(1000) < plan.minutes(2) < total
+    spread = sum(sum(job.seconds.values()) / (1 if job.alone else job.count) for job in plan.jobs())
+    assert plan.minutes(1000) == pytest.approx(spread / 60)
+    assert plan.minutes(1000) < plan.minutes(2) < total
 
 
 @pytest.mark.parametrize(("shape", "width", "depth"), [((2,), 128, 3), ((1, 8, 8), 256, 2)])
