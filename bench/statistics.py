@@ -118,24 +118,24 @@ def exact_cells(records: pd.DataFrame, metric: str) -> pd.DataFrame:
         & (records["nfe"] == records["nfe_requested"]).fillna(False)
         & (records["reference_set"] != "train").fillna(True)
     ]
+    rows = rows[[*PANEL, "label", "train_seed", "noise_bank", *CANDIDATE, "nfe_requested", "value"]]
     rows = rows[np.isfinite(rows["value"].to_numpy(dtype=float, na_value=np.nan))]
     return rows.fillna({"grid": "", "sampled_path": ""})
 
 
 def _by_candidate(cells: pd.DataFrame, bank: str) -> pd.DataFrame:
-    """Log metric of one noise bank: a row a candidate (sorted), a column a seed."""
-    rows = cells[cells["noise_bank"] == bank]
-    value = rows["value"].astype(float)
-    rows = rows.assign(log=np.log(value.where(value > 0)))
-    return rows.pivot_table(index=CANDIDATE, columns="train_seed", values="log", sort=True)
+    """Metric of one noise bank: a row a candidate (sorted), a column a seed."""
+    rows = cells[(cells["noise_bank"] == bank) & (cells["value"] > 0)]
+    rows = rows.astype({"value": float})
+    return rows.pivot_table(index=CANDIDATE, columns="train_seed", values="value", sort=True)
 
 
 def _lowest(table: pd.DataFrame) -> tuple[str, str, str] | None:
-    """Candidate with the lowest mean among those that have the most seeds."""
+    """Candidate with the lowest mean log among those that have the most seeds."""
     counts = table.notna().sum(axis=1)
     if counts.empty or counts.max() == 0:
         return None
-    means = table[counts == counts.max()].mean(axis=1)
+    means = np.log(table[counts == counts.max()]).mean(axis=1)
     solver, grid, path = means.index[int(means.to_numpy().argmin())]
     return solver, grid, path
 
@@ -175,7 +175,7 @@ def select_samplers(cells: pd.DataFrame) -> pd.DataFrame:
                     "nfe": int(nfe),
                     "train_seed": int(seed),
                     **dict(zip(CANDIDATE, pick, strict=True)),
-                    "value": math.exp(scoring.loc[pick, seed]) if known else math.nan,
+                    "value": float(scoring.loc[pick, seed]) if known else math.nan,
                     "basis": "own seed" if own else "other seeds",
                 }
             )

@@ -74,7 +74,7 @@ def _other_options(stage: Stage) -> str:
 
 def _model_attributes(study: Study, panel: Panel, label: str) -> dict[str, str]:
     """What the records say of the evaluated model: interval and size."""
-    rows = panel.of(study.records)
+    rows = study.measured(panel)
     rows = rows[(rows["label"] == label).fillna(False)]
 
     def seen(column: str) -> str:

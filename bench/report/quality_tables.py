@@ -52,12 +52,14 @@ def _quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> t
         floor = math.nan if real is None else real.value
         for label in study.labels(panel):
             curve = study.curve(panel, label, chosen)
+            missing = absent(study, panel, label)
             line = {BLOCK: panel.title, "formulation": study.titles[label]}
             for nfe in nfe_list:
                 found = curve.get(nfe)
                 mix = study.samplers(panel, label, nfe) if with_sampler else {}
-                cell = absent(study, panel, label)
-                if found is not None:
+                if found is None:
+                    cell = missing
+                else:
                     mean, *bounds = bracket(found).split(" ", 1)
                     parts = [mean + seeds(found.n, expected), *bounds]
                     cell = "\n".join(parts + ([_sampler_mix(mix)] if mix else []))
@@ -74,7 +76,7 @@ def _quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> t
                         }
                     )
                 line[f"NFE {nfe}"] = cell
-            if not curve and not len(study.failures(panel, label)):
+            if not curve and missing != FAILED:
                 line |= {f"NFE {nfe}": NOT_APPLICABLE for nfe in nfe_list}
             text.append(line | {"floor": plain(floor)})
     return pd.DataFrame(data), pd.DataFrame(text).fillna(MISSING)
@@ -112,7 +114,7 @@ def adaptive(study: Study) -> Table:
     data, text = [], []
     for panel in study.panels:
         expected = study.expected(panel)
-        rows = panel.of(study.records)
+        rows = study.measured(panel)
         rows = rows[
             (rows["metric"] == panel.primary)
             & rows["tolerance"].notna()

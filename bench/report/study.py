@@ -177,9 +177,17 @@ class Study:
     # --- quality ----------------------------------------------------------------------------
 
     @cached_property
+    def _by_panel(self) -> dict[Panel, pd.DataFrame]:
+        return {panel: panel.of(self.records) for panel in self.panels}
+
+    def measured(self, panel: Panel) -> pd.DataFrame:
+        """All records of a panel."""
+        return self._by_panel[panel]
+
+    @cached_property
     def cells(self) -> pd.DataFrame:
         """Exact-NFE cells of each panel's primary metric."""
-        return pd.concat([exact_cells(p.of(self.records), p.primary) for p in self.panels])
+        return pd.concat([exact_cells(self.measured(p), p.primary) for p in self.panels])
 
     @cached_property
     def selected(self) -> pd.DataFrame:
@@ -240,7 +248,7 @@ class Study:
         """Every scoring-bank metric of the cells that were selected, one row a seed and metric."""
         keys = ["label", "train_seed", "solver", "grid", "sampled_path"]
         chosen = panel.of(self.selected)[[*keys, "nfe"]]
-        rows = panel.of(self.records)
+        rows = self.measured(panel)
         rows = rows[
             (rows["noise_bank"] == "scoring") & rows["tolerance"].isna() & (rows["status"] == "ok")
         ].fillna({"grid": "", "sampled_path": ""})
@@ -252,7 +260,7 @@ class Study:
 
     def rows(self, panel: Panel, label: str, metric: str) -> pd.DataFrame:
         """Successful rows of one label and metric."""
-        rows = panel.of(self.records)
+        rows = self.measured(panel)
         keep = (rows["label"] == label) & (rows["metric"] == metric) & (rows["status"] == "ok")
         return rows[keep.fillna(False)].dropna(subset="value")
 
@@ -272,7 +280,7 @@ class Study:
 
     def failures(self, panel: Panel, label: str) -> pd.DataFrame:
         """Rows that record a failure of the label: its seeds and error lines."""
-        rows = panel.of(self.records)
+        rows = self.measured(panel)
         return rows[((rows["label"] == label) & (rows["status"] == "failed")).fillna(False)]
 
     def failed_seeds(self, panel: Panel, label: str) -> set[int]:
@@ -281,14 +289,14 @@ class Study:
 
     def charges(self, panel: Panel, label: str) -> pd.DataFrame:
         """Budget rows: a column a kind (``train.flops``, ``planned``), a row a stage and seed."""
-        rows = panel.of(self.records)
+        rows = self.measured(panel)
         rows = rows[(rows["label"] == label) & rows["metric"].str.startswith("budget.")]
         wide = rows.pivot_table(index=["stage", "train_seed"], columns="metric", values="value")
         return wide.astype(float).rename(columns=lambda name: name.removeprefix("budget."))
 
     def costs(self, panel: Panel | None = None) -> pd.DataFrame:
         """Core-seconds: columns experiment, dataset, label (or the stage), kind, value."""
-        rows = self.records if panel is None else panel.of(self.records)
+        rows = self.records if panel is None else self.measured(panel)
         rows = rows[rows["metric"].str.startswith("cost.")]
         kind = rows["metric"].str.removeprefix("cost.")
         who = rows["label"].fillna(rows["stage"])

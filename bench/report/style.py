@@ -125,6 +125,10 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save(figure: Figure, folder: Path, name: str, title: str) -> None:
     """Write ``name.svg`` and ``name.png`` (150 dpi), byte for byte reproducible."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")  # laid out once for both files
     for suffix, metadata in (
         ("svg", {"Title": title, "Date": None, "Creator": None}),
         ("png", {"Title": title, "Software": None}),
@@ -177,5 +181,6 @@ def is_empty(path: Path) -> bool:
 def empty(reason: str) -> Figure:
     """A figure that says why there is nothing to show."""
     figure = new_figure(7, 1.2)
+    figure.set_layout_engine("none")
     figure.text(0.5, 0.5, reason, ha="center", va="center", color=FAINT)
     return figure

@@ -109,10 +109,11 @@ def _core_seconds(table: pd.DataFrame, dataset: str, name: str) -> float:
 
 def winners(found: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Winning rate by data set and label; between equal scores the lowest rate."""
-    won = found[found["winner"]].groupby(["dataset", "label"], sort=False)["learning_rate"].min()
+    won = found[found["winner"]].drop_duplicates(["dataset", "label"])
     picked: dict[str, dict[str, float]] = {}
-    for key, rate in won.items():
-        dataset, label = map(str, key)
+    for dataset, label, rate in zip(
+        won["dataset"], won["label"], won["learning_rate"], strict=True
+    ):
         picked.setdefault(dataset, {})[label] = rate
     return picked
 

@@ -1,0 +1,40 @@
+"""A made-up run with its report, written once a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.layout import Layout
+from bench.report.study import Study
+from bench.stages import collect, report
+from tests import synthetic
+
+FAILED = "ot_flow_matching"
+SEEDS = [0, 1, 2]
+
+
+def _run(root: Path, failed: tuple[str, ...] = ()) -> Path:
+    experiment = synthetic.experiment(seeds=SEEDS)
+    synthetic.write_run(experiment, root, failed)
+    collect.run(experiment, Layout(root))
+    report.run(experiment, Layout(root))
+    return root
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results folder of a run in which everything succeeded."""
+    return _run(tmp_path_factory.mktemp("results") / "synthetic")
+
+
+@pytest.fixture(scope="session")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results folder of a run in which one formulation failed on every data set."""
+    return _run(tmp_path_factory.mktemp("results") / "synthetic", (FAILED,))
+
+
+@pytest.fixture(scope="session")
+def study(finished: Path) -> Study:
+    return Study.read(finished)

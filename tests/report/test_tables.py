@@ -1,0 +1,280 @@
+"""Tables recomputed from records.parquet by other means than the report's."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from bench.report import TABLE_SUFFIXES, TABLES
+from bench.report.numbers import bracket, fraction, plain, scaled, tick
+from bench.report.study import Study
+from bench.report.table import Table, latex, markdown
+from bench.report.tables import build_all
+from bench.statistics import Interval
+from tests import synthetic
+from tests.report.conftest import FAILED, SEEDS
+
+PRIMARY = {"digits": "fd_digits", "mixture2d": "w2"}
+Row = dict[str, object]
+
+
+def csv(root: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(root / "tables" / f"{name}.csv")
+
+
+def parquet(root: Path) -> pd.DataFrame:
+    """The records as plain numpy columns."""
+    table = pd.read_parquet(root / "records.parquet")
+    floats = table.select_dtypes(["Float64", "Int64"]).columns
+    return table.assign(**{c: table[c].to_numpy(dtype=float, na_value=np.nan) for c in floats})
+
+
+def t_interval(values: list[float]) -> tuple[float, float, float]:
+    """Mean and interval on the log scale, through scipy's own routine."""
+    logs = np.log(values)
+    low, high = stats.t.interval(0.95, len(logs) - 1, loc=logs.mean(), scale=stats.sem(logs))
+    return math.exp(logs.mean()), math.exp(low), math.exp(high)
+
+
+def selected_by_hand(rows: pd.DataFrame, nfe: int) -> list[float]:
+    """Scored values of one data set and label, the choice made with plain loops."""
+    values = []
+    for seed in SEEDS:
+        means = {}
+        for solver in sorted(set(rows["solver"])):
+            others = [
+                row.value
+                for row in rows.itertuples()
+                if row.solver == solver
+                and row.nfe_requested == nfe
+                and row.noise_bank == "selection"
+                and row.train_seed != seed
+            ]
+            if others:
+                means[solver] = sum(map(math.log, others)) / len(others)
+        best = min(means, key=lambda solver: means[solver])
+        values += [
+            row.value
+            for row in rows.itertuples()
+            if row.solver == best
+            and row.nfe_requested == nfe
+            and row.noise_bank == "scoring"
+            and row.train_seed == seed
+        ]
+    return values
+
+
+def cells(records: pd.DataFrame, dataset: str, label: str) -> pd.DataFrame:
+    return records[
+        (records["dataset"] == dataset)
+        & (records["label"] == label)
+        & (records["metric"] == PRIMARY[dataset])
+        & (records["reference_set"] == "held_out")
+        & (records["status"] == "ok")
+        & records["tolerance"].isna()
+    ]
+
+
+def test_every_table_has_its_three_files(finished: Path) -> None:
+    for name in TABLES:
+        for suffix in TABLE_SUFFIXES:
+            assert (finished / "tables" / f"{name}.{suffix}").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("dataset", "label", "nfe"),
+    [
+        ("digits", "vp_diffusion", 1),
+        ("digits", "flow_matching", 16),
+        ("mixture2d", "rectified_flow", 64),
+        ("mixture2d", "consistency_training", 2),
+    ],
+)
+def test_summary(finished: Path, dataset: str, label: str, nfe: int) -> None:
+    expected = t_interval(selected_by_hand(cells(parquet(finished), dataset, label), nfe))
+    table = csv(finished, "summary").set_index(["dataset", "label", "nfe"])
+    row = table.loc[(dataset, label, nfe)]
+    assert (row["estimate"], row["low"], row["high"]) == pytest.approx(expected, rel=1e-12)
+    assert row["seeds"] == row["seeds_expected"] == len(SEEDS)
+    assert row["floor"] == synthetic.FLOOR[dataset]
+
+
+def test_common_solver(finished: Path) -> None:
+    rows = cells(parquet(finished), "digits", "vp_diffusion")
+    rows = rows[(rows["solver"] == "euler") & (rows["noise_bank"] == "scoring")]
+    expected = t_interval(rows[rows["nfe_requested"] == 8]["value"].tolist())
+    table = csv(finished, "common_solver").set_index(["dataset", "label", "nfe"])
+    row = table.loc[("digits", "vp_diffusion", 8)]
+    assert (row["estimate"], row["low"], row["high"]) == pytest.approx(expected, rel=1e-12)
+    assert not table.index.get_level_values("label").str.startswith("consistency").any()
+
+
+def test_nfe_to_quality(finished: Path) -> None:
+    """Targets and crossings from the summary's own seeds, with numpy's interpolation."""
+    records = parquet(finished)
+    labels = list(synthetic.PLATEAU)
+    grid = [1, 2, 4, 8, 16, 32, 64]
+    curves = {
+        label: np.array([selected_by_hand(cells(records, "digits", label), n) for n in grid])
+        for label in labels
+        if not label.startswith("consistency")
+    }
+    best = min(np.exp(np.log(curve[-1]).mean()) for curve in curves.values())
+    table = csv(finished, "nfe_to_quality")
+    table = table[(table["dataset"] == "digits") & (table["sampler"] == "selected sampler")]
+    for label, curve in curves.items():
+        row = table[(table["label"] == label) & (table["factor"] == 1.5)].iloc[0]
+        assert row["target"] == pytest.approx(1.5 * best)
+        if row["seeds_reaching"] < len(SEEDS):
+            assert math.isnan(row["low"])
+            continue
+        crossings = [
+            np.exp(np.interp(-np.log(1.5 * best), -np.log(seed[: k + 2]), np.log(grid[: k + 2])))
+            for seed in curve.T
+            for k in [int(np.argmax(seed <= 1.5 * best)) - 1]
+        ]
+        expected = t_interval(crossings)
+        assert (row["nfe"], row["low"], row["high"]) == pytest.approx(expected)
+
+
+def test_budget_adds_up_to_the_ledgers(finished: Path) -> None:
+    experiment = synthetic.experiment(seeds=SEEDS)
+    table = csv(finished, "budget").set_index(["dataset", "label", "stage"])
+    ledger = synthetic.ledger(experiment, "digits", "rectified_flow", "pairs_2", 0)
+    pairs = table.loc[("digits", "rectified_flow", "pairs_2")]
+    charges = ledger["charges"].values()
+    assert pairs["spent"] == pytest.approx(ledger["spent"])
+    assert pairs["flops"] == pytest.approx(sum(c["flops"] for c in charges))
+    whole = table.loc[("digits", "rectified_flow", "all stages")]
+    assert whole["planned"] == pytest.approx(4e12)
+    assert whole["spent_over_planned"] == pytest.approx(0.996)
+    last = table.loc[("digits", "rectified_flow", "flow_2")]
+    assert whole["spent_without_upstream"] == pytest.approx(last["spent"])
+    assert last["share_of_spent"] == pytest.approx(0.425)
+    coupling = table.loc[("digits", "ot_flow_matching", "train"), "coupling_seconds"]
+    assert coupling > 0
+    assert table.loc[("digits", "flow_matching", "train"), "coupling_seconds"] == 0
+
+
+def test_cost_is_the_sum_of_all_outcomes(finished: Path) -> None:
+    table = csv(finished, "cost")
+    records = parquet(finished)
+    cost = records[records["metric"].str.startswith("cost.")]
+    assert table["total"].sum() == pytest.approx(cost["value"].sum())
+    row = table[(table["dataset"] == "digits") & (table["label"] == "rectified_flow")].iloc[0]
+    assert row["training"] == pytest.approx(3 * 40.0 * len(SEEDS))
+    assert "expected by plan" in (finished / "tables" / "cost.md").read_text()
+
+
+def test_floor_compares_every_label(finished: Path) -> None:
+    table = csv(finished, "floor").set_index(["dataset", "label"])
+    summary = csv(finished, "summary")
+    mine = summary[(summary["dataset"] == "digits") & (summary["label"] == "flow_matching")]
+    row = table.loc[("digits", "flow_matching")]
+    assert row["estimate"] == mine["estimate"].min()
+    assert row["over_floor"] == pytest.approx(mine["estimate"].min() / synthetic.FLOOR["digits"])
+    assert table.loc[("digits", "floor.gaussian"), "over_floor"] == pytest.approx(6.4)
+
+
+def test_every_frechet_distance_has_a_memorisation_figure_beside_it(finished: Path) -> None:
+    table = csv(finished, "quality")
+    table = table[table["dataset"] == "digits"]
+    keys = table[table["metric"] == "fd_digits"][["label", "nfe"]].drop_duplicates()
+    beside = table[table["metric"] == "memorisation"][["label", "nfe"]]
+    assert len(keys) > 0
+    assert len(keys.merge(beside)) == len(keys)
+    assert set(table[table["metric"] == "fd_digits"]["reference_set"]) == {"held_out", "train"}
+    kid = table[table["metric"] == "kid_digits"]
+    assert set(kid["scale"]) == {"linear"}
+
+
+def test_methods_name_parts_and_sizes(finished: Path) -> None:
+    text = (finished / "tables" / "methods.md").read_text()
+    for word in ("minibatch_ot", "pairs_2: pairs by heun2", "arXiv:2303.01469", "4.20 k param"):
+        assert word in text
+
+
+def test_refused_cells_are_listed_once_a_solver(finished: Path) -> None:
+    text = (finished / "tables" / "status.md").read_text()
+    assert text.count("| refused |") == 3  # midpoint, heun2, rk4
+    assert "| rk4 | 1, 2 |" in text
+
+
+def test_a_failed_formulation_is_marked_and_the_others_are_whole(
+    finished: Path, broken: Path
+) -> None:
+    whole, partial = csv(finished, "summary"), csv(broken, "summary")
+    assert FAILED not in set(partial["label"])
+    pd.testing.assert_frame_equal(
+        whole[whole["label"] != FAILED].reset_index(drop=True), partial.reset_index(drop=True)
+    )
+    row = next(
+        line
+        for line in (broken / "tables" / "summary.md").read_text().splitlines()
+        if line.startswith("| OT flow matching")
+    )
+    assert row.count("failed") == 7
+    assert "ValueError: planted" in (broken / "tables" / "status.md").read_text()
+
+
+def test_missing_seeds_are_counted_and_marked(study: Study) -> None:
+    gone = (study.records["label"] == "flow_matching") & (study.records["train_seed"] == 2)
+    fewer = Study(study.records[~gone.fillna(False)], study.experiments)
+    summary = build_all(fewer)["summary"]
+    rows = summary.data[summary.data["label"] == "flow_matching"]
+    assert set(rows["seeds"]) == {2}
+    text = summary.text[summary.text["formulation"] == "Flow matching"]
+    assert text["NFE 64"].str.contains(r"\(2/3\)").all()
+
+
+def test_latex_compiles(finished: Path, tmp_path: Path) -> None:
+    """With a LaTeX at hand it is run; without one, braces and environments must balance."""
+    tables = sorted((finished / "tables").glob("*.tex"))
+    body = "".join(path.read_text() + "\\clearpage\n" for path in tables)
+    for name in ("table", "tabular"):
+        assert body.count(f"\\begin{{{name}}}") == body.count(f"\\end{{{name}}}") > 0
+    unescaped = body.replace("\\{", "").replace("\\}", "")
+    assert unescaped.count("{") == unescaped.count("}")
+    assert body.isascii()
+    compiler = shutil.which("pdflatex")
+    if compiler is not None:
+        source = tmp_path / "tables.tex"
+        source.write_text(
+            "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\n"
+            f"{body}\\end{{document}}\n"
+        )
+        command = [compiler, "-interaction=nonstopmode", "-halt-on-error", source.name]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+
+
+def test_special_characters_are_escaped() -> None:
+    text = pd.DataFrame({"what": ["50% of a_b & {c} | d", "two\nlines"]})
+    table = Table("t", "A #1", "costs $5", text, text)
+    assert r"50\% of a\_b \& \{c\} $|$ d" in latex(table)
+    assert r"costs \$5" in latex(table)
+    assert r"a_b & {c} \| d" in markdown(table)
+    assert "two<br>lines" in markdown(table)
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [(0.0, "0"), (12.345, "12.3"), (0.00321, "0.00321"), (1234.5, "1,234"), (9.996, "10.0"),
+     (-0.5, "-0.500"), (math.nan, "—"), (math.inf, "∞")],
+)  # fmt: skip
+def test_plain_numbers(x: float, text: str) -> None:
+    assert plain(x) == text
+
+
+def test_other_numbers() -> None:
+    assert [tick(x) for x in (0.05, 2.0, 1000.0, 0.001)] == ["0.05", "2", "1,000", "0.001"]
+    assert [scaled(x) for x in (13.2e12, 4050.0, 7.0)] == ["13.2 T", "4.05 k", "7.00"]
+    assert fraction(0.996) == "99.6%"
+    assert bracket(Interval(2.0, 1.0, 3.0, 5, "log")) == "2.00 [1.00, 3.00]"
+    assert bracket(Interval(2.0, math.nan, math.nan, 1, "log")) == "2.00"

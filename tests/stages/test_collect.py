@@ -1,0 +1,210 @@
+"""Collecting: every fact of the files becomes a row, once, and nothing is invented."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench import records
+from bench.errors import InputError
+from bench.files import read_json, write_json
+from bench.layout import LEDGER, OUTCOME, Layout
+from bench.report.study import Study
+from bench.stages import collect
+from bench.stages.report import write
+from tests import synthetic
+
+EXPERIMENT = synthetic.experiment(
+    seeds=[0, 1],
+    sweep={"nfe": [1, 2, 4], "tolerances": [1e-3]},
+    formulations=dict.fromkeys(("flow_matching", "rectified_flow", "consistency_training")),
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = synthetic.write_run(EXPERIMENT, tmp_path_factory.mktemp("results") / "synthetic")
+    collect.run(EXPERIMENT, Layout(root))
+    return root
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(run, tmp_path / "synthetic"))
+
+
+def test_both_files_hold_the_same_rows(run: Path) -> None:
+    table = records.read(run / "records.parquet")
+    assert list(table.columns) == list(records.COLUMNS)
+    assert not table.duplicated(list(records.UNIQUE_KEY)).any()
+    text = pd.read_csv(run / "records.csv", low_memory=False)
+    assert len(text) == len(table)
+    assert text["value"].sum() == pytest.approx(table["value"].sum())
+
+
+def test_measured_rows_are_taken_over_unchanged(run: Path) -> None:
+    table = records.read(run / "records.parquet")
+    layout = Layout(run)
+    source = records.read(layout.sweep("digits", "flow_matching", 1) / "sweep.parquet")
+    mine = table[(table["label"] == "flow_matching") & (table["dataset"] == "digits")]
+    mine = mine[(mine["train_seed"] == 1) & mine["solver"].notna()]
+    keys = list(records.UNIQUE_KEY)
+    merged = source.merge(mine, on=keys, how="left", validate="1:1")
+    pd.testing.assert_series_equal(merged["value_x"], merged["value_y"], check_names=False)
+
+
+def test_ledgers_become_budget_rows(run: Path) -> None:
+    table = records.read(run / "records.parquet")
+    path = Layout(run).stage("digits", "rectified_flow", 0, "pairs_2") / LEDGER
+    ledger = read_json(path)
+    mine = table[
+        (table["dataset"] == "digits")
+        & (table["label"] == "rectified_flow")
+        & (table["stage"] == "pairs_2")
+        & (table["train_seed"] == 0)
+    ].set_index("metric")
+    for charge, kinds in ledger["charges"].items():
+        for kind, value in kinds.items():
+            assert mine.loc[f"budget.{charge}.{kind}", "value"] == value
+    assert mine.loc["budget.planned", "value"] == ledger["planned"]
+    assert mine.loc["budget.spent", "spent_upstream"] == ledger["spent_upstream"] > 0
+    assert mine.loc["budget.spent", "budget_total"] == 4e12
+    assert set(mine["budget_unit"]) == {"flops"}
+
+
+def test_core_seconds_of_all_outcomes_are_kept(run: Path) -> None:
+    table = records.read(run / "records.parquet")
+    outcomes = [json.loads(path.read_text()) for path in run.rglob(OUTCOME)]
+    total = sum(sum(outcome["seconds"].values()) for outcome in outcomes)
+    cost = table[table["metric"].str.startswith("cost.")]
+    assert cost["value"].sum() == pytest.approx(total)
+
+
+def test_seconds_a_sample_are_joined_to_the_cells_they_were_measured_for(run: Path) -> None:
+    table = records.read(run / "records.parquet")
+    timing = records.read(Layout(run).timing("digits") / "timing.parquet")
+    swept = table[table["noise_bank"].isin(["scoring", "selection"]) & table["train_seed"].notna()]
+    for row in timing.itertuples():
+        same = (
+            (swept["dataset"] == "digits")
+            & (swept["label"] == row.label)
+            & (swept["solver"] == row.solver)
+        )
+        same &= (
+            swept["tolerance"] == row.tolerance
+            if not pd.isna(row.tolerance)
+            else swept["nfe_requested"] == row.nfe_requested
+        )
+        cells = swept[same.fillna(False)]
+        assert len(cells) > 0
+        assert set(cells["seconds_per_sample"]) == {row.value}
+    floors = table[table["label"].str.startswith("floor.").fillna(False)]
+    assert floors["seconds_per_sample"].isna().all()
+
+
+def test_parameters_are_counted_in_the_checkpoint(run: Path) -> None:
+    table = records.read(run / "records.parquet")
+    assert set(table[table["metric"] == "parameters"]["value"]) == {4200.0}
+
+
+def test_a_failure_is_one_row_with_the_first_error_of_its_chain(copy: Path) -> None:
+    layout = Layout(copy)
+    model = ("digits", "rectified_flow", 1)
+    for stage, error in (
+        ("pairs_2", f"OSError: disk full in {copy}/runs"),
+        ("flow_2", "upstream pairs_2 failed: OSError: disk full"),
+    ):
+        outcome = {"status": "failed", "error": error, "seconds": {"import": 0.5}}
+        write_json(layout.stage(*model, stage) / OUTCOME, outcome)
+    write_json(
+        layout.sweep(*model) / OUTCOME,
+        {"status": "failed", "error": "upstream pairs_2 failed", "seconds": {}},
+    )
+    table = collect.run(EXPERIMENT, layout)
+    failed = table[table["status"] == "failed"]
+    assert failed["stage"].tolist() == ["pairs_2"]
+    assert failed["error"].tolist() == ["OSError: disk full in synthetic/runs"]
+    mine = table[(table["label"] == "rectified_flow") & (table["dataset"] == "digits")]
+    assert not ((mine["train_seed"] == 1) & mine["solver"].notna()
+                & (mine["metric"] != "seconds_per_sample")).any()  # fmt: skip
+    assert ((mine["train_seed"] == 0) & (mine["metric"] == "fd_digits")).any()
+
+
+def test_what_has_not_run_is_a_failure_that_says_so(copy: Path) -> None:
+    (Layout(copy).floor("digits") / OUTCOME).unlink()
+    table = collect.run(EXPERIMENT, Layout(copy))
+    failed = table[table["status"] == "failed"]
+    assert failed["stage"].tolist() == ["floor"]
+    assert "has not run" in failed["error"].iloc[0]
+    assert not table["label"].isin(["floor.train"])[table["dataset"] == "digits"].any()
+
+
+def test_the_manifest_says_where_results_come_from(run: Path) -> None:
+    found = read_json(run / "manifest.json")
+    assert found["config"] == EXPERIMENT.resolved()
+    assert found["config_digest"] == EXPERIMENT.digest
+    assert found["extractors"]["digits"]["accuracy"] == 0.981
+    assert "mixture2d" not in found["extractors"]
+    assert set(found["data"]) == {"digits", "mixture2d"}
+    assert found["packages"]["torch"]
+    assert found["hardware"]["cores_usable"] >= 1
+    assert len(found["code"]["train"]) == 16
+
+
+# --- joining -------------------------------------------------------------------------------------
+
+
+def published(run: Path, target: Path, name: str) -> Path:
+    """What ``publish`` keeps of a run, under another name."""
+    shutil.copytree(run, target, ignore=shutil.ignore_patterns("runs", "data", "floor", "timing"))
+    table = records.read(run / "records.parquet")
+    records.write(table.assign(experiment=name), target / "records.parquet")
+    found = read_json(run / "manifest.json")
+    write_json(
+        target / "manifest.json",
+        found | {"experiment": name, "config": found["config"] | {"name": name}},
+    )
+    return target
+
+
+def test_joined_runs_stay_apart_by_name(run: Path, tmp_path: Path) -> None:
+    sources = [published(run, tmp_path / name, name) for name in ("all_in", "marginal")]
+    table = collect.join(sources, tmp_path / "joined")
+    assert len(table) == 2 * len(records.read(run / "records.parquet"))
+    study = Study.read(tmp_path / "joined")
+    assert [p.title for p in study.panels] == [
+        "2-D mixture (all_in)", "Digits 8x8 (all_in)",
+        "2-D mixture (marginal)", "Digits 8x8 (marginal)",
+    ]  # fmt: skip
+    write(study, Layout(tmp_path / "joined"))
+    text = (tmp_path / "joined" / "report.html").read_text()
+    assert "all_in and marginal" in text
+    one, other = (
+        study.curve(panel, "flow_matching", study.selected)[4]
+        for panel in study.panels
+        if panel.dataset == "digits"
+    )
+    assert one == other
+
+
+def test_a_published_run_can_be_rebuilt_with_its_drawings(run: Path, tmp_path: Path) -> None:
+    source = published(run, tmp_path / "published", "synthetic")
+    (source / "figures").mkdir()
+    (source / "figures" / "samples.svg").write_text("<svg>kept</svg>")
+    collect.join([source], tmp_path / "again")
+    assert (tmp_path / "again" / "figures" / "samples.svg").read_text() == "<svg>kept</svg>"
+    pd.testing.assert_frame_equal(
+        records.read(tmp_path / "again" / "records.parquet"),
+        records.read(source / "records.parquet"),
+    )
+
+
+def test_runs_that_cannot_be_joined(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no records\.parquet"):
+        collect.join([tmp_path], tmp_path / "joined")
+    with pytest.raises(InputError, match="named 'synthetic'"):
+        collect.join([run, run], tmp_path / "joined")
