@@ -39,12 +39,14 @@ class Verb:
         takes: what comes first: ``config``, an experiment file, which is passed as an
             :class:`~bench.spec.Experiment` and its :class:`~bench.layout.Layout`; ``results``, a
             folder; or nothing.
+        optional: whether what comes first may be left out.
         function: what is run; ``bench.stages.<verb>:run`` unless given.
     """
 
     does: str
     options: tuple[str, ...] = ()
     takes: Literal["config", "results"] | None = "config"
+    optional: bool = False
     function: str = ""
 
 
@@ -54,8 +56,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "stage": {"required": True, "help": "a stage of the formulation"},
     "seeds": {"required": True, "nargs": "+", "type": int, "help": "training seeds"},
     "cores": {"type": int, "help": "cores to expect; those of this machine by default"},
+    "sources": {"nargs": "+", "type": Path, "metavar": "RESULTS", "help": "finished runs to join"},
+    "target": {"type": Path, "metavar": "FOLDER", "help": "where joined runs are written"},
     "dry_run": {"action": "store_true", "help": "say what would be done, and do nothing"},
 }
+
+FLAGS = {"sources": "--from", "target": "--to"}
+"""Flags that Python cannot spell as names; the others are their option's name."""
 
 
 VERBS: dict[str, Verb] = {
@@ -72,7 +79,12 @@ VERBS: dict[str, Verb] = {
     "sweep": Verb("sample and score models", ("dataset", "label", "seeds")),
     "floor": Verb("score real data, a fitted Gaussian and an untrained network", ("dataset",)),
     "timing": Verb("measure seconds a sample, on an idle machine", ("dataset",)),
-    "collect": Verb("gather all records of an experiment in one table"),
+    "collect": Verb(
+        "gather all records of an experiment in one table, or join the records of finished runs",
+        ("sources", "target"),
+        optional=True,
+        function="bench.stages.join:collect_or_join",
+    ),
     "report": Verb("make tables, figures and the page from the records"),
     "tune": Verb("pick the best learning rates of a tuning experiment"),
     "gate": Verb("exit with 1, naming all failures, unless the run is sound"),
@@ -100,9 +112,11 @@ def parser() -> argparse.ArgumentParser:
     for name, verb in VERBS.items():
         one = verbs.add_parser(name, help=verb.does, description=f"{verb.does.capitalize()}.")
         if verb.takes:
-            one.add_argument(verb.takes, **POSITIONAL[verb.takes])
+            presence: dict[str, Any] = {"nargs": "?"} if verb.optional else {}
+            one.add_argument(verb.takes, **POSITIONAL[verb.takes], **presence)
         for option in verb.options:
-            one.add_argument(f"--{option.replace('_', '-')}", **OPTIONS[option])
+            flag = FLAGS.get(option, f"--{option.replace('_', '-')}")
+            one.add_argument(flag, dest=option, **OPTIONS[option])
         one.add_argument(
             "--log", type=Path, metavar="FILE", help="keep all output in this file too"
         )
@@ -167,7 +181,7 @@ def _run(verb: Verb, given: argparse.Namespace) -> None:
     """Import the verb's function and call it."""
     chosen = {option: getattr(given, option) for option in verb.options}
     subject: tuple[Any, ...] = ()
-    if verb.takes == "config":
+    if verb.takes == "config" and given.config is not None:
         experiment = _experiment(given)
         # Numeric libraries read these once, when they are imported.
         threads = str(experiment.training.threads)

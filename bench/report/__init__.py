@@ -4,6 +4,8 @@
 always written, so that a workflow can declare them, also where an experiment has nothing to show.
 """
 
+RECORDS = "records.parquet"
+
 TABLES = (
     "summary",
     "common_solver",

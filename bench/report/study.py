@@ -18,6 +18,7 @@ from bench.declarations import formulation_module
 from bench.errors import InputError
 from bench.files import read_json
 from bench.layout import Layout
+from bench.report import RECORDS
 from bench.report.manifest import MANIFEST, parts
 from bench.spec import Experiment, untuned
 from bench.statistics import (
@@ -32,7 +33,6 @@ from bench.statistics import (
     summarise_crossings,
 )
 
-RECORDS = "records.parquet"
 COMMON_SOLVER = "euler"
 TRAIN = "train"
 STRAIGHTNESS = ("straightness_native", "arc_over_chord", "straightness_linear")

@@ -10,8 +10,7 @@ here that a table could not be recomputed from.
 from __future__ import annotations
 
 import math
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,10 @@ from safetensors import safe_open
 from bench import records
 from bench.data import data_module
 from bench.declarations import Stage
-from bench.errors import InputError
 from bench.files import read_json, replacing, write_json
-from bench.layout import CONFIG, LEDGER, OUTCOME, Layout
+from bench.layout import LEDGER, OUTCOME, Layout
+from bench.report import RECORDS
 from bench.report import manifest as manifests
-from bench.report.study import RECORDS
 from bench.spec import Experiment
 from bench.stages.common import read_outcome
 
@@ -41,51 +39,14 @@ def run(experiment: Experiment, layout: Layout) -> pd.DataFrame:
     rows = list(_facts(experiment, layout))
     table = pd.concat([records.frame(rows), *_measured(experiment, layout)], ignore_index=True)
     table = _with_seconds(table)
-    _write(table, root)
+    write(table, root)
     found = manifests.manifest(experiment, root, manifests.current())
     write_json(root / manifests.MANIFEST, found)
     return table
 
 
-def join(sources: Sequence[Path], target: Path) -> pd.DataFrame:
-    """Write the records and manifests of finished runs as one, from their files alone.
-
-    Several experiments stay apart by their names, in every table and figure. The figures of a
-    single source are kept, for those that need more than records.
-
-    Raises:
-        InputError: a source without records or manifest, or two with one name.
-    """
-    tables, found = [], []
-    for source in sources:
-        for name in (RECORDS, manifests.MANIFEST):
-            if not (source / name).is_file():
-                raise InputError(f"{source}: no {name}; give the folder of a finished run")
-        tables.append(records.read(source / RECORDS))
-        found += manifests.parts(read_json(source / manifests.MANIFEST))
-    names = [part["experiment"] for part in found]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"two of the runs are named {twice!r}; experiments are joined by name")
-    table = pd.concat(tables, ignore_index=True)
-    if [target.resolve()] != [source.resolve() for source in sources]:
-        _write(table, target)
-        whole = found[0] if len(found) == 1 else {"joined": found}
-        write_json(target / manifests.MANIFEST, whole)
-        if len(sources) == 1:
-            _keep(sources[0], target)
-    return table
-
-
-def _keep(source: Path, target: Path) -> None:
-    """Copy a run's configuration and its figures."""
-    for path in (source / CONFIG, *sorted((source / "figures").glob("*.*"))):
-        if path.is_file():
-            with replacing(target / path.relative_to(source)) as temporary:
-                shutil.copyfile(path, temporary)
-
-
-def _write(table: pd.DataFrame, root: Path) -> None:
+def write(table: pd.DataFrame, root: Path) -> None:
+    """Write both files of the records."""
     records.write(table, root / RECORDS)
     with replacing(root / RECORDS_TEXT) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")

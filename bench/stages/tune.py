@@ -19,8 +19,9 @@ from bench import records
 from bench.data import data_module
 from bench.errors import InputError
 from bench.layout import Layout
+from bench.report import RECORDS
 from bench.report.numbers import MISSING, plain, tick
-from bench.report.study import RECORDS, Study
+from bench.report.study import Study
 from bench.report.table import BLOCK, FAILED, Table
 from bench.spec import Experiment, untuned
 

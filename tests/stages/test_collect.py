@@ -10,12 +10,9 @@ import pandas as pd
 import pytest
 
 from bench import records
-from bench.errors import InputError
 from bench.files import read_json, write_json
 from bench.layout import LEDGER, OUTCOME, Layout
-from bench.report.study import Study
 from bench.stages import collect
-from bench.stages.report import write
 from tests import synthetic
 
 EXPERIMENT = synthetic.experiment(
@@ -153,58 +150,3 @@ def test_the_manifest_says_where_results_come_from(run: Path) -> None:
     assert found["packages"]["torch"]
     assert found["hardware"]["cores_usable"] >= 1
     assert len(found["code"]["train"]) == 16
-
-
-# --- joining -------------------------------------------------------------------------------------
-
-
-def published(run: Path, target: Path, name: str) -> Path:
-    """What ``publish`` keeps of a run, under another name."""
-    shutil.copytree(run, target, ignore=shutil.ignore_patterns("runs", "data", "floor", "timing"))
-    table = records.read(run / "records.parquet")
-    records.write(table.assign(experiment=name), target / "records.parquet")
-    found = read_json(run / "manifest.json")
-    write_json(
-        target / "manifest.json",
-        found | {"experiment": name, "config": found["config"] | {"name": name}},
-    )
-    return target
-
-
-def test_joined_runs_stay_apart_by_name(run: Path, tmp_path: Path) -> None:
-    sources = [published(run, tmp_path / name, name) for name in ("all_in", "marginal")]
-    table = collect.join(sources, tmp_path / "joined")
-    assert len(table) == 2 * len(records.read(run / "records.parquet"))
-    study = Study.read(tmp_path / "joined")
-    assert [p.title for p in study.panels] == [
-        "2-D mixture (all_in)", "Digits 8x8 (all_in)",
-        "2-D mixture (marginal)", "Digits 8x8 (marginal)",
-    ]  # fmt: skip
-    write(study, Layout(tmp_path / "joined"))
-    text = (tmp_path / "joined" / "report.html").read_text()
-    assert "all_in and marginal" in text
-    one, other = (
-        study.curve(panel, "flow_matching", study.selected)[4]
-        for panel in study.panels
-        if panel.dataset == "digits"
-    )
-    assert one == other
-
-
-def test_a_published_run_can_be_rebuilt_with_its_drawings(run: Path, tmp_path: Path) -> None:
-    source = published(run, tmp_path / "published", "synthetic")
-    (source / "figures").mkdir()
-    (source / "figures" / "samples.svg").write_text("<svg>kept</svg>")
-    collect.join([source], tmp_path / "again")
-    assert (tmp_path / "again" / "figures" / "samples.svg").read_text() == "<svg>kept</svg>"
-    pd.testing.assert_frame_equal(
-        records.read(tmp_path / "again" / "records.parquet"),
-        records.read(source / "records.parquet"),
-    )
-
-
-def test_runs_that_cannot_be_joined(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no records\.parquet"):
-        collect.join([tmp_path], tmp_path / "joined")
-    with pytest.raises(InputError, match="named 'synthetic'"):
-        collect.join([run, run], tmp_path / "joined")

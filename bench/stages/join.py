@@ -1,0 +1,89 @@
+"""Join finished runs: their records in one table, and one report on all of them.
+
+Two accountings, or two machines, are experiments of their own; this puts them side by side. Only
+files that ``publish`` keeps are read.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bench import records
+from bench.errors import InputError
+from bench.files import read_json, replacing, write_json
+from bench.layout import CONFIG, Layout
+from bench.report import RECORDS
+from bench.report import manifest as manifests
+from bench.report.study import Study
+from bench.spec import Experiment
+from bench.stages import collect, report
+
+
+def collect_or_join(
+    experiment: Experiment | None = None,
+    layout: Layout | None = None,
+    *,
+    sources: Sequence[Path] | None = None,
+    target: Path | None = None,
+) -> None:
+    """``collect CONFIG``, or ``collect --from A [B ...]``: join finished runs and report on them.
+
+    Args:
+        experiment, layout: what is collected.
+        sources: folders of finished runs, published or not.
+        target: where they are joined; ``results/joined/<names>`` unless given.
+
+    Raises:
+        InputError: neither an experiment nor sources, or both.
+    """
+    if experiment is not None and layout is not None and not sources:
+        collect.run(experiment, layout)
+    elif experiment is None and sources:
+        name = "-".join(source.resolve().name for source in sources)
+        folder = target or Path("results", "joined", name)
+        join(sources, folder)
+        report.write(Study.read(folder), Layout(folder))
+    else:
+        raise InputError("collect: give an experiment file, or --from and folders of finished runs")
+
+
+def join(sources: Sequence[Path], target: Path) -> pd.DataFrame:
+    """Write the records and manifests of finished runs as one, from their files alone.
+
+    Several experiments stay apart by their names, in every table and figure. The figures of a
+    single source are kept, for those that need more than records.
+
+    Raises:
+        InputError: a source without records or manifest, or two with one name.
+    """
+    tables, found = [], []
+    for source in sources:
+        for name in (RECORDS, manifests.MANIFEST):
+            if not (source / name).is_file():
+                raise InputError(f"{source}: no {name}; give the folder of a finished run")
+        tables.append(records.read(source / RECORDS))
+        found += manifests.parts(read_json(source / manifests.MANIFEST))
+    names = [part["experiment"] for part in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"two of the runs are named {twice!r}; experiments are joined by name")
+    table = pd.concat(tables, ignore_index=True)
+    if [target.resolve()] != [source.resolve() for source in sources]:
+        collect.write(table, target)
+        whole = found[0] if len(found) == 1 else {"joined": found}
+        write_json(target / manifests.MANIFEST, whole)
+        if len(sources) == 1:
+            _keep(sources[0], target)
+    return table
+
+
+def _keep(source: Path, target: Path) -> None:
+    """Copy a run's configuration and its figures."""
+    for path in (source / CONFIG, *sorted((source / "figures").glob("*.*"))):
+        if path.is_file():
+            with replacing(target / path.relative_to(source)) as temporary:
+                shutil.copyfile(path, temporary)

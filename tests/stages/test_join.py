@@ -1,0 +1,90 @@
+"""Joining: finished runs side by side, from what is published of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench import cli, records
+from bench.errors import InputError
+from bench.files import read_json, write_json
+from bench.layout import Layout
+from bench.report.study import Study
+from bench.stages import collect, join
+from tests import synthetic
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    experiment = synthetic.experiment(
+        seeds=[0, 1],
+        sweep={"nfe": [1, 2, 4], "tolerances": [1e-3]},
+        formulations=dict.fromkeys(("flow_matching", "consistency_training")),
+    )
+    root = synthetic.write_run(experiment, tmp_path_factory.mktemp("results") / "synthetic")
+    collect.run(experiment, Layout(root))
+    return root
+
+
+def published(run: Path, target: Path, name: str) -> Path:
+    """What ``publish`` keeps of a run, under another name."""
+    shutil.copytree(run, target, ignore=shutil.ignore_patterns("runs", "data", "floor", "timing"))
+    table = records.read(run / "records.parquet")
+    records.write(table.assign(experiment=name), target / "records.parquet")
+    found = read_json(run / "manifest.json")
+    write_json(
+        target / "manifest.json",
+        found | {"experiment": name, "config": found["config"] | {"name": name}},
+    )
+    return target
+
+
+def test_joined_runs_stay_apart_by_name(run: Path, tmp_path: Path) -> None:
+    sources = [published(run, tmp_path / name, name) for name in ("all_in", "marginal")]
+    given = cli.parser().parse_args(
+        ["collect", "--from", *map(str, sources), "--to", str(tmp_path / "joined")]
+    )
+    assert given.config is None
+    join.collect_or_join(sources=given.sources, target=given.target)
+    table = records.read(tmp_path / "joined" / "records.parquet")
+    assert len(table) == 2 * len(records.read(run / "records.parquet"))
+    study = Study.read(tmp_path / "joined")
+    assert [p.title for p in study.panels] == [
+        "2-D mixture (all_in)", "Digits 8x8 (all_in)",
+        "2-D mixture (marginal)", "Digits 8x8 (marginal)",
+    ]  # fmt: skip
+    text = (tmp_path / "joined" / "report.html").read_text()
+    assert "all_in and marginal" in text
+    one, other = (
+        study.curve(panel, "flow_matching", study.selected)[4]
+        for panel in study.panels
+        if panel.dataset == "digits"
+    )
+    assert one == other
+
+
+def test_a_published_run_can_be_rebuilt_with_its_drawings(run: Path, tmp_path: Path) -> None:
+    source = published(run, tmp_path / "published", "synthetic")
+    (source / "figures").mkdir()
+    (source / "figures" / "samples.svg").write_text("<svg>kept</svg>")
+    join.join([source], tmp_path / "again")
+    assert (tmp_path / "again" / "figures" / "samples.svg").read_text() == "<svg>kept</svg>"
+    pd.testing.assert_frame_equal(
+        records.read(tmp_path / "again" / "records.parquet"),
+        records.read(source / "records.parquet"),
+    )
+
+
+def test_runs_that_cannot_be_joined(run: Path, tmp_path: Path) -> None:
+    experiment = synthetic.experiment()
+    with pytest.raises(InputError, match=r"no records\.parquet"):
+        join.join([tmp_path], tmp_path / "joined")
+    with pytest.raises(InputError, match="named 'synthetic'"):
+        join.join([run, run], tmp_path / "joined")
+    with pytest.raises(InputError, match="experiment file, or --from"):
+        join.collect_or_join()
+    with pytest.raises(InputError, match="experiment file, or --from"):
+        join.collect_or_join(experiment, Layout(run), sources=[run])
