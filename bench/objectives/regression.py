@@ -1,5 +1,6 @@
 """Regression of the network's output onto its target for a pair (conditional flow matching,
-denoising score matching: 2210.02747, 2006.11239, 2206.00364)."""
+denoising score matching: 2210.02747, 2006.11239, 2206.00364).
+"""
 
 from __future__ import annotations
 
