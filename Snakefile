@@ -21,6 +21,11 @@ include: "workflow/rules/sweep.smk"
 include: "workflow/rules/report.smk"
 
 
+onstart:
+    alive.hold(alive.LOCK)  # for as long as the run lives: its jobs end when it does
+    experiment.save(files.config)
+
+
 rule all:
     default_target: True
     input:

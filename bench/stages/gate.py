@@ -19,8 +19,8 @@ from bench.data import data_module
 from bench.errors import RunError
 from bench.files import write_json
 from bench.layout import Layout
-from bench.spec import Experiment
-from bench.stages.collect import RECORDS
+from bench.report import RECORDS
+from bench.spec import Experiment, untuned
 from bench.stages.common import read_outcome
 
 GATE = "gate.json"
@@ -41,7 +41,7 @@ def run(experiment: Experiment, layout: Layout) -> None:
         table = records.read(layout.root / RECORDS)
         found += failed_cells(table)
         for dataset in experiment.datasets:
-            lost, said = quality(experiment, table, dataset)
+            lost, said = quality(table, dataset)
             found += lost
             notes += said
     else:
@@ -95,39 +95,35 @@ def failed_cells(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def quality(
-    experiment: Experiment, table: pd.DataFrame, dataset: str
-) -> tuple[list[str], list[str]]:
+def quality(table: pd.DataFrame, dataset: str) -> tuple[list[str], list[str]]:
     """Models that do not beat the untrained network, and labels that lose to the Gaussian.
 
-    A model's value is its best over all cells of the scoring noise; a label's is the mean over
-    seeds.
+    A model's value is its best over all cells of the scoring noise, and over the rates of a tuning
+    grid, which is made to hold bad ones; a label's is the mean over seeds.
     """
     metric = data_module(dataset).PRIMARY
     rows = table[
         (table["dataset"] == dataset)
         & (table["metric"] == metric)
         & (table["status"] == "ok")
-        & (table["noise_bank"] == "scoring")
         & (table["reference_set"] != "train").fillna(True)
+        & (table["noise_bank"] == "scoring").fillna(False)
     ].dropna(subset="value")
+    rows = rows.assign(label=rows["label"].map(untuned))
     floor = rows.groupby("label")["value"].mean()
     if UNTRAINED not in floor or GAUSSIAN not in floor:
         return [f"{dataset}: the floor has no {metric}"], []
     untrained, gaussian = floor[UNTRAINED], floor[GAUSSIAN]
-    best = rows.groupby(["label", "train_seed"])["value"].min()
-    lost, said = [], []
-    for label in experiment.labels:
-        values = best[label] if label in best.index.get_level_values(0) else pd.Series(dtype=float)
-        for seed, value in values.items():
-            if value >= untrained:
-                lost.append(
-                    f"{dataset} {label} seed {seed}: {metric} {value:.4g} does not beat the "
-                    f"untrained network's {untrained:.4g}"
-                )
-        if len(values) and values.mean() >= gaussian:
-            said.append(
-                f"{dataset} {label}: {metric} {values.mean():.4g} loses to the fitted Gaussian's "
-                f"{gaussian:.4g}"
-            )
+    models = rows.dropna(subset="train_seed").groupby(["label", "train_seed"])["value"].min()
+    lost = [
+        f"{dataset} {label} seed {seed}: {metric} {value:.4g} does not beat the untrained "
+        f"network's {untrained:.4g}"
+        for (label, seed), value in models.items()
+        if value >= untrained
+    ]
+    said = [
+        f"{dataset} {label}: {metric} {value:.4g} loses to the fitted Gaussian's {gaussian:.4g}"
+        for label, value in models.groupby("label").mean().items()
+        if value >= gaussian
+    ]
     return lost, said

@@ -33,11 +33,6 @@ except InputError as error:
 files = Layout(Path("results", experiment.name))
 logs = files.root / "logs"
 
-# The run holds a lock as long as it lives. A command that finds it taken, such as a dry run beside
-# a real one, leaves the experiment of that run alone.
-if workflow.is_main_process and alive.hold(alive.LOCK):
-    experiment.save(files.config)
-
 THREADS = experiment.training.threads
 ALL_CORES = workflow.resource_settings.cores or 1
 GPU = min(1, visible_gpus())

@@ -29,6 +29,7 @@ rule collect:
 rule report:
     input:
         rules.collect.output,
+        template=ROOT / "bench/report/page.html.j2",
     output:
         [
             report(
@@ -66,10 +67,30 @@ rule report:
         "python -m bench report {params.config} --log {log}"
 
 
+if experiment.tuning is not None:
+
+    rule tune:
+        input:
+            rules.report.output,
+        output:
+            expand(files.root / "tables/tuning.{suffix}", suffix=TABLE_SUFFIXES),
+        log:
+            logs / "tune.log",
+        localrule: True
+        params:
+            config=files.config,
+            digest=digests.code_digest("bench.stages.tune"),
+        message:
+            "tune: the best learning rates"
+        shell:
+            "python -m bench tune {params.config} --log {log}"
+
+
 # The last job: failures are named when everything that can be shown has been shown.
 rule gate:
     input:
         rules.report.output,
+        rules.tune.output if experiment.tuning is not None else [],
     output:
         files.root / "gate.json",
     log:
