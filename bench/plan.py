@@ -40,7 +40,7 @@ class Speed:
         image_block, vector_block: seconds to score a block of 597 samples by features, and by
             exact W2; both grow about with the square of the block.
         extractor_epoch: seconds of an epoch of the extractor.
-        report: seconds to gather the records and to draw the report.
+        report: seconds of the workflow itself, of gathering records and of drawing the report.
     """
 
     flops: float = 84e9
