@@ -110,7 +110,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"genpath-bench {__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, verb in VERBS.items():
-        one = verbs.add_parser(name, help=verb.does, description=f"{verb.does.capitalize()}.")
+        one = verbs.add_parser(
+            name, help=verb.does, description=f"{verb.does[0].upper()}{verb.does[1:]}."
+        )
         if verb.takes:
             presence: dict[str, Any] = {"nargs": "?"} if verb.optional else {}
             one.add_argument(verb.takes, **POSITIONAL[verb.takes], **presence)

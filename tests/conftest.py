@@ -1,7 +1,11 @@
-"""What many tests share: the real data sets and the trained extractor, made once a session."""
+"""What many tests share, made once a session: real data, a trained extractor, a finished run."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -44,3 +48,37 @@ def extractor_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
         return path
 
     return weights
+
+
+ROOT = Path(__file__).parent.parent
+CHECKOUT = ("Snakefile", "bench", "configs", "genpath_bench.py", "pyproject.toml", "workflow")
+
+
+def copy_checkout(target: Path) -> Path:
+    """A copy of what a run needs, to be run in, edited and broken."""
+    for name in CHECKOUT:
+        source = ROOT / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, target / name, ignore=ignored)
+        else:
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / name)
+    return target
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout in which ``make bench`` has run ``configs/smoke.yaml``: not to be changed.
+
+    Its results are in ``results/smoke``; tests that change anything work on a copy.
+    """
+    checkout = copy_checkout(tmp_path_factory.mktemp("finished"))
+    launch = [sys.executable, "workflow/launch.py", "configs/smoke.yaml"]
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    with (checkout / "output.txt").open("w") as output:
+        code = subprocess.run(
+            launch, cwd=checkout, env=environment, stdout=output, stderr=output, check=False
+        ).returncode
+    assert code == 0, (checkout / "output.txt").read_text()
+    return checkout
