@@ -192,11 +192,10 @@ class Plan:
         image = data_module(dataset).KIND == "image"
         block = self.speed.image_block if image else self.speed.vector_block
         block *= (sweep.block / SCORED_BLOCK) ** 2
-        counts = {str(bank): count for bank, count in sweep.samples.items()}
         sampling = metrics = 0.0
         for cell in self.cells(label):
             if cell.refused is None:
-                samples = counts[cell.bank]
+                samples = sweep.samples[cell.bank]
                 sampling += self._solve_seconds(dataset, _evaluations(cell), samples)
                 metrics += block * samples / sweep.block
         if self.experiment.formulation(label).sampler == "ode":
