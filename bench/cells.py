@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.declarations import Formulation
-from bench.errors import RefusedNfe
+from bench.errors import RefusedNfeError
 from bench.solvers.catalogue import SOLVERS, Solver
-from bench.spec import Experiment
+from bench.spec import Experiment, NoiseBank
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Cell:
     """
 
     solver: str
-    bank: str
+    bank: NoiseBank
     nfe: int | None = None
     tolerance: float | None = None
     refused: str | None = None
@@ -59,6 +59,6 @@ def cells(experiment: Experiment, formulation: Formulation) -> tuple[Cell, ...]:
 def _refusal(solver: Solver, nfe: int) -> str | None:
     try:
         solver.intervals_for(nfe)
-    except RefusedNfe as error:
+    except RefusedNfeError as error:
         return str(error)
     return None

@@ -14,7 +14,7 @@ class BudgetError(Exception):
     """A network was evaluated outside its budget, or a budget could not be met."""
 
 
-class RefusedNfe(Exception):
+class RefusedNfeError(Exception):
     """A solver cannot spend exactly the requested number of network evaluations."""
 
 

@@ -8,7 +8,7 @@ rescaled to [0, 1] over the interval:
   6, made free of scale), on the model's own path in its own time;
 * ``straightness_linear``: the same after the change to the linear path: near equal for exact
   fields whatever the path;
-* ``arc_over_chord``: ``E[length of the trajectory] / E|Z_1 - Z_0|``, which no change of time alters.
+* ``arc_over_chord``: ``E[length of the trajectory] / E|Z_1 - Z_0|``, free of any change of time.
 
 Zero, zero and one are straight.
 """
@@ -78,7 +78,9 @@ def native(model: PathModel, noise: Tensor) -> Trajectories:
 
 @torch.no_grad()
 def on_linear_path(model: PathModel, noise: Tensor) -> Trajectories:
-    """Trajectories of the same flow after the change to the linear path."""
+    """Trajectories of the same flow after the change to the linear path, if it needs one."""
+    if isinstance(model.path, Linear) and model.path.sigma_min == 0:
+        return native(model, noise)
     change = PathChange(model, Linear())
     with counted():
         start = change.start(model.path.start_scale() * noise)

@@ -33,7 +33,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.data import data_module
 from bench.declarations import Formulation, OptionModel, discover, formulation_module, nearest
-from bench.errors import InputError, RefusedNfe
+from bench.errors import InputError, RefusedNfeError
 from bench.files import digest_of, write_json, write_text
 from bench.solvers.catalogue import SOLVERS
 
@@ -415,7 +415,7 @@ class Experiment(OptionModel):
                     continue
                 try:
                     SOLVERS[stage.solver].intervals_for(stage.nfe)
-                except RefusedNfe as error:
+                except RefusedNfeError as error:
                     yield f"{key}.options", stage.nfe, f"stage {stage.name}: {error}"
 
     def _budget_faults(self) -> Iterator[Fault]:

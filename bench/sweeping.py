@@ -22,9 +22,9 @@ from bench.provenance import solver_columns
 from bench.records import Record
 from bench.sampling import Request, Solution, sample, solver_noise, starting_noise
 from bench.solvers.catalogue import SOLVERS
-from bench.spec import SweepSpec
+from bench.spec import NoiseBank, SweepSpec
 
-SCORING = "scoring"
+SCORING: NoiseBank = "scoring"
 REFERENCE = "reference"
 """Name of the fine solve in the records: dopri5 at ``sweep.reference_tolerance``."""
 
@@ -126,7 +126,7 @@ class Sweep:
     def _device(self) -> torch.device:
         return next(self.model.network.parameters()).device
 
-    def _bank(self, bank: str) -> Tensor:
+    def _bank(self, bank: NoiseBank) -> Tensor:
         if bank not in self._noise:
             count = self.spec.samples[bank]
             noise = starting_noise(self.seed, bank, count, self.references.dataset.shape)

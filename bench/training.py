@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+import torch._dynamo  # the optimiser would import it in its first step, charged to training
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -87,6 +88,7 @@ class FreshNoise:
     seed: int
 
     def batch(self, update: int, size: int) -> Pair:
+        """The pair of ``update``, before the coupling."""
         index = order(self.seed, update, size, len(self.data)).to(self.data.device)
         data = self.data[index]
         noise = torch.randn(data.shape, generator=stream(self.seed, "noise", update))
@@ -102,6 +104,7 @@ class StoredPairs:
     seed: int
 
     def batch(self, update: int, size: int) -> Pair:
+        """The pair of ``update``, before the coupling."""
         index = order(self.seed, update, size, len(self.data)).to(self.data.device)
         return Pair(self.noise[index], self.data[index])
 
@@ -216,8 +219,8 @@ class Trainer:
         every = max(1, total // LOGGED_POINTS)
         while done < total:
             with self.ledger.timed("train"):
-                saved = time.monotonic()
-                while done < total and time.monotonic() - saved < CHECKPOINT_SECONDS:
+                deadline = time.monotonic() + CHECKPOINT_SECONDS
+                while True:
                     window += self._update(done, total)
                     average.update(min(decay, (1 + done) / (10 + done)))
                     done += 1
@@ -226,6 +229,8 @@ class Trainer:
                         self.losses.append((done, float(window) / count))
                         window.zero_()
                     self.report(done, total)
+                    if done == total or time.monotonic() >= deadline:
+                        break
             if done < total:
                 self._save(average, window, done, total)
         average.copy_to(self.model.network)

@@ -35,9 +35,7 @@ def test_every_model_meets_the_same_real_block(digits: DataSet) -> None:
 
 
 def test_a_block_larger_than_the_real_data_is_bad_input(digits: DataSet) -> None:
-    with pytest.raises(
-        InputError, match="598 exceeds the 597 real samples of digits"
-    ):
+    with pytest.raises(InputError, match="598 exceeds the 597 real samples of digits"):
         References(digits, settings(598))
 
 

@@ -13,6 +13,7 @@ class Independent:
     stored = False
 
     def __call__(self, pair: Pair, generator: torch.Generator) -> Pair:
+        """The pair itself."""
         return pair
 
 

@@ -27,6 +27,7 @@ class MinibatchOt:
         self.block = block
 
     def __call__(self, pair: Pair, generator: torch.Generator) -> Pair:
+        """Permute the noise of each block to the least total squared distance."""
         noise = [
             _assign(noise, data)
             for noise, data in zip(

@@ -16,6 +16,7 @@ class Paired:
     stored = True
 
     def __call__(self, pair: Pair, generator: torch.Generator) -> Pair:
+        """The pair itself."""
         return pair
 
 

@@ -26,6 +26,7 @@ class FourierFeatures(nn.Module):
         self.register_buffer("frequencies", exponents.exp(), persistent=False)
 
     def forward(self, condition: Tensor) -> Tensor:
+        """Features of conditions ``[b]``."""
         angles = condition[:, None] * self.frequencies
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
@@ -41,6 +42,7 @@ class Block(nn.Module):
         self.outer = nn.Linear(width, width)
 
     def forward(self, h: Tensor, embedded: Tensor) -> Tensor:
+        """Next residual stream ``[b, width]``, given the time embedding."""
         inner = self.inner(self.norm(h)) + self.modulation(embedded)
         return h + self.outer(nn.functional.silu(inner))
 

@@ -73,6 +73,7 @@ class Consistency:
         return min(self.first_levels * 2 ** math.floor(progress * doublings), self.last_levels)
 
     def __call__(self, model: PathModel, pair: Pair, uniform: Tensor, progress: float) -> Tensor:
+        """Loss per sample, ``[b]``."""
         path = _edm(model)
         levels = rising_levels(path, self.intervals(progress)).to(uniform.device)
         lower = self._lower(levels, uniform)

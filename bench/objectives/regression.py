@@ -1,5 +1,6 @@
-"""Regression of the network's output onto its target for a pair (conditional flow matching,
-denoising score matching: 2210.02747, 2006.11239, 2206.00364).
+"""Regression of the network's output onto its target for a pair.
+
+Conditional flow matching and denoising score matching (2210.02747, 2006.11239, 2206.00364).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Regression:
         self.teacher: PathModel | None = None
 
     def __call__(self, model: PathModel, pair: Pair, uniform: Tensor, progress: float) -> Tensor:
+        """Loss per sample, ``[b]``."""
         t = self.time_sampling(uniform, model.path)
         c = model.path.coefficients(t)
         x = expand(c.alpha, pair.data) * pair.data + expand(c.sigma, pair.data) * pair.noise

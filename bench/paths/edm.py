@@ -26,6 +26,7 @@ class Edm(LevelPath):
         self.sigma_max = sigma_max
 
     def coefficients(self, t: Tensor) -> PathCoefficients:
+        """``alpha, sigma`` and their time derivatives at ``t [b]``."""
         # Written as a mixture of the ends so that float32 keeps sigma_min exact at t=1.
         sigma = self.sigma_max * (1 - t) + self.sigma_min * t
         slope = torch.full_like(t, self.sigma_min - self.sigma_max)
@@ -38,6 +39,7 @@ class Edm(LevelPath):
         return PathCoefficients(one, level, torch.zeros_like(one), one)
 
     def t_of_log_snr(self, log_snr: Tensor) -> Tensor:
+        """The time at which the path has ``log_snr [b]``, in closed form."""
         sigma = torch.exp(-log_snr / 2)
         return (self.sigma_max - sigma) / (self.sigma_max - self.sigma_min)
 

@@ -26,10 +26,12 @@ class Linear(Path):
         self.sigma_min = sigma_min
 
     def coefficients(self, t: Tensor) -> PathCoefficients:
+        """``alpha, sigma`` and their time derivatives at ``t [b]``."""
         slope = 1 - self.sigma_min
         return PathCoefficients(t, 1 - slope * t, torch.ones_like(t), torch.full_like(t, -slope))
 
     def t_of_log_snr(self, log_snr: Tensor) -> Tensor:
+        """The time at which the path has ``log_snr [b]``, in closed form."""
         return 1 / (torch.exp(-log_snr / 2) + (1 - self.sigma_min))
 
 

@@ -34,6 +34,7 @@ class Vp(Path):
         self.interval = (T_NOISE, T_DATA - truncation)
 
     def coefficients(self, t: Tensor) -> PathCoefficients:
+        """``alpha, sigma`` and their time derivatives at ``t [b]``."""
         s = T_DATA - t
         beta = self.beta_min + s * (self.beta_max - self.beta_min)
         log_alpha = -s * (s * (self.beta_max - self.beta_min) / 4 + self.beta_min / 2)
@@ -43,6 +44,7 @@ class Vp(Path):
         return PathCoefficients(alpha, sigma, d_alpha, -alpha * d_alpha / sigma)
 
     def t_of_log_snr(self, log_snr: Tensor) -> Tensor:
+        """The time at which the path has ``log_snr [b]``, in closed form."""
         negative_log_alpha = softplus(-log_snr) / 2
         delta = self.beta_max - self.beta_min
         half = self.beta_min / 2

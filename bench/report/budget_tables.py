@@ -61,6 +61,12 @@ def budget(study: Study) -> Table:
             whole = stages.sum().rename("all stages")
             whole["peak_memory_bytes"] = stages["peak_memory_bytes"].max()
             whole["seeds"] = stages["seeds"].min()
+            # The last stage plans with what the ones before it left: sums would count that twice.
+            declared = study.experiment(panel).formulation(label).stages
+            whole["planned"] = sum(
+                study.experiment(panel).stage_budget(panel.dataset, label, stage.name)
+                for stage in declared
+            )
             lines = [(str(name), row) for name, row in stages.iterrows()]
             for stage, row in [*lines, *([("all stages", whole)] if len(lines) > 1 else [])]:
                 final = stage == "all stages" or len(lines) == 1
@@ -95,7 +101,7 @@ def budget(study: Study) -> Table:
                         "spent": scaled(row["spent"]),
                         "spent / planned": fraction(ratio),
                         "share": fraction(row["spent"] / whole["spent"]),
-                        "updates": f"{row['updates']:,.0f}",
+                        "updates": f"{row['updates']:,.0f}" if row["updates"] else MISSING,
                         "measured s": plain(row["device_seconds"]),
                         "coupling s": plain(row["coupling_seconds"]),
                         "peak MB": plain(row["peak_memory_bytes"] / 1e6),
@@ -111,7 +117,8 @@ def budget(study: Study) -> Table:
         "What each model was given and what it spent, by stage, means over seeds ("
         + "; ".join(words[a] for a in sorted(accounting))
         + "). Measured seconds are device seconds of the stage on this machine; coupling seconds, "
-        "the assignment of noise to data, are a part of them that FLOPs do not see. Without "
+        "the assignment of noise to data, are a part of them that FLOPs do not see. The last stage "
+        "is given what the ones before it left. Without "
         "upstream: what the last stage alone has spent."
     )
     return Table("budget", "Budget", caption, pd.DataFrame(data), pd.DataFrame(text).fillna(""))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.declarations import nearest
-from bench.errors import InputError, RefusedNfe
+from bench.errors import InputError, RefusedNfeError
 
 Family = Literal["fixed", "adaptive", "exponential", "consistency"]
 
@@ -48,12 +48,14 @@ class Solver:
         """Intervals that spend exactly ``nfe`` evaluations.
 
         Raises:
-            RefusedNfe: no number of intervals does, or the cost depends on the data.
+            RefusedNfeError: no number of intervals does, or the cost depends on the data.
         """
         if self.stages is None:
-            raise RefusedNfe(f"{self.name} takes a tolerance: its evaluations depend on the data")
+            raise RefusedNfeError(
+                f"{self.name} takes a tolerance: its evaluations depend on the data"
+            )
         if nfe < 1 or nfe % self.stages:
-            raise RefusedNfe(
+            raise RefusedNfeError(
                 f"{self.name} spends {self.stages} evaluations an interval and cannot spend {nfe}"
             )
         return nfe // self.stages

@@ -4,7 +4,7 @@ They integrate the linear part of the flow exactly and see a path only through `
 ``sigma`` at the grid's points. With ``lambda = log(alpha/sigma)``, ``h`` its increment and ``D``
 an estimate of the data, one interval is::
 
-    x' = (sigma'/sigma)*x + (alpha' - alpha*sigma'/sigma)*D          alpha'*(1 - exp(-h)) = the factor
+    x' = (sigma'/sigma)*x + (alpha' - alpha*sigma'/sigma)*D
 
 ``ddim`` takes ``D`` at the interval's start (2010.02502; first order). ``dpmpp_2m`` extrapolates
 from the previous interval, ``D + (D - D_previous)*h/(2*h_previous)`` (2211.01095, algorithm 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -115,8 +116,16 @@ def run_jobs(
     seeds: Sequence[int],
     spend: Spend,
     files: Sequence[str],
+    modules: Sequence[str],
 ) -> None:
-    """Run one stage for each seed; finished seeds are left alone, a failure is an outcome."""
+    """Run one stage for each seed; finished seeds are left alone, a failure is an outcome.
+
+    Args:
+        experiment, layout, dataset, label, stage, seeds: which stage of which models.
+        spend: does the work.
+        files: what it leaves beside the ledger.
+        modules: what it imports, imported beforehand so that it is not charged as training.
+    """
     for seed in seeds:
         job = Job(experiment, layout, dataset, label, stage, seed)
         needed = {name: job.folder(name) for name in job.ancestors}
@@ -126,17 +135,20 @@ def run_jobs(
         run_guarded(
             job.folder(stage),
             job.digest,
-            partial(_work, job, spend),
+            partial(_work, job, spend, modules),
             files=(LEDGER, *files),
             upstream=needed,
         )
 
 
-def _work(job: Job, spend: Spend, seconds: Seconds) -> dict[str, Any]:
+def _work(job: Job, spend: Spend, modules: Sequence[str], seconds: Seconds) -> dict[str, Any]:
     with seconds("import"):
         device = ready(job.experiment.training.threads)
         from bench.budget import Ledger
         from bench.data import load
+
+        for module in modules:
+            importlib.import_module(module)
 
     budget = job.experiment.budget
     folder = job.folder(job.stage)

@@ -27,7 +27,17 @@ def run(
     seeds: Sequence[int],
 ) -> None:
     """Make the pairs of ``stage`` for each seed; finished seeds are left alone."""
-    run_jobs(experiment, layout, dataset, label, stage, seeds, _spend, (PAIRS,))
+    run_jobs(
+        experiment,
+        layout,
+        dataset,
+        label,
+        stage,
+        seeds,
+        spend=_spend,
+        files=(PAIRS,),
+        modules=("bench.pairs", "bench.assembly"),
+    )
 
 
 def _spend(job: Job, data: DataSet, ledger: Ledger, planned: float, device: torch.device) -> None:

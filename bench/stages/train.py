@@ -32,7 +32,17 @@ def run(
     seeds: Sequence[int],
 ) -> None:
     """Train ``stage`` of ``label`` on ``dataset`` for each seed; finished seeds are left alone."""
-    run_jobs(experiment, layout, dataset, label, stage, seeds, _spend, (CHECKPOINT, LOSSES))
+    run_jobs(
+        experiment,
+        layout,
+        dataset,
+        label,
+        stage,
+        seeds,
+        spend=_spend,
+        files=(CHECKPOINT, LOSSES),
+        modules=("bench.training", "bench.assembly"),
+    )
 
 
 def _spend(job: Job, data: DataSet, ledger: Ledger, planned: float, device: torch.device) -> None:

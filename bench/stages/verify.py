@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from bench import records
-from bench.errors import InputError, RefusedNfe, RunError
+from bench.errors import InputError, RefusedNfeError, RunError
 from bench.files import read_json, sha256
 from bench.layout import CONFIG, LEDGER, OUTCOME, Layout
 from bench.report import RECORDS
@@ -150,7 +150,7 @@ def wrong_evaluations(table: pd.DataFrame) -> Iterator[str]:
         refused = (rows["status"] == "refused").to_numpy(dtype=bool)
         try:
             SOLVERS[str(first["solver"])].intervals_for(requested)
-        except RefusedNfe:
+        except RefusedNfeError:
             if not refused.all():
                 yield f"cell {where}: cannot be hit, and is not refused"
             continue

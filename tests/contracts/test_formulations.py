@@ -1,0 +1,186 @@
+"""Every formulation: declared without torch, buildable, trainable, and wholly charged."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from bench.data import DataSet, save
+from bench.declarations import Formulation, OptionModel, discover, formulation_module
+from bench.files import read_json, write_json
+from bench.layout import LEDGER, OUTCOME, Layout
+from bench.spec import Experiment
+from bench.stages import pairs, train
+from bench.stages.common import read_outcome
+from bench.stages.job import CHECKPOINT, PAIRS
+
+FORMULATIONS = discover("formulations")
+BUDGET = 1.2e8
+
+
+def declared(name: str) -> Formulation:
+    module = formulation_module(name)
+    formulation: Formulation = module.formulation(module.Options())
+    return formulation
+
+
+def experiment(name: str, **budget: Any) -> Experiment:
+    """One formulation on a small data set, with enough budget for every stage."""
+    return Experiment.from_mapping(
+        {
+            "name": "contract",
+            "datasets": {"mixture2d": {"network": {"width": 16, "depth": 1, "embedding": 8}}},
+            "formulations": {name: {}},
+            "seeds": [0],
+            "budget": {"amount": {"mixture2d": BUDGET}, **budget},
+            "training": {"batch_size": 32, "learning_rate": 2.0e-3},
+        },
+        "contract.yaml",
+    )
+
+
+@pytest.fixture(scope="session")
+def small_data() -> DataSet:
+    """Two thousand points of the plane."""
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(2000, 2, generator=generator)
+    return DataSet("mixture2d", "vector", points[:1500], points[1500:], None, 1.0)
+
+
+def run_all_stages(chosen: Experiment, layout: Layout, data: DataSet) -> None:
+    """The formulation's stages in order, on prepared data."""
+    (label,) = chosen.labels
+    if not (layout.data(data.name) / OUTCOME).exists():
+        save(data, layout.data(data.name))
+        write_json(layout.data(data.name) / OUTCOME, {"status": "ok", "error": None})
+    for stage in chosen.formulation(label).stages:
+        verb = pairs if stage.kind == "pairs" else train
+        verb.run(chosen, layout, dataset=data.name, label=label, stage=stage.name, seeds=[0])
+
+
+def ledgers(chosen: Experiment, layout: Layout, data: DataSet) -> dict[str, dict[str, Any]]:
+    """The ledgers of a model by stage."""
+    (label,) = chosen.labels
+    return {
+        stage.name: read_json(layout.stage(data.name, label, 0, stage.name) / LEDGER)
+        for stage in chosen.formulation(label).stages
+    }
+
+
+def check_budget(chosen: Experiment, layout: Layout, data: DataSet) -> None:
+    """All stages together spent 98-100% of the plan, re-added from their charges."""
+    unit = chosen.budget.unit
+    assert unit in ("flops", "network_passes")
+    spent = sum(
+        charge[unit]
+        for ledger in ledgers(chosen, layout, data).values()
+        for charge in ledger["charges"].values()
+    )
+    (label,) = chosen.labels
+    budgets = 1 if chosen.budget.accounting == "all_in" else 2
+    planned = chosen.budget.amount[data.name] * min(budgets, len(chosen.formulation(label).stages))
+    assert 0.98 * planned <= spent <= planned
+    final = ledgers(chosen, layout, data)[chosen.formulation(label).final.name]
+    assert final["spent_own"] + final["spent_upstream"] == pytest.approx(spent)
+
+
+@pytest.mark.parametrize("name", FORMULATIONS)
+def test_declaration(name: str) -> None:
+    module, formulation = formulation_module(name), declared(name)
+    assert module.TITLE
+    assert module.__doc__
+    assert issubclass(module.Options, OptionModel)
+    assert formulation.reference
+    assert sum(stage.share for stage in formulation.stages) == pytest.approx(1)
+    assert formulation.final.kind == "train"
+    for stage in formulation.stages:
+        for part in stage.parts:
+            part.build()
+        if stage.kind == "train":
+            assert stage.time_sampling
+            assert stage.weighting
+
+
+@pytest.mark.parametrize("name", FORMULATIONS)
+def test_a_misspelt_option_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        formulation_module(name).Options(no_such_option=1)
+
+
+def test_declarations_do_not_import_torch() -> None:
+    program = (
+        "import sys\n"
+        "from bench.declarations import discover, formulation_module\n"
+        "for name in discover('formulations'):\n"
+        "    module = formulation_module(name)\n"
+        "    module.formulation(module.Options())\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+@pytest.mark.parametrize("name", FORMULATIONS)
+@pytest.mark.parametrize("unit", ["flops", "network_passes"])
+def test_a_finished_model_has_spent_its_budget(
+    name: str, unit: str, small_data: DataSet, tmp_path: Path
+) -> None:
+    amount = BUDGET if unit == "flops" else 250_000.0
+    chosen = experiment(name, unit=unit, amount={"mixture2d": amount})
+    layout = Layout(tmp_path)
+    run_all_stages(chosen, layout, small_data)
+    for stage in chosen.formulation(name).stages:
+        outcome = read_outcome(layout.stage("mixture2d", name, 0, stage.name))
+        assert outcome is not None
+        assert outcome["status"] == "ok", outcome["error"]
+    check_budget(chosen, layout, small_data)
+
+
+@pytest.mark.parametrize("name", [n for n in FORMULATIONS if len(declared(n).stages) > 1])
+def test_marginal_accounting_gives_upstream_a_budget_of_its_own(
+    name: str, small_data: DataSet, tmp_path: Path
+) -> None:
+    chosen = experiment(name, accounting="marginal")
+    run_all_stages(chosen, Layout(tmp_path), small_data)
+    check_budget(chosen, Layout(tmp_path), small_data)
+
+
+@pytest.mark.parametrize("name", FORMULATIONS)
+def test_a_second_run_trains_nothing(name: str, small_data: DataSet, tmp_path: Path) -> None:
+    chosen, layout = experiment(name), Layout(tmp_path)
+    run_all_stages(chosen, layout, small_data)
+    made = {
+        path: path.stat().st_mtime_ns
+        for path in tmp_path.rglob("*.safetensors")
+        if path.name in (CHECKPOINT, PAIRS)
+    }
+    assert len(made) == len(chosen.formulation(name).stages)
+    run_all_stages(chosen, layout, small_data)
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+
+
+def test_a_seed_trains_the_same_model_twice(small_data: DataSet, tmp_path: Path) -> None:
+    chosen = experiment("rectified_flow")
+    hashes = []
+    for folder in ("first", "second"):
+        layout = Layout(tmp_path / folder)
+        run_all_stages(chosen, layout, small_data)
+        outcome = read_outcome(layout.stage("mixture2d", "rectified_flow", 0, "flow_2"))
+        assert outcome is not None
+        hashes.append(outcome["files"][CHECKPOINT])
+    assert hashes[0] == hashes[1]
+
+
+def test_a_stage_of_a_failed_one_fails_with_its_error(small_data: DataSet, tmp_path: Path) -> None:
+    chosen = experiment("rectified_flow", amount={"mixture2d": 1.0e6})
+    run_all_stages(chosen, Layout(tmp_path), small_data)
+    outcome = read_outcome(Layout(tmp_path).stage("mixture2d", "rectified_flow", 0, "flow_2"))
+    assert outcome is not None
+    assert outcome["status"] == "failed"
+    assert "upstream flow_1 failed" in outcome["error"]
+    assert "raise budget.amount" in outcome["error"]
