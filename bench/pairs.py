@@ -14,7 +14,7 @@ from bench.sampling import Request, solve
 from bench.streams import stream
 
 CHUNK = 512
-"""Pairs solved together; as many whole chunks are made as the budget buys."""
+"""Pairs solved together; the last chunk holds what the budget still buys."""
 
 
 @torch.no_grad()
@@ -39,19 +39,30 @@ def generate(
     device = next(model.network.parameters()).device
     noise: list[Tensor] = []
     data: list[Tensor] = []
-    total = 1
-    while len(noise) < total:
-        generator = stream(seed, "pairs", name, len(noise))
-        z = torch.randn(CHUNK, *shape, generator=generator).to(device)
-        with ledger.timed("pairs"), ledger.step("pairs", "pairs", samples=CHUNK):
+    made, total = 0, CHUNK
+    while made < total:
+        size = min(CHUNK, total - made)
+        key = "pairs" if size == CHUNK else _partial(ledger, size)
+        z = torch.randn(size, *shape, generator=stream(seed, "pairs", name, len(noise)))
+        z = z.to(device)
+        with ledger.timed("pairs"), ledger.step("pairs", key, samples=size):
             end = solve(model, model.path.start_scale() * z, request)
         noise.append(z)
         data.append(end)
-        total = int(units / ledger.unit_cost("pairs", unit))
-        if total < 1:
+        made += size
+        total = int(units / ledger.unit_cost("pairs", unit) * CHUNK)
+        if total < CHUNK:
             raise BudgetError(
-                f"{units:.3g} {unit} do not buy {CHUNK} pairs at "
-                f"{ledger.unit_cost('pairs', unit):.3g}: raise budget.amount or the pairs' share"
+                f"{units:.3g} {unit} buy {total} pairs, fewer than {CHUNK}: "
+                "raise budget.amount or the share of the pairs"
             )
-        report(len(noise) * CHUNK, total * CHUNK)
+        report(made, total)
     return torch.cat(noise), torch.cat(data)
+
+
+def _partial(ledger: Ledger, size: int) -> str:
+    """Key of a last chunk of ``size`` pairs, priced as its part of a whole one."""
+    key = f"{size} pairs"
+    if "pairs" in ledger.seconds_per_step:
+        ledger.seconds_per_step[key] = ledger.seconds_per_step["pairs"] * size / CHUNK
+    return key

@@ -82,3 +82,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ).returncode
     assert code == 0, (checkout / "output.txt").read_text()
     return checkout
+
+
+@pytest.fixture(scope="session")
+def small_data() -> DataSet:
+    """Two thousand points of the plane."""
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(2000, 2, generator=generator)
+    return DataSet("mixture2d", "vector", points[:1500], points[1500:], None, 1.0)

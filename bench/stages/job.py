@@ -156,15 +156,13 @@ def _work(job: Job, spend: Spend, modules: Sequence[str], seconds: Seconds) -> d
     earlier = [read_json(job.folder(name) / LEDGER) for name in job.ancestors]
     planned = job.experiment.stage_budget(job.dataset, job.label, job.stage)
     if job.stage == job.formulation.final.name and budget.accounting == "all_in":
-        # Whole chunks and whole updates leave a remainder upstream: the last stage takes it.
+        # Whole pairs and whole updates leave a remainder upstream: the last stage takes it.
         planned += sum(ledger["planned"] - ledger["spent"] for ledger in earlier)
     ledger = Ledger(_seconds_per_step(job), device)
     with seconds("training"):
         spend(job, load(job.layout.data(job.dataset)), ledger, planned, device)
     spent = ledger.spent(budget.unit)
-    # Pairs come in whole chunks and may leave more; what they leave is spent by the last stage.
-    fewest = SMALLEST_FRACTION * planned if job.declared.kind == "train" else 0.0
-    if not fewest <= spent <= planned:
+    if not SMALLEST_FRACTION * planned <= spent <= planned:
         raise BudgetError(f"spent {spent:.6g} of {planned:.6g} {budget.unit}: not 98-100%")
     write_json(folder / LEDGER, _ledger_file(job, ledger, planned, earlier))
     return {}

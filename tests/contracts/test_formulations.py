@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from pydantic import ValidationError
 
 from bench.data import DataSet, save
@@ -43,14 +42,6 @@ def experiment(name: str, **budget: Any) -> Experiment:
         },
         "contract.yaml",
     )
-
-
-@pytest.fixture(scope="session")
-def small_data() -> DataSet:
-    """Two thousand points of the plane."""
-    generator = torch.Generator().manual_seed(0)
-    points = torch.randn(2000, 2, generator=generator)
-    return DataSet("mixture2d", "vector", points[:1500], points[1500:], None, 1.0)
 
 
 def run_all_stages(chosen: Experiment, layout: Layout, data: DataSet) -> None:
