@@ -24,6 +24,11 @@ class Entry:
     rows: list[Record]
     arrays: Mapping[str, Array] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # safetensors writes the buffer of a numpy array and ignores its strides.
+        whole = {name: np.ascontiguousarray(array) for name, array in self.arrays.items()}
+        object.__setattr__(self, "arrays", whole)
+
 
 class Journal:
     """Finished cells by digest; one JSON line each, the last one of a digest counts.
