@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from bench.data import DataSet, data_module
 from bench.extractors import train
 from bench.spec import ExtractorSpec
+from tests.checkouts import copy_checkout
 
 torch.set_num_threads(1)
 
@@ -48,23 +48,6 @@ def extractor_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
         return path
 
     return weights
-
-
-ROOT = Path(__file__).parent.parent
-CHECKOUT = ("Snakefile", "bench", "configs", "genpath_bench.py", "pyproject.toml", "workflow")
-
-
-def copy_checkout(target: Path) -> Path:
-    """A copy of what a run needs, to be run in, edited and broken."""
-    for name in CHECKOUT:
-        source = ROOT / name
-        if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, target / name, ignore=ignored)
-        else:
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target / name)
-    return target
 
 
 @pytest.fixture(scope="session")
