@@ -12,7 +12,7 @@ class Options(OptionModel):
 
     teacher_share: float = Field(0.4, gt=0, lt=1, description="budget share of the teacher")
     first_levels: int = Field(10, ge=2, description="intervals between noise levels at the start")
-    last_levels: int = Field(160, ge=2, description="intervals between noise levels at the end")
+    last_levels: int = Field(18, ge=2, description="intervals between noise levels at the end")
 
 
 def formulation(options: Options) -> Formulation:
