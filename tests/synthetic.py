@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from sklearn.datasets import load_digits
 
 from bench import records
-from bench.errors import RefusedNfe
+from bench.errors import RefusedNfeError
 from bench.files import write_json, write_text
 from bench.layout import CONFIG, LEDGER, OUTCOME, Layout
 from bench.solvers.catalogue import SOLVERS
@@ -131,7 +131,7 @@ def sweep_rows(exp: Experiment, dataset: str, label: str, seed: int) -> Iterator
                 where |= {"nfe_requested": nfe}
                 try:
                     solver.intervals_for(nfe)
-                except RefusedNfe as refusal:
+                except RefusedNfeError as refusal:
                     for bank in exp.sweep.samples:
                         yield (
                             base

@@ -8,6 +8,7 @@ import pandas as pd
 
 from bench.plan import KINDS, Plan
 from bench.report.numbers import (
+    MISSING,
     fraction,
     plain,
     scaled,

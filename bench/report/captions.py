@@ -7,8 +7,9 @@ FIGURE_CAPTIONS: dict[str, tuple[str, str]] = {
         "each formulation with the sampler that was selected on the other seeds and other noise. "
         "Middle: one common solver for all (none exists for consistency models). Right: adaptive "
         "solvers at the evaluations they were measured to spend. Points are geometric means over "
-        "training seeds, bands 95% Student t intervals on the log scale. Solid grey line: training "
-        "data against held-out data, the floor. Dotted: a Gaussian fitted to the training data.",
+        "training seeds, bands 95% Student t intervals on the log scale, cut at the frame. Solid "
+        "grey line: training data against held-out data, the floor. Dotted: a Gaussian fitted to "
+        "the training data.",
     ),
     "quality_vs_wallclock": (
         "Quality against measured time",
@@ -21,8 +22,8 @@ FIGURE_CAPTIONS: dict[str, tuple[str, str]] = {
         "Straightness of trajectories",
         "Three figures of straightness, from a fine solve; lower is straighter, and the vertical "
         "line is straight. They answer different questions and may disagree. Marker and bar: mean "
-        "and 95% Student t interval over training seeds; dots: single seeds. Consistency models "
-        "have no trajectory.",
+        "and 95% Student t interval over training seeds, cut at the frame; dots: single seeds. "
+        "Consistency models have no trajectory.",
     ),
     "samples": (
         "Samples",

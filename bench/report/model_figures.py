@@ -63,6 +63,11 @@ def straightness(study: Study) -> Drawn:
                              alpha=0.55, linewidths=0)  # fmt: skip
                 axes.errorbar([found.estimate], [place], xerr=errors([found]), color=look.colour,
                               marker=look.marker, capsize=3, linestyle="none")  # fmt: skip
+            seen = [x for label in labels for x in study.rows(panel, label, metric)["value"]]
+            if seen:
+                zero = straight.get(metric, 0.0)
+                span = max(*seen, zero + 1e-6) - zero
+                axes.set_xlim(min(*seen, zero) - 0.05 * span, zero + 1.35 * span)
             axes.set_yticks(range(len(labels)), [study.titles[label] for label in labels])
             axes.set_ylim(len(labels) - 0.4, -0.6)
             axes.grid(visible=False, axis="y")

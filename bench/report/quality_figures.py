@@ -32,6 +32,9 @@ from bench.report.style import (
 from bench.solvers.catalogue import SOLVERS
 from bench.statistics import CANDIDATE, Interval, interval
 
+ROOM = 1.35
+"""Factor that is left free beyond the lowest and the highest line."""
+
 
 def _draw_curve(axes: Axes, label: str, x: Sequence[float], points: Sequence[Interval]) -> None:
     """A line with a band for the interval; a lone point gets a bar."""
@@ -44,6 +47,14 @@ def _draw_curve(axes: Axes, label: str, x: Sequence[float], points: Sequence[Int
         axes.fill_between(x, low, high, color=look.colour, alpha=0.16, linewidth=0, zorder=2)
     else:
         axes.errorbar(x, y, yerr=errors(points), color=look.colour, capsize=2, zorder=2)
+
+
+def _frame(axes: Axes) -> None:
+    """Limits that hold every line; a wide band may leave the frame."""
+    heights = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
+    heights = heights[np.isfinite(heights) & (heights > 0)]
+    if len(heights):
+        axes.set_ylim(heights.min() / ROOM, heights.max() * ROOM)
 
 
 def _adaptive_points(study: Study, panel: Panel, label: str) -> list[tuple[float, Interval]]:
@@ -94,6 +105,7 @@ def quality_vs_nfe(study: Study) -> Drawn:
                 plain_log(axes, "x")
             elif nfe := study.nfe(panel):
                 log_nfe(axes, nfe)
+            _frame(axes)
             plain_log(axes, "y")
             if len(axes.lines) <= len(BASELINES):
                 axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", color=FAINT)
@@ -158,7 +170,7 @@ def quality_vs_wallclock(study: Study) -> Drawn:
         if not seconds:
             continue
         drawn = True
-        unit, factor = ("ms", 1e3) if max(seconds) > 2e-3 else ("µs", 1e6)
+        unit, factor = ("ms", 1e3) if float(np.median(seconds)) > 1e-3 else ("µs", 1e6)
         for label, (every, front) in fronts.items():
             look = look_of(label)
             axes.scatter(

@@ -20,7 +20,14 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from bench.files import replacing
 from bench.report.numbers import tick
@@ -147,24 +154,21 @@ def log_nfe(axes: Axes, nfe: Iterable[int]) -> None:
 
 
 def plain_log(axes: Axes, which: str) -> None:
-    """A decimal logarithmic axis (``x`` or ``y``), labelled with plain numbers.
+    """A logarithmic axis (``x`` or ``y``), labelled with plain numbers.
 
-    Call it when the data are drawn: short axes get ticks at 1, 2 and 5, long ones at decades.
+    Call it when the data are drawn. A short axis gets evenly spaced round numbers, a longer one
+    1, 2, 5 or 1, 3 of each decade, a long one decades.
     """
     getattr(axes, f"set_{which}scale")("log")
     axis = axes.xaxis if which == "x" else axes.yaxis
-    low, high = axis.get_view_interval()
-    reach = float(high) / float(low) if low > 0 else math.inf
-    steps = (
-        (1.7, [1.0 + 0.1 * i for i in range(90)]),
-        (4.0, [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]),
-        (8.0, [1.0, 1.5, 2.0, 3.0, 5.0, 7.0]),
-        (30.0, [1.0, 2.0, 5.0]),
-        (1e3, [1.0, 3.0]),
-        (math.inf, [1.0]),
-    )
-    subs = next(s for most, s in steps if reach <= most)
-    axis.set_major_locator(LogLocator(base=10, subs=subs, numticks=20))
+    low, high = map(float, axis.get_view_interval())
+    reach = high / low if low > 0 else math.inf
+    if reach < 5:
+        round_numbers = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        axis.set_major_locator(FixedLocator([x for x in round_numbers if low <= x <= high]))
+    else:
+        subs = [1.0, 2.0, 5.0] if reach < 50 else [1.0, 3.0] if reach < 1e3 else [1.0]
+        axis.set_major_locator(LogLocator(base=10, subs=subs, numticks=20))
     axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())

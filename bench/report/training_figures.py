@@ -93,7 +93,7 @@ def _draw_losses(axes: Axes, label: str, curves: Sequence[tuple[str, int, pd.Dat
     if len(stages) > 1:
         handles = [Line2D([], [], color=INK, linewidth=0.9, dashes=dashes[s], label=s)
                    for s in stages]  # fmt: skip
-        axes.legend(handles=handles, fontsize=7, loc="upper right", handlelength=2.2)
+        axes.legend(handles=handles, fontsize=7, loc="best", handlelength=2.2)
 
 
 STAGE_HATCHES = ("", "////", "....", "xxxx", "----")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,11 @@ FAILED = "ot_flow_matching"
 SEEDS = [0, 1, 2]
 
 
-def _run(root: Path, failed: tuple[str, ...] = ()) -> Path:
-    experiment = synthetic.experiment(seeds=SEEDS)
+WHOLE = ("flow_matching", "consistency_training")
+
+
+def _run(root: Path, failed: tuple[str, ...] = (), **changes: Any) -> Path:
+    experiment = synthetic.experiment(seeds=SEEDS, **changes)
     synthetic.write_run(experiment, root, failed)
     collect.run(experiment, Layout(root))
     report.run(experiment, Layout(root))
@@ -31,8 +35,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results folder of a run in which one formulation failed on every data set."""
-    return _run(tmp_path_factory.mktemp("results") / "synthetic", (FAILED,))
+    """Results folder of a run in which one of three formulations failed on every data set."""
+    formulations = dict.fromkeys((FAILED, *WHOLE))
+    root = tmp_path_factory.mktemp("results") / "synthetic"
+    return _run(root, (FAILED,), formulations=formulations)
 
 
 @pytest.fixture(scope="session")

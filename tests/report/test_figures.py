@@ -10,7 +10,7 @@ import matplotlib.image
 import pytest
 from matplotlib.colors import to_rgb
 
-from bench.report import FIGURE_SUFFIXES, FIGURES
+from bench.report import FIGURE_SUFFIXES, FIGURES, TABLES
 from bench.report.captions import FIGURE_CAPTIONS
 from bench.report.figures import write_all
 from bench.report.quality_figures import pareto
@@ -110,3 +110,11 @@ def test_the_front_is_chosen_on_one_bank_and_valued_on_the_other(study: Study) -
     assert set(front["value"].round(9)) <= set(every["value"].round(9))
     assert len(every) == len(rows[rows["noise_bank"] == "scoring"].drop_duplicates(
         ["solver", "tolerance", "nfe_requested"]))  # fmt: skip
+
+
+def test_snakemake_shows_the_same_captions() -> None:
+    folder = Path("workflow/report")
+    for name, (title, caption) in FIGURE_CAPTIONS.items():
+        assert (folder / f"figure_{name}.rst").read_text() == f"**{title}.** {caption}\n"
+    for name in TABLES:
+        assert (folder / f"table_{name}.rst").read_text().startswith("**")
