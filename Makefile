@@ -16,8 +16,8 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.12 python3.11,$(shell \
 BIN := $(CURDIR)/.venv/bin
 
 # Caches stay in the clone: a home directory need not exist or be writable.
-export XDG_CACHE_HOME := $(CURDIR)/.venv/cache
-export MPLCONFIGDIR := $(XDG_CACHE_HOME)/matplotlib
+CACHE := $(CURDIR)/.venv/cache
+PYTHON_HERE := env XDG_CACHE_HOME='$(CACHE)' MPLCONFIGDIR='$(CACHE)/matplotlib' '$(BIN)/python'
 
 # GNU make turns the exit code of a failed recipe into 2. Under --question, lines of a recipe that
 # are marked with + run all the same, and an exit code of 1 stays 1: so make itself exits with 0
@@ -34,10 +34,10 @@ help:
 	$(RUN)sed -n 's/^# \(make [a-z]* .*\)/\1/p' Makefile
 
 bench: .venv/complete
-	$(RUN)'$(BIN)/python' workflow/launch.py '$(CONFIG)' --cores '$(CORES)' --gpus '$(GPUS)'
+	$(RUN)$(PYTHON_HERE) workflow/launch.py '$(CONFIG)' --cores '$(CORES)' --gpus '$(GPUS)'
 
 test: .venv/complete
-	$(RUN)'$(BIN)/python' -m pytest
+	$(RUN)$(PYTHON_HERE) -m pytest
 
 lint: .venv/complete
 	$(RUN)'$(BIN)/ruff' check .
@@ -45,7 +45,7 @@ lint: .venv/complete
 	$(RUN)'$(BIN)/mypy'
 	$(RUN)'$(BIN)/lint-imports'
 	$(RUN)'$(BIN)/snakefmt' --check Snakefile workflow
-	$(RUN)'$(BIN)/python' workflow/lint.py
+	$(RUN)$(PYTHON_HERE) workflow/lint.py
 
 .venv/complete: pyproject.toml constraints.txt
 	$(RUN)$(PYTHON) workflow/preflight.py
