@@ -29,6 +29,7 @@ rule collect:
 rule report:
     input:
         rules.collect.output,
+        template=ROOT / "bench/report/page.html.j2",
     output:
         [
             report(
