@@ -29,7 +29,6 @@ rule collect:
 rule report:
     input:
         rules.collect.output,
-        template=ROOT / "bench/report/page.html.j2",
     output:
         [
             report(
