@@ -82,6 +82,18 @@ def test_a_run_leaves_everything_that_it_promises(finished: Path) -> None:
     assert {path.name for path in (root / "figures").iterdir()} == figures
 
 
+def test_collecting_and_reporting_do_without_torch(copied: Path) -> None:
+    script = (
+        "import sys; from bench.cli import main; "
+        "codes = [main([verb, 'configs/smoke.yaml']) for verb in ('collect', 'report', 'gate')]; "
+        "assert codes == [0, 0, 0], codes; assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=copied, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_run_says_what_it_costs_what_it_does_and_where_the_report_is(finished: Path) -> None:
     said = (finished / "output.txt").read_text()
     assert re.search(r"expected: [\d,]+ core-seconds, [\d.]+ minutes on \d+ cores", said)
