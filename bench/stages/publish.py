@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.errors import InputError
@@ -16,7 +16,12 @@ from bench.stages import verify
 from bench.stages.gate import GATE
 
 REFERENCE = "reference"
-KEPT = ("*.yaml", "*.json", "*.html", "records.*", "tables/*", "figures/*", f"runs/**/{LEDGER}")
+KEPT = ("*.yaml", "*.json", "records.*", "tables/*", f"runs/**/{LEDGER}")
+SHOWN = ("*.html", "figures/*")
+"""Not of a tuning grid: its table says it all, and nobody reads curves of every rate."""
+
+LARGEST = 4_000_000
+"""Bytes; a larger file is left out, such as the text form of many records."""
 
 
 def run(folder: Path) -> None:
@@ -38,7 +43,8 @@ def run(folder: Path) -> None:
     fresh, old = (
         target.with_name(f".{target.name}.{kind}.{os.getpid()}") for kind in ("new", "old")
     )
-    files = list(kept(folder))
+    patterns = KEPT if experiment.tuning is not None else (*KEPT, *SHOWN)
+    files = list(kept(folder, patterns))
     try:
         for path in files:
             copy = fresh / path.relative_to(folder)
@@ -55,7 +61,9 @@ def run(folder: Path) -> None:
     print(f"{target}: {len(files)} files published", file=sys.stderr)
 
 
-def kept(folder: Path) -> Iterator[Path]:
-    """The files of a run that are published: no samples, no checkpoints, no logs."""
-    for pattern in KEPT:
-        yield from sorted(path for path in folder.glob(pattern) if path.is_file())
+def kept(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
+    """The small files of a run: no samples, no checkpoints, no logs."""
+    for pattern in patterns:
+        for path in sorted(folder.glob(pattern)):
+            if path.is_file() and path.stat().st_size <= LARGEST:
+                yield path
