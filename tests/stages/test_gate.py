@@ -1,0 +1,162 @@
+"""The verdict on a run: what fails it, what is only said, and what is never said twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bench import records
+from bench.errors import InputError, RunError
+from bench.files import read_json, write_json
+from bench.layout import OUTCOME, Layout
+from bench.spec import Experiment
+from bench.stages import clean, gate, publish
+
+
+def experiment(**changes: Any) -> Experiment:
+    values: dict[str, Any] = {
+        "name": "verdict",
+        "datasets": {"mixture2d": {}},
+        "formulations": {"flow_matching": {}, "consistency_distillation": {}},
+        "seeds": [0, 1],
+        "budget": {"amount": {"mixture2d": 1e12}},
+    }
+    return Experiment.from_mapping(values | changes, "test")
+
+
+def rows(label: str, values: list[float], **columns: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "dataset": "mixture2d",
+            "label": label,
+            "train_seed": None if label.startswith("floor") else seed,
+            "stage": f"block {seed}" if label.startswith("floor") else None,
+            "noise_bank": "scoring",
+            "metric": "w2",
+            "reference_set": "held_out",
+            "value": value,
+            **columns,
+        }
+        for seed, value in enumerate(values)
+    ]
+
+
+FLOOR = [*rows("floor.untrained", [2.0]), *rows("floor.gaussian", [1.0])]
+
+
+def table(*more: dict[str, Any]) -> pd.DataFrame:
+    return records.frame([*FLOOR, *more])
+
+
+def finish(one: Experiment, layout: Layout, frame: pd.DataFrame) -> None:
+    """Leave the outcomes and records of a run in which every stage succeeded."""
+    for folder in gate.stage_folders(one, layout):
+        write_json(folder / OUTCOME, {"status": "ok", "error": None, "files": {}})
+    records.write(frame, layout.root / "records.parquet")
+
+
+def test_a_sound_run_gets_its_certificate(tmp_path: Path) -> None:
+    one, layout = experiment(), Layout(tmp_path)
+    finish(one, layout, table(*rows("flow_matching", [0.5, 0.6])))
+    gate.run(one, layout)
+    passed = read_json(tmp_path / "gate.json")
+    assert passed == {"experiment": "verdict", "config_digest": one.digest, "notes": []}
+
+
+def test_losing_to_the_gaussian_is_said_and_no_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, layout = experiment(), Layout(tmp_path)
+    finish(one, layout, table(*rows("flow_matching", [1.2, 1.4])))
+    gate.run(one, layout)
+    said = "mixture2d flow_matching: w2 1.3 loses to the fitted Gaussian's 1"
+    assert said in capsys.readouterr().err
+    assert read_json(tmp_path / "gate.json")["notes"] == [said]
+
+
+def test_a_seed_that_does_not_beat_the_untrained_network_fails() -> None:
+    lost, _ = gate.quality(table(*rows("flow_matching", [0.5, 2.0])), "mixture2d")
+    (line,) = lost
+    assert "flow_matching seed 1" in line
+
+
+def test_the_best_cell_of_a_model_counts() -> None:
+    good = rows("flow_matching", [0.5, 0.5], solver="heun2")
+    bad = rows("flow_matching", [9.0, 9.0], solver="euler")
+    assert gate.quality(table(*good, *bad), "mixture2d") == ([], [])
+
+
+@pytest.mark.parametrize(
+    "columns", [{"reference_set": "train"}, {"noise_bank": "selection"}, {"status": "refused"}]
+)
+def test_only_scored_values_against_held_out_data_count(columns: dict[str, Any]) -> None:
+    misleading = rows("flow_matching", [0.1], solver="ddim", **columns)
+    honest = rows("flow_matching", [3.0])
+    lost, _ = gate.quality(table(*misleading, *honest), "mixture2d")
+    assert len(lost) == 1
+
+
+def test_a_grid_of_rates_may_hold_bad_ones() -> None:
+    good, bad = rows("flow_matching@0.001", [0.5]), rows("flow_matching@1", [9.0])
+    assert gate.quality(table(*good, *bad), "mixture2d") == ([], [])
+    lost, _ = gate.quality(table(*bad), "mixture2d")
+    assert len(lost) == 1
+
+
+def test_a_missing_floor_fails() -> None:
+    lost, _ = gate.quality(records.frame(rows("flow_matching", [0.5])), "mixture2d")
+    assert lost == ["mixture2d: the floor has no w2"]
+
+
+def test_a_failure_is_named_once_and_not_for_what_it_took_down(tmp_path: Path) -> None:
+    one, layout = experiment(seeds=[0]), Layout(tmp_path)
+    finish(one, layout, table())
+    teacher = layout.stage("mixture2d", "consistency_distillation", 0, "teacher")
+    write_json(teacher / OUTCOME, {"status": "failed", "error": "RuntimeError: boom"})
+    for folder in (teacher.parent / "distill", teacher.parent / "sweep"):
+        error = "upstream teacher failed: RuntimeError: boom"
+        write_json(folder / OUTCOME, {"status": "failed", "error": error})
+    (tmp_path / "gate.json").touch()
+    with pytest.raises(RunError) as failure:
+        gate.run(one, layout)
+    assert str(failure.value).splitlines()[1:] == [
+        "runs/mixture2d/consistency_distillation/seed0/teacher: RuntimeError: boom"
+    ]
+    assert not (tmp_path / "gate.json").exists(), "an old certificate does not outlive a failure"
+
+
+def test_a_failed_cell_fails() -> None:
+    failed = rows("flow_matching", [0.0], solver="euler", nfe_requested=4, status="failed")
+    (line,) = gate.failed_cells(table({**failed[0], "value": None, "error": "boom"}))
+    assert line.startswith("cell dataset=mixture2d label=flow_matching train_seed=0")
+    assert line.endswith("solver=euler nfe_requested=4: boom")
+
+
+def test_an_unfinished_run_is_not_published(tmp_path: Path) -> None:
+    one, layout = experiment(), Layout(tmp_path)
+    finish(one, layout, table(*rows("flow_matching", [0.5, 0.6])))
+    one.save(layout.config)
+    with pytest.raises(InputError, match=r"no gate\.json"):
+        publish.run(tmp_path)
+    gate.run(experiment(seeds=[0]), layout)
+    with pytest.raises(InputError, match=r"no gate\.json of this configuration"):
+        publish.run(tmp_path)
+
+
+def test_clean_removes_what_is_not_named_and_keeps_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    layout = Layout(Path("results/verdict"))
+    finish(experiment(), layout, table())
+    fewer = experiment(formulations={"flow_matching": {}})
+    gone = layout.root / "runs" / "mixture2d" / "consistency_distillation"
+    clean.run(fewer, layout, dry_run=True)
+    assert gone.exists()
+    assert f"would remove {gone}/seed0/teacher" in capsys.readouterr().err
+    clean.run(fewer, layout, dry_run=False)
+    assert not gone.exists()
+    assert all((folder / OUTCOME).exists() for folder in gate.stage_folders(fewer, layout))
