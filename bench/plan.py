@@ -43,11 +43,11 @@ class Speed:
         report: seconds of the workflow itself, of gathering records and of drawing the report.
     """
 
-    flops: float = 84e9
+    flops: float = 74e9
     update: float = 2.1e-3
     evaluation: float = 1.0e-3
-    start: float = 3.0
-    start_fidelity: float = 4.0
+    start: float = 2.7
+    start_fidelity: float = 2.8
     start_report: float = 3.0
     image_block: float = 0.045
     vector_block: float = 0.036
