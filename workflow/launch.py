@@ -67,6 +67,7 @@ def launch(arguments: Sequence[str]) -> int:
         given.config,
         *("--cores", str(cores), "--resources", f"gpu={gpus}"),
         *("--rerun-incomplete", "--keep-going", "--quiet", "host", "reason"),
+        *("--scheduler", "greedy"),  # jobs want one core or all: nothing for a solver to weigh
     )
     report = root / "report.html"
     if status == 0:
