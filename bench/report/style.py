@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -88,10 +89,8 @@ SETTINGS: dict[Any, Any] = {
     "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.grid": True,
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.7,
-    "axes.axisbelow": True,
     "lines.linewidth": 1.6,
     "lines.markersize": 5,
     "legend.frameon": False,
@@ -119,7 +118,7 @@ def styled() -> Iterator[None]:
     """Matplotlib's settings for this project, inside the block only."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
+        matplotlib.rcParams.update(seaborn.axes_style("whitegrid") | SETTINGS)
         yield
 
 
