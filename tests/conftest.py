@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
 from bench.data import DataSet, data_module
 from bench.extractors import train
 from bench.spec import ExtractorSpec
-from tests.checkouts import copy_checkout
+from tests.checkouts import ROOT, copy_checkout
 
 torch.set_num_threads(1)
 
@@ -73,3 +76,23 @@ def small_data() -> DataSet:
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(2000, 2, generator=generator)
     return DataSet("mixture2d", "vector", points[:1500], points[1500:], None, 1.0)
+
+
+@pytest.fixture
+def smoke(tmp_path: Path) -> Callable[[Callable[[dict[str, Any]], object]], Path]:
+    """Writes ``smoke.yaml`` with a change."""
+
+    def write(change: Callable[[dict[str, Any]], object]) -> Path:
+        config = yaml.safe_load((ROOT / "configs" / "smoke.yaml").read_text())
+        change(config)
+        path = tmp_path / "changed.yaml"
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished checkout, to be edited."""
+    return Path(shutil.copytree(finished, tmp_path / "checkout"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from bench import records
 from bench.errors import RunError
@@ -42,26 +40,6 @@ def planned(checkout: Path, config: Path | str = "configs/smoke.yaml") -> set[st
 
 def verbs(messages: set[str]) -> set[str]:
     return {message.split(":")[0] for message in messages}
-
-
-@pytest.fixture
-def smoke(tmp_path: Path) -> Callable[[Callable[[dict[str, Any]], object]], Path]:
-    """Writes ``smoke.yaml`` with a change."""
-
-    def write(change: Callable[[dict[str, Any]], object]) -> Path:
-        config = yaml.safe_load((ROOT / "configs" / "smoke.yaml").read_text())
-        change(config)
-        path = tmp_path / "changed.yaml"
-        path.write_text(yaml.safe_dump(config, sort_keys=False))
-        return path
-
-    return write
-
-
-@pytest.fixture
-def copied(finished: Path, tmp_path: Path) -> Path:
-    """A copy of the finished checkout, to be edited."""
-    return Path(shutil.copytree(finished, tmp_path / "checkout"))
 
 
 # --- what a run leaves ------------------------------------------------------------------------
