@@ -11,15 +11,29 @@ from torch import nn
 from bench.data import DataSet
 from bench.declarations import Stage
 from bench.files import replacing
-from bench.models import PathModel, build_network
+from bench.models import CONDITIONS, PathModel, build_network
 from bench.spec import NetworkSpec
 
 
-def assemble(network: NetworkSpec, dataset: DataSet, stage: Stage, seed: int) -> PathModel:
-    """The untrained model of a stage; initial weights depend on the seed alone."""
-    options = network.model_dump(exclude={"kind"})
-    raw = build_network(network.kind, dataset.shape, options, seed)
-    return PathModel(raw, stage.path.build(), stage.prediction, dataset.sigma_data)
+def assemble(
+    network: NetworkSpec, dataset: DataSet, stage: Stage, seed: int, *, classes: int = 0
+) -> PathModel:
+    """The untrained model of a stage; initial weights depend on the seed alone.
+
+    Args:
+        network, dataset, stage, seed: what it is made from.
+        classes: number of classes that the network is told, 0 for none.
+    """
+    raw = build_network(
+        network.kind,
+        dataset.shape,
+        network.model_dump(exclude={"kind"}),
+        seed,
+        conditions=CONDITIONS[stage.condition],
+        classes=classes,
+    )
+    path = stage.path.build()
+    return PathModel(raw, path, stage.prediction, dataset.sigma_data, stage.condition)
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
@@ -41,8 +55,16 @@ def trained(
     seed: int,
     checkpoint: Path,
     device: torch.device,
+    *,
+    classes: int = 0,
 ) -> PathModel:
     """The finished model of a stage, frozen, on ``device``."""
-    model = assemble(network, dataset, stage, seed)
+    model = assemble(network, dataset, stage, seed, classes=classes)
     load_weights(model.network, checkpoint)
-    return model.to(device).eval().requires_grad_(False)
+    return frozen(model, device)
+
+
+def frozen(model: PathModel, device: torch.device) -> PathModel:
+    """The model, its network on ``device`` and never to be trained."""
+    model.network.to(device).eval().requires_grad_(False)
+    return model

@@ -2,9 +2,9 @@
 
 Every network registers :func:`watch`; from then on a forward outside a metered region raises
 :class:`~bench.errors.BudgetError`. Inside a region the forwards and backwards are counted by hooks
-as they happen. FLOPs come from torch's counter on the real step, measured once for each distinct
-step; a later step under the same name that evaluates the network a different number of times
-raises.
+as they happen; a forward with a Jacobian-vector product counts two. FLOPs come from torch's counter
+on the real step, measured once for each distinct step; a later step under the same name that
+evaluates the network a different number of times raises.
 
 Three units can carry a budget: ``flops``, ``network_passes`` (a forward counts 1, a forward with
 its backward 3, per sample) and ``device_seconds`` (seconds a step was calibrated to take). The
@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.forward_ad import unpack_dual
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import BudgetError
@@ -52,8 +53,12 @@ def counted() -> Iterator[Passes]:
 
 
 def watch(network: nn.Module) -> None:
-    """Count every forward and backward of ``network``; raise on one that nobody counts."""
-    network.register_forward_hook(_on_forward)
+    """Count every forward and backward of ``network``; raise on one that nobody counts.
+
+    Watching a network a second time changes nothing.
+    """
+    if _on_forward not in network._forward_hooks.values():
+        network.register_forward_hook(_on_forward)
 
 
 def _on_forward(network: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -62,6 +67,8 @@ def _on_forward(network: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) 
         raise BudgetError(f"{type(network).__name__} was evaluated outside a metered region")
     batch = len(output)
     passes.forwards += batch
+    if unpack_dual(output).tangent is not None:
+        passes.forwards += batch  # a Jacobian-vector product carries a second state along
     if output.requires_grad:
 
         def on_backward(gradient: Tensor) -> None:

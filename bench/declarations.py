@@ -13,15 +13,18 @@ that a plan of an experiment never imports torch.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.errors import InputError
@@ -43,6 +46,16 @@ class OptionModel(BaseModel):
         return values
 
 
+PREDICTION_NAMES = ("data", "noise", "velocity", "v", "score", "edm", "consistency")
+"""What a network's output can mean: the names of ``bench.predictions``."""
+
+STORED = "paired"
+"""The coupling of pairs that an earlier stage stored; only a formulation can ask for it."""
+
+Factor = Literal["path", "coupling", "prediction", "objective", "time_sampling", "weighting"]
+"""What one formulation can differ in from another, all else held equal."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A named building block, ``bench.<room>.<name>``, with the options of its ``build``."""
@@ -56,9 +69,14 @@ class Part:
         """Dotted name of the module that holds the part."""
         return f"bench.{self.room}.{self.name}"
 
-    def build(self) -> Any:
-        """Import the part and construct it; a misspelt option raises ``TypeError``."""
-        return importlib.import_module(self.module).build(**self.options)
+    def build(self, **parts: Any) -> Any:
+        """Import the part and construct it; a misspelt option raises ``TypeError``.
+
+        Args:
+            parts: what the part is made from beside its options, such as the time sampling and
+                the weighting of an objective.
+        """
+        return importlib.import_module(self.module).build(**parts, **self.options)
 
     def describe(self) -> str:
         """``name`` or ``name(option=value, ...)``, as printed in the methods table."""
@@ -82,6 +100,16 @@ def objective(name: str, **options: Any) -> Part:
     return Part("objectives", name, options)
 
 
+def time_sampling(name: str, **options: Any) -> Part:
+    """A law of training times, ``bench.time_sampling.<name>``."""
+    return Part("time_sampling", name, options)
+
+
+def weighting(name: str, **options: Any) -> Part:
+    """A weighting of the loss over time, ``bench.weightings.<name>``."""
+    return Part("weightings", name, options)
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage of a formulation: a training run, or the generation of pairs.
@@ -91,8 +119,11 @@ class Stage:
         kind: ``train`` updates a network; ``pairs`` stores (noise, data) pairs of the model of
             ``reads``.
         share: fraction of the all-in budget; the last stage of a formulation takes the remainder.
-        path, coupling, objective: the parts of a ``train`` stage (the path also of ``pairs``).
+        path, coupling, objective, time_sampling, weighting: the parts of a ``train`` stage (the
+            path also of ``pairs``).
         prediction: what the network's output means, a name of ``bench.predictions``.
+        condition: what the network is told of time, see ``bench.models``.
+        fixed: factors that make the stage what it is: an experiment may not exchange them.
         init_from: stage whose network this one starts from, or None for a fresh network.
         reads: stage whose checkpoint or pairs are consumed (teacher, pairs), or None.
         solver, nfe: how ``pairs`` integrates the probability flow (fixed cost only).
@@ -104,7 +135,11 @@ class Stage:
     path: Part
     coupling: Part | None = None
     objective: Part | None = None
+    time_sampling: Part | None = None
+    weighting: Part | None = None
     prediction: str = "velocity"
+    condition: Literal["log_snr", "time", "interval"] = "log_snr"
+    fixed: tuple[Factor, ...] = ()
     init_from: str | None = None
     reads: str | None = None
     solver: str | None = None
@@ -113,22 +148,31 @@ class Stage:
     @property
     def parts(self) -> tuple[Part, ...]:
         """Every part this stage declares; their code belongs to the stage's digest."""
-        return tuple(p for p in (self.path, self.coupling, self.objective) if p is not None)
-
-    @property
-    def time_sampling(self) -> str | None:
-        """Law of the training times, as the objective's option of that name."""
-        return None if self.objective is None else self.objective.options["time_sampling"]
-
-    @property
-    def weighting(self) -> str | None:
-        """Weighting of the loss over time, as the objective's option of that name."""
-        return None if self.objective is None else self.objective.options["weighting"]
+        found = (self.path, self.coupling, self.objective, self.time_sampling, self.weighting)
+        return tuple(part for part in found if part is not None)
 
     @property
     def upstream(self) -> tuple[str, ...]:
         """Names of the stages whose files this stage reads."""
         return tuple(dict.fromkeys(s for s in (self.init_from, self.reads) if s is not None))
+
+
+class Conditional(OptionModel):
+    """Class-conditional training and sampling, with classifier-free guidance (2207.12598).
+
+    Attributes:
+        dropout: share of training samples whose class is hidden.
+        guidance: weight of the class-conditional estimate against the open one; 1 for no guidance,
+            and any other weight costs two evaluations.
+    """
+
+    dropout: float = Field(0.1, ge=0, lt=1)
+    guidance: float = Field(1.0, ge=0, allow_inf_nan=False)
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations that a guided one costs."""
+        return 1 if self.guidance == 1 else 2
 
 
 @dataclass(frozen=True)
@@ -137,13 +181,18 @@ class Formulation:
 
     Attributes:
         stages: each stage may read earlier ones only.
-        sampler: ``ode`` (solvers on the probability flow) or ``consistency``.
+        sampler: ``ode`` (solvers on the probability flow), ``consistency`` (to the data and back
+            to a lower noise level), or ``flow_map`` (leaps from time to time).
         reference: where the method is published (arXiv id).
+        grid: times of solvers with a fixed number of intervals, a name of ``bench.solvers.grids``.
+        conditional: how classes are used, or None.
     """
 
     stages: tuple[Stage, ...]
-    sampler: Literal["ode", "consistency"]
+    sampler: Literal["ode", "consistency", "flow_map"]
     reference: str
+    grid: str = "uniform_t"
+    conditional: Conditional | None = None
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -161,6 +210,64 @@ class Formulation:
     def stage(self, name: str) -> Stage:
         """The stage called ``name``."""
         return next(s for s in self.stages if s.name == name)
+
+    def exchanged(self, factor: Factor, value: Part | str) -> Formulation:
+        """The same formulation with one factor exchanged in every stage that has it.
+
+        A coupling takes the place of another law of fresh noise, never that of stored pairs.
+
+        Raises:
+            ValueError: the factor makes a stage what it is, or no stage has it.
+        """
+        stages, found = [], False
+        for stage in self.stages:
+            now = getattr(stage, factor)
+            has = now is not None and (stage.kind == "train" or factor == "path")
+            if isinstance(now, Part) and now.name == STORED:
+                has = False
+            if has and factor in stage.fixed:
+                raise ValueError(f"the {factor} makes the stage {stage.name!r} what it is")
+            found |= has
+            change: dict[str, Any] = {factor: value}
+            stages.append(replace(stage, **change) if has else stage)
+        if not found:
+            raise ValueError(f"no stage has a {factor} to exchange")
+        return replace(self, stages=tuple(stages))
+
+
+ROOMS: dict[Factor, str] = {
+    "path": "paths",
+    "coupling": "couplings",
+    "objective": "objectives",
+    "time_sampling": "time_sampling",
+    "weighting": "weightings",
+}
+"""Where the parts of a factor lie; a prediction is a name of ``bench.predictions``."""
+
+
+def part_options(room: str, name: str) -> dict[str, bool]:
+    """Options of the part ``bench.<room>.<name>`` and whether each has a default.
+
+    They are read from the source of what ``build`` names, so that a plan need not import torch.
+    """
+    spec = importlib.util.find_spec(f"bench.{room}.{name}")
+    assert spec is not None and spec.origin is not None, (room, name)
+    body = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    called = next(
+        node.value.id
+        for node in body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id == "build"
+        and isinstance(node.value, ast.Name)
+    )
+    cls = next(node for node in body if isinstance(node, ast.ClassDef) and node.name == called)
+    init = [n for n in cls.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+    if not init:
+        return {}
+    names = [argument.arg for argument in init[0].args.args[1:]]
+    required = len(names) - len(init[0].args.defaults)
+    return {argument: index >= required for index, argument in enumerate(names)}
 
 
 def discover(room: str) -> tuple[str, ...]:

@@ -242,6 +242,7 @@ def sweep_base(experiment: Experiment, dataset: str, label: str, seed: int) -> s
                 *_metric_modules(dataset),
             ),
             "model": stage_digest(experiment, dataset, label, final.name, seed),
+            "guidance": _guidance(experiment, label),
             "evaluation": _evaluation(experiment, dataset),
         }
     )
@@ -288,6 +289,7 @@ def timing_base(experiment: Experiment, dataset: str, label: str) -> str:
         {
             "code": code_digest("bench.stages.timing", *_modules(experiment, dataset, final)),
             "model": stage_digest(experiment, dataset, label, final.name, experiment.seeds[0]),
+            "guidance": _guidance(experiment, label),
             "timing": experiment.timing.model_dump(),
             "versions": versions(*_SAMPLING),
         }
@@ -317,7 +319,7 @@ def _metric_modules(dataset: str) -> tuple[str, ...]:
 def _declared(stage: Stage) -> dict[str, Any]:
     """A stage's declaration as plain values; its share is in the budget."""
     values = {field.name: getattr(stage, field.name) for field in fields(stage)}
-    del values["share"]
+    del values["share"], values["fixed"]
     return {
         name: [value.module, dict(value.options)] if isinstance(value, Part) else value
         for name, value in values.items()
@@ -329,7 +331,14 @@ def _training(experiment: Experiment, dataset: str, label: str) -> dict[str, Any
     settings = experiment.training.model_dump(exclude={"seeds_per_job"})
     rate = experiment.learning_rate(dataset, label)
     network = experiment.datasets[dataset].network.model_dump()
-    return settings | {"learning_rate": rate, "network": network}
+    conditional = experiment.formulations[label].conditional
+    told = {} if conditional is None else {"label dropout": conditional.dropout}
+    return settings | {"learning_rate": rate, "network": network} | told
+
+
+def _guidance(experiment: Experiment, label: str) -> float | None:
+    conditional = experiment.formulations[label].conditional
+    return None if conditional is None else conditional.guidance
 
 
 def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:

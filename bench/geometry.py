@@ -24,7 +24,7 @@ from bench.budget import counted
 from bench.models import PathModel
 from bench.paths.linear import Linear
 from bench.sampling import PathChange
-from bench.solvers import grids, ode
+from bench.solvers import ode
 
 METHOD = "midpoint"
 INTERVALS = 64
@@ -47,7 +47,7 @@ class Trajectories:
 
 
 def _trace(field: ode.Field, start: Tensor, interval: tuple[float, float]) -> Trajectories:
-    times = grids.uniform_t(interval, INTERVALS).to(start.device)
+    times = torch.linspace(*interval, INTERVALS + 1, dtype=torch.float64, device=start.device)
     states = ode.solve_dense(field, start, times, METHOD)
     chord = states[-1] - states[0]
     span = interval[1] - interval[0]

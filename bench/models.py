@@ -2,70 +2,193 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Mapping, Sequence
+from typing import Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from bench.budget import watch
 from bench.paths import Path, PathCoefficients
-from bench.predictions import PREDICTIONS, convert
+from bench.predictions import PREDICTIONS, Prediction, convert, gain
 from bench.streams import stream_seed
 from bench.tensors import expand
 
 LOG_SNR_CLIP = 15.0
 """The time embedding sees log_snr clipped to +-15; the linear path's ends are infinite."""
 
+TRUNCATION = 1e-3
+"""Cut from an end of a path where a prediction does not carry both data and velocity."""
 
-class PathModel(nn.Module):
+Condition = Literal["log_snr", "time", "interval"]
+CONDITIONS: dict[Condition, int] = {"log_snr": 1, "time": 1, "interval": 2}
+"""How many numbers a network is told about time."""
+
+
+class PathModel:
     """A network on a path.
 
     All formulations feed the network alike: ``c_in*x`` with
     ``c_in = 1/sqrt(alpha^2*sigma_data^2 + sigma^2)``, so that its input has unit variance at every
-    time, and ``log_snr/4`` as its condition (EDM's ``-log(noise level)/2``).
+    time, and ``log_snr/4`` as its condition (EDM's ``-log(noise level)/2``). Formulations that
+    differentiate by time, or leap over an interval, need a condition that is smooth in t up to the
+    ends: t itself, and the length of the interval ahead, both spread over the same range.
 
     Args:
-        network: ``F(x [b, ...], condition [b]) -> [b, ...]``; watched by the budget from here on.
-        path: gives the coefficients.
+        network: ``F(x [b, ...], condition [b, c], label [b] or None) -> [b, ...]``; watched by the
+            budget from here on.
+        path: gives the coefficients; its interval is cut by :data:`TRUNCATION` at an end where
+            the prediction is singular, such as noise prediction where alpha = 0.
         prediction: name of what the output means, in ``bench.predictions.PREDICTIONS``.
         sigma_data: standard deviation of the training data.
+        condition: ``log_snr``, ``time``, or ``interval`` for time and interval ahead.
     """
 
-    def __init__(self, network: nn.Module, path: Path, prediction: str, sigma_data: float) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        network: nn.Module,
+        path: Path,
+        prediction: str,
+        sigma_data: float,
+        condition: Condition = "log_snr",
+    ) -> None:
         self.network = network
-        self.path = path
         self.prediction = PREDICTIONS[prediction]
+        self.path = _regular(path, self.prediction, sigma_data)
         self.sigma_data = sigma_data
+        self.condition = condition
+        self.label: Tensor | None = None
+        self.guidance = 1.0
         watch(network)
 
-    def output(self, x: Tensor, c: PathCoefficients) -> Tensor:
-        """Raw output of the network at ``x [b, ...]``."""
-        scale = (c.alpha**2 * self.sigma_data**2 + c.sigma**2).rsqrt()
-        condition = c.log_snr.clamp(-LOG_SNR_CLIP, LOG_SNR_CLIP) / 4
-        return self.network(expand(scale, x) * x, condition)
+    def given(self, label: Tensor | None, guidance: float = 1.0) -> Self:
+        """The model of samples with classes ``label [b]``; None leaves the class open.
 
-    def predict(self, x: Tensor, c: PathCoefficients, wanted: str) -> Tensor:
+        With ``guidance`` w other than 1 every evaluation is ``F(null) + w*(F(label) - F(null))``
+        (classifier-free guidance, Ho & Salimans, 2207.12598, with 1 + their weight) and counts two.
+        """
+        bound = copy.copy(self)
+        bound.label, bound.guidance = label, guidance
+        return bound
+
+    def null(self, label: Tensor) -> Tensor:
+        """The class that hides the class, for every one of ``label [b]``."""
+        return torch.full_like(label, cast(int, self.network.classes))
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations that one evaluation of the model costs."""
+        return 1 if self.label is None or self.guidance == 1.0 else 2
+
+    def part(self, samples: slice) -> Self:
+        """The model of some samples of the batch whose classes it was given."""
+        return self.given(None if self.label is None else self.label[samples], self.guidance)
+
+    def output(self, x: Tensor, c: PathCoefficients, ahead: Tensor | None = None) -> Tensor:
+        """Raw output of the network at ``x [b, ...]``.
+
+        Args:
+            x: state.
+            c: coefficients at the state's time.
+            ahead: length of the interval ahead, ``[b]``; read by the condition ``interval`` only,
+                for which None means none (the instantaneous velocity).
+        """
+        scale = (c.alpha**2 * self.sigma_data**2 + c.sigma**2).rsqrt()
+        scaled, condition = expand(scale, x) * x, self._told(c, ahead)
+        if self.evaluations == 1:
+            output: Tensor = self.network(scaled, condition, self.label)
+            return output
+        assert self.label is not None
+        null = self.null(self.label)
+        both = self.network(
+            torch.cat([scaled, scaled]),
+            torch.cat([condition, condition]),
+            torch.cat([self.label, null]),
+        )
+        wanted, open_class = both.chunk(2)
+        guided: Tensor = open_class + self.guidance * (wanted - open_class)
+        return guided
+
+    def _told(self, c: PathCoefficients, ahead: Tensor | None) -> Tensor:
+        if self.condition == "log_snr":
+            return (c.log_snr.clamp(-LOG_SNR_CLIP, LOG_SNR_CLIP) / 4)[:, None]
+        if c.t is None:
+            raise ValueError(f"the condition {self.condition!r} needs coefficients with their time")
+        told = [c.t] if self.condition == "time" else [c.t, torch.zeros_like(c.t)]
+        if self.condition == "interval" and ahead is not None:
+            told[1] = ahead
+        return (torch.stack(told, dim=1) - 0.5) * (LOG_SNR_CLIP / 2)
+
+    def predict(
+        self, x: Tensor, c: PathCoefficients, wanted: str, ahead: Tensor | None = None
+    ) -> Tensor:
         """The model's estimate of ``wanted`` (data, noise, velocity, v, score) at ``x``."""
-        output = self.output(x, c)
+        output = self.output(x, c, ahead)
         to = PREDICTIONS[wanted]
         if to is self.prediction:
             return output
         sd = self.sigma_data
         return convert(output, x, c, self.prediction(c, sd), to(c, sd))
 
+    def gain(self, c: PathCoefficients) -> Tensor:
+        """Derivative of the estimate of the data by the output, ``[b]``."""
+        return gain(c, self.prediction(c, self.sigma_data))
+
+    def _at(self, t: Tensor, x: Tensor) -> PathCoefficients:
+        """Coefficients at ``t``, computed in its precision and rounded once, to that of ``x``."""
+        c = self.path.coefficients(self.path.inside(t))
+        return c.to(torch.promote_types(x.dtype, torch.float32))
+
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         """Velocity of the probability flow at ``x [b, ...]``, ``t [b]``."""
-        return self.predict(x, self.path.coefficients(t), "velocity")
+        return self.predict(x, self._at(t, x), "velocity")
 
     def data(self, x: Tensor, t: Tensor) -> Tensor:
         """Estimate of the data at ``x [b, ...]``, ``t [b]``."""
-        return self.predict(x, self.path.coefficients(t), "data")
+        return self.predict(x, self._at(t, x), "data")
+
+    def leap(self, x: Tensor, t: Tensor, ahead: Tensor) -> Tensor:
+        """State at ``t + ahead`` from ``x [b, ...]`` at ``t [b]``, with one evaluation.
+
+        A model of the condition ``interval`` gives the average velocity over the interval; any
+        other one keeps its estimate of the data and of the noise (DDIM, 2010.02502).
+        """
+        now = self._at(t, x)
+        if self.condition == "interval":
+            return x + expand(ahead, x) * self.predict(x, now, "velocity", ahead)
+        then = self._at(t + ahead, x)
+        keep = then.sigma / now.sigma
+        estimate = self.predict(x, now, "data")
+        return expand(keep, x) * x + expand(then.alpha - now.alpha * keep, x) * estimate
+
+
+def _regular(path: Path, prediction: Prediction, sigma_data: float) -> Path:
+    """The path, cut where the output does not give both data and velocity."""
+    ends = torch.tensor(path.interval, dtype=torch.float64)
+    c = path.coefficients(ends)
+    given = prediction(c, sigma_data)
+    finite = torch.ones_like(ends, dtype=torch.bool)
+    for wanted in ("data", "velocity"):
+        to = PREDICTIONS[wanted]
+        if to is not prediction:
+            one = torch.ones(2, dtype=torch.float64)
+            finite &= convert(one, one, c, given, to(c, sigma_data)).isfinite()
+    start, end = path.interval
+    return path.cut(
+        start=None if finite[0] else start + TRUNCATION, end=None if finite[1] else end - TRUNCATION
+    )
 
 
 def build_network(
-    kind: str, shape: Sequence[int], options: Mapping[str, int], seed: int
+    kind: str,
+    shape: Sequence[int],
+    options: Mapping[str, int],
+    seed: int,
+    *,
+    conditions: int = 1,
+    classes: int = 0,
 ) -> nn.Module:
     """A freshly initialised network ``bench.networks.<kind>`` for samples of ``shape``.
 
@@ -75,5 +198,5 @@ def build_network(
     module = importlib.import_module(f"bench.networks.{kind}")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream_seed(seed, "initialisation"))
-        network: nn.Module = module.build(shape, **options)
+        network: nn.Module = module.build(shape, conditions=conditions, classes=classes, **options)
     return network

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bench.budget import Ledger
+from bench.couplings import Pair
 from bench.errors import BudgetError
+from bench.files import replacing
 from bench.models import PathModel
 from bench.sampling import Request, solve
 from bench.streams import stream
@@ -16,53 +24,111 @@ from bench.streams import stream
 CHUNK = 512
 """Pairs solved together; the last chunk holds what the budget still buys."""
 
+CHECKPOINT_SECONDS = 20.0
 
-@torch.no_grad()
-def generate(
-    model: PathModel,
-    shape: Sequence[int],
-    request: Request,
-    ledger: Ledger,
-    units: float,
-    unit: str,
-    seed: int,
-    name: str,
-    report: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Tensor, Tensor]:
-    """Noise and data ``[n, ...]`` of as many pairs as ``units`` buy.
 
-    The noise is keyed by seed, ``name`` and chunk: it is neither training nor sampling noise.
+@dataclass
+class PairMaker:
+    """Makes as many pairs of one model as a budget buys; goes on where a run was cut off.
 
-    Raises:
-        BudgetError: the budget does not buy one chunk.
+    Noise and classes are keyed by seed, ``name`` and chunk: they are neither those of training nor
+    those of sampling, and only the ends have to be kept between runs.
+
+    Args:
+        model: the model whose flow is followed.
+        shape: shape of one sample.
+        request: solver and evaluations a pair; their number must be fixed.
+        ledger: charged for every chunk.
+        seed, name: keys of the streams.
+        label: classes of the training data, ``[n]``, from which those of the pairs are drawn.
+        resume: file that holds the state between checkpoints; None keeps none.
+        digest: identity of the stage; a resume file of another digest is ignored.
+        report: called with (pairs made, pairs in all) after each chunk.
     """
-    device = next(model.network.parameters()).device
-    noise: list[Tensor] = []
-    data: list[Tensor] = []
-    made, total = 0, CHUNK
-    while made < total:
-        size = min(CHUNK, total - made)
-        key = "pairs" if size == CHUNK else _partial(ledger, size)
-        z = torch.randn(size, *shape, generator=stream(seed, "pairs", name, len(noise)))
-        z = z.to(device)
-        with ledger.timed("pairs"), ledger.step("pairs", key, samples=size):
-            end = solve(model, model.path.start_scale() * z, request)
-        noise.append(z)
-        data.append(end)
-        made += size
-        total = int(units / ledger.unit_cost("pairs", unit) * CHUNK)
+
+    model: PathModel
+    shape: Sequence[int]
+    request: Request
+    ledger: Ledger
+    seed: int
+    name: str
+    label: Tensor | None = None
+    resume: Path | None = None
+    digest: str = ""
+    report: Callable[[int, int], None] = lambda done, total: None
+
+    @torch.no_grad()
+    def run(self, units: float, unit: str) -> Pair:
+        """All pairs ``[n, ...]`` that ``units`` buy.
+
+        Raises:
+            BudgetError: the budget does not buy one chunk.
+        """
+        made = self._load()
+        done, total = sum(map(len, made)), self._affordable(units, unit) if made else CHUNK
+        saved = time.monotonic()
+        while done < total:
+            size = min(CHUNK, total - done)
+            key = "pairs" if size == CHUNK else self._partial(size)
+            noise, label = self._drawn(len(made), size)
+            start = self.model.path.start_scale() * noise
+            with self.ledger.timed("pairs"), self.ledger.step("pairs", key, samples=size):
+                made.append(solve(self.model.given(label), start, self.request))
+            done += size
+            total = self._affordable(units, unit)
+            self.report(done, total)
+            if done < total and time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                self._save(made)
+                saved = time.monotonic()
+        drawn = [self._drawn(chunk, len(ends)) for chunk, ends in enumerate(made)]
+        labels = [label for _, label in drawn if label is not None]
+        return Pair(
+            torch.cat([noise for noise, _ in drawn]),
+            torch.cat(made),
+            torch.cat(labels) if labels else None,
+        )
+
+    def _drawn(self, chunk: int, size: int) -> tuple[Tensor, Tensor | None]:
+        """Noise and classes of a chunk."""
+        generator = stream(self.seed, "pairs", self.name, chunk)
+        device = next(self.model.network.parameters()).device
+        noise = torch.randn(size, *self.shape, generator=generator).to(device)
+        if self.label is None:
+            return noise, None
+        picked = torch.randint(len(self.label), (size,), generator=generator)
+        return noise, self.label.cpu()[picked].to(device)
+
+    def _affordable(self, units: float, unit: str) -> int:
+        total = int(units / self.ledger.unit_cost("pairs", unit) * CHUNK)
         if total < CHUNK:
             raise BudgetError(
                 f"{units:.3g} {unit} buy {total} pairs, fewer than {CHUNK}: "
                 "raise budget.amount or the share of the pairs"
             )
-        report(made, total)
-    return torch.cat(noise), torch.cat(data)
+        return total
 
+    def _partial(self, size: int) -> str:
+        """Key of a last chunk of ``size`` pairs, priced as its part of a whole one."""
+        key, seconds = f"{size} pairs", self.ledger.seconds_per_step
+        if "pairs" in seconds:
+            seconds[key] = seconds["pairs"] * size / CHUNK
+        return key
 
-def _partial(ledger: Ledger, size: int) -> str:
-    """Key of a last chunk of ``size`` pairs, priced as its part of a whole one."""
-    key = f"{size} pairs"
-    if "pairs" in ledger.seconds_per_step:
-        ledger.seconds_per_step[key] = ledger.seconds_per_step["pairs"] * size / CHUNK
-    return key
+    def _save(self, made: list[Tensor]) -> None:
+        if self.resume is None:
+            return
+        meta = {"digest": self.digest, "ledger": self.ledger.state()}
+        with replacing(self.resume) as temporary:
+            save_file({"ends": torch.cat(made)}, temporary, metadata={"state": json.dumps(meta)})
+
+    def _load(self) -> list[Tensor]:
+        """Ends of the whole chunks of an interrupted run, or none."""
+        if self.resume is None or not self.resume.exists():
+            return []
+        with safe_open(self.resume, "pt") as file:
+            meta = json.loads(file.metadata()["state"])
+        if meta["digest"] != self.digest:
+            return []
+        self.ledger.restore(meta["ledger"])
+        device = next(self.model.network.parameters()).device
+        return list(load_file(self.resume, device=str(device))["ends"].split(CHUNK))

@@ -108,6 +108,11 @@ def target(weights: Weights, data: Tensor, noise: Tensor) -> Tensor:
     return combination / expand(weights.scale, data)
 
 
+def gain(c: PathCoefficients, given: Weights) -> Tensor:
+    """Derivative ``[b]`` of the data, as a prediction gives it, by the prediction's output."""
+    return given.scale * c.sigma / (given.a * c.sigma - given.b * c.alpha)
+
+
 def convert(output: Tensor, x: Tensor, c: PathCoefficients, given: Weights, to: Weights) -> Tensor:
     """Turn ``output [b, ...]`` under ``given`` into the output under ``to``."""
     determinant = given.a * c.sigma - given.b * c.alpha

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.cells import Cell
+from bench.declarations import Part
 from bench.files import read_json
 from bench.layout import LEDGER, Layout
-from bench.solvers.catalogue import Solver
 from bench.spec import Experiment
 
 
@@ -29,8 +30,9 @@ def model_columns(
         "stage": final.name,
         "coupling": None if final.coupling is None else final.coupling.name,
         "prediction": final.prediction,
-        "time_sampling": final.time_sampling,
-        "weighting": final.weighting,
+        "time_sampling": _described(final.time_sampling),
+        "weighting": _described(final.weighting),
+        "guidance": None if formulation.conditional is None else formulation.conditional.guidance,
         "train_seed": seed,
         "sampler": formulation.sampler,
         "trained_path": final.path.name,
@@ -45,11 +47,15 @@ def model_columns(
     }
 
 
-def solver_columns(solver: Solver, nfe: int | None, tolerance: float | None) -> dict[str, Any]:
+def _described(part: Part | None) -> str | None:
+    return None if part is None else part.describe()
+
+
+def cell_columns(cell: Cell) -> dict[str, Any]:
     """Columns that say how samples were asked for."""
     return {
-        "solver": solver.name,
-        "grid": solver.grid,
-        "nfe_requested": nfe,
-        "tolerance": tolerance,
+        "solver": cell.solver,
+        "grid": cell.grid,
+        "nfe_requested": cell.nfe,
+        "tolerance": cell.tolerance,
     }

@@ -16,19 +16,27 @@ from torch import Tensor
 from bench.budget import counted
 from bench.models import PathModel
 from bench.paths import LevelPath, Path
-from bench.solvers import consistency, exponential, grids, ode
+from bench.solvers import consistency, exponential, flow_map, grids, ode
 from bench.solvers.catalogue import Solver
-from bench.streams import normal_per_sample
+from bench.streams import normal_per_sample, stream
 from bench.tensors import expand
 
 
 @dataclass(frozen=True)
 class Request:
-    """A solver with its cost: an exact number of evaluations, or a tolerance."""
+    """A solver with its cost: an exact number of evaluations, or a tolerance.
+
+    Attributes:
+        solver: its declaration.
+        nfe: evaluations of the network, those of guidance included; None for adaptive solvers.
+        tolerance: relative and absolute tolerance of adaptive solvers.
+        grid: a name of ``bench.solvers.grids``; None for the solver's own.
+    """
 
     solver: Solver
     nfe: int | None = None
     tolerance: float | None = None
+    grid: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,12 @@ class Solution:
 def starting_noise(seed: int, bank: str, count: int, shape: Sequence[int]) -> Tensor:
     """Standard normal ``z [count, *shape]`` of a noise bank; sample i never depends on count."""
     return normal_per_sample(range(count), shape, seed, "bank", bank)
+
+
+def starting_labels(seed: int, bank: str, count: int, label: Tensor) -> Tensor:
+    """Classes ``[count]`` of a noise bank, drawn from ``label [n]``, those of the training data."""
+    u = torch.rand(count, generator=stream(seed, "bank", bank, "label"))
+    return label.cpu()[(u * len(label)).long()]
 
 
 def solver_noise(seed: int, bank: str, count: int, shape: Sequence[int], interval: int) -> Tensor:
@@ -79,7 +93,7 @@ def sample(
         z = noise[part]
         again = None if fresh is None else (lambda i, part=part: fresh(i)[part])
         with counted() as passes:
-            ends.append(solve(model, model.path.start_scale() * z, request, again))
+            ends.append(solve(model.part(part), model.path.start_scale() * z, request, again))
         costs.append((passes.forwards / len(z), len(z)))
     per_sample = [cost for cost, _ in costs]
     mean = sum(cost * size for cost, size in costs) / len(noise)
@@ -102,22 +116,22 @@ def solve(
         )
     if request.nfe is None:
         raise ValueError(f"{solver.name} needs a number of evaluations")
-    count = solver.intervals_for(request.nfe)
+    count = solver.intervals_for(request.nfe, model.evaluations)
+    if solver.family == "consistency":
+        if fresh is None:
+            raise ValueError("consistency sampling needs fresh noise for its later evaluations")
+        return _solve_consistency(model, start, count, fresh)
+    grid = grids.GRIDS[request.grid or solver.grid](path, count)
     if solver.family == "fixed":
-        grid = grids.uniform_t(path.interval, count).to(start.device)
-        return ode.solve_fixed(model.velocity, start, grid, solver.name)
-    if solver.family == "exponential":
-        return _solve_exponential(model, start, count, solver.order or 1)
-    if fresh is None:
-        raise ValueError("consistency sampling needs fresh noise for its later evaluations")
-    return _solve_consistency(model, start, count, fresh)
+        return ode.solve_fixed(model.velocity, start, grid.to(start.device), solver.name)
+    if solver.family == "flow_map":
+        return flow_map.solve(model.leap, start, grid.to(start.device))
+    return _solve_exponential(model, start, grid, solver.order or 1)
 
 
-def _solve_exponential(model: PathModel, start: Tensor, count: int, order: int) -> Tensor:
-    path = model.path
-    grid = grids.uniform_log_snr(path.interval, path.log_snr, path.t_of_log_snr, count)
-    c = path.coefficients(grid)
-    times = grid.to(start.dtype).to(start.device)
+def _solve_exponential(model: PathModel, start: Tensor, grid: Tensor, order: int) -> Tensor:
+    c = model.path.coefficients(grid)
+    times = grid.to(start.device)
 
     def denoiser(x: Tensor, i: int) -> Tensor:
         return model.data(x, times[i].expand(len(x)))
@@ -171,7 +185,7 @@ class PathChange:
     def velocity(self, x: Tensor, r: Tensor) -> Tensor:
         """Velocity on B at ``x [b, ...]`` and B's time ``r [b]``."""
         s, d_log_s, t, dt = self._scale(r.double())
-        s, d_log_s, t, dt = (value.to(x.dtype) for value in (s, d_log_s, t, dt))
+        s, d_log_s, dt = (value.to(x.dtype) for value in (s, d_log_s, dt))
         inner = self.model.velocity(x / expand(s, x), t)
         return expand(d_log_s, x) * x + expand(s * dt, x) * inner
 

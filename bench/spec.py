@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 import yaml
 from pydantic import (
@@ -32,7 +32,20 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from bench.data import data_module
-from bench.declarations import Formulation, OptionModel, discover, formulation_module, nearest
+from bench.declarations import (
+    PREDICTION_NAMES,
+    ROOMS,
+    STORED,
+    Conditional,
+    Factor,
+    Formulation,
+    OptionModel,
+    Part,
+    discover,
+    formulation_module,
+    nearest,
+    part_options,
+)
 from bench.errors import InputError, RefusedNfeError
 from bench.files import digest_of, write_json, write_text
 from bench.solvers.catalogue import SOLVERS
@@ -96,6 +109,14 @@ def _known(word: str, known: Sequence[str], what: str) -> str:
     return word
 
 
+def _named(value: Any) -> Any:
+    """``cosine`` is short for ``{name: cosine}``."""
+    part = {"name": value} if isinstance(value, str) else value
+    if not isinstance(part, Mapping) or not isinstance(part.get("name"), str):
+        raise _refuse("write the name of a part, or a mapping with name and its options")
+    return dict(part)
+
+
 Count = Annotated[int, Field(ge=1), BeforeValidator(_number)]
 Natural = Annotated[int, Field(ge=0), BeforeValidator(_number)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
@@ -118,6 +139,8 @@ OneRateOrTable = Annotated[
     Annotated[Positive, Tag("<rate>")] | Annotated[RateTable, Tag("<table>")],
     Discriminator(lambda value: "<table>" if isinstance(value, Mapping) else "<rate>"),
 ]
+FactorName = Annotated[str, AfterValidator(lambda word: _known(word, get_args(Factor), "factor"))]
+NamedPart = Annotated[dict[str, Any], BeforeValidator(_named)]
 CountOrAll = Annotated[
     Annotated[Count, Tag("<count>")] | Annotated[Literal["all"], Tag("<all>")],
     Discriminator(lambda value: "<all>" if value == "all" else "<count>"),
@@ -144,10 +167,16 @@ class DatasetSpec(OptionModel):
 
 
 class FormulationSpec(OptionModel):
-    """A formulation under a label; without ``formulation`` the label names it."""
+    """A formulation under a label; without ``formulation`` the label names it.
+
+    ``factors`` exchanges single parts in every stage that has them, all else held equal: a name, or
+    a mapping with ``name`` and the part's options. ``conditional`` trains and samples by class.
+    """
 
     formulation: str = ""
     options: dict[str, Any] = Field(default={})
+    factors: dict[FactorName, NamedPart] = Field(default={})
+    conditional: Conditional | None = None
 
 
 class BudgetSpec(OptionModel):
@@ -300,6 +329,9 @@ class Experiment(OptionModel):
         spec = self.formulations[label]
         module = formulation_module(spec.formulation)
         declared: Formulation = module.formulation(module.Options(**spec.options))
+        for factor, part in spec.factors.items():
+            declared = declared.exchanged(cast(Factor, factor), _part(factor, part))
+        declared = replace(declared, conditional=spec.conditional)
         split = self.budget.split.get(label, {})
         *upstream, final = declared.stages
         upstream = [replace(stage, share=split.get(stage.name, stage.share)) for stage in upstream]
@@ -327,6 +359,13 @@ class Experiment(OptionModel):
         rate = self.training.learning_rate
         return rate[dataset][label] if isinstance(rate, dict) else rate
 
+    def classes(self, dataset: str, label: str) -> int:
+        """Number of classes that a label's network is told on a data set; 0 for none."""
+        if self.formulations[label].conditional is None:
+            return 0
+        module = data_module(dataset)
+        return module.classes(module.Options(**self.datasets[dataset].options)) or 0
+
     def seed_blocks(self) -> list[tuple[int, ...]]:
         """Seeds that share a job, so that they share one import of torch."""
         size = self.training.seeds_per_job
@@ -345,8 +384,18 @@ class Experiment(OptionModel):
             if name not in known:
                 at = ".".join((*key, "formulation")) if spec.formulation else ".".join(key)
                 raise _bad(source, at, name, f"unknown formulation; {nearest(name, known)}")
-            options = _options(formulation_module(name), spec.options, source, key)
-            formulations[label] = FormulationSpec(formulation=name, options=options)
+            module = formulation_module(name)
+            options = _options(module, spec.options, source, key)
+            declared = module.formulation(module.Options(**options))
+            for factor, part in spec.factors.items():
+                place = (*key, "factors", factor)
+                _check_part(factor, part, source, place)
+                try:
+                    declared.exchanged(factor, _part(factor, part))
+                except ValueError as error:
+                    remedy = f"{error}; remove it"
+                    raise _bad(source, ".".join(place), part["name"], remedy) from None
+            formulations[label] = spec.model_copy(update={"formulation": name, "options": options})
         datasets = {}
         for name, data in self.datasets.items():
             known = discover("data")
@@ -410,6 +459,7 @@ class Experiment(OptionModel):
             if TUNED in label and label.split(TUNED, 1)[1] not in rates:
                 remedy = f"{TUNED!r} is kept for rates of a tuning grid; choose another label"
                 yield key, label, remedy
+            yield from self._conditional_faults(label)
             for stage in self.formulation(label).stages:
                 if stage.solver is None or stage.nfe is None:
                     continue
@@ -417,6 +467,14 @@ class Experiment(OptionModel):
                     SOLVERS[stage.solver].intervals_for(stage.nfe)
                 except RefusedNfeError as error:
                     yield f"{key}.options", stage.nfe, f"stage {stage.name}: {error}"
+
+    def _conditional_faults(self, label: str) -> Iterator[Fault]:
+        if self.formulations[label].conditional is None:
+            return
+        for dataset in self.datasets:
+            if not self.classes(dataset, label):
+                remedy = f"the data set {dataset!r} has no classes; remove it"
+                yield f"formulations.{label}.conditional", label, remedy
 
     def _budget_faults(self) -> Iterator[Fault]:
         budget = self.budget
@@ -465,16 +523,50 @@ class Experiment(OptionModel):
             remedy = f"write at most half of sweep.block ({sweep.block // 2})"
             yield "metrics.kid_subset_size", self.metrics.kid_subset_size, remedy
         families = {SOLVERS[name].family for name in sweep.solvers}
+        samplers = {SOLVERS[name].sampler for name in sweep.solvers}
         if "adaptive" in families and not sweep.tolerances:
             yield "sweep.tolerances", [], "an adaptive solver needs one, such as 1.0e-3"
-        for family, values in (("consistency", "consistency_nfe"), ("fixed", "nfe")):
+        for family, values in (
+            ("consistency", "consistency_nfe"),
+            ("fixed", "nfe"),
+            ("flow_map", "nfe"),
+        ):
             if family in families and not getattr(sweep, values):
                 yield f"sweep.{values}", [], "give at least one number of evaluations"
         for label in self.labels:
-            consistency = self.formulation(label).sampler == "consistency"
-            if not any((family == "consistency") == consistency for family in families):
-                missing = "consistency" if consistency else "an ODE solver, such as euler"
+            sampler = self.formulation(label).sampler
+            if sampler not in samplers:
+                missing = "an ODE solver, such as euler" if sampler == "ode" else sampler
                 yield "sweep.solvers", sweep.solvers, f"add {missing}: none samples {label!r}"
+
+
+def _part(factor: str, part: Mapping[str, Any]) -> Part | str:
+    """What a config names for a factor."""
+    if factor == "prediction":
+        return str(part["name"])
+    options = {key: value for key, value in part.items() if key != "name"}
+    return Part(ROOMS[cast(Factor, factor)], part["name"], options)
+
+
+def _check_part(factor: str, part: Mapping[str, Any], source: str, key: tuple[str, ...]) -> None:
+    at, name = ".".join(key), part["name"]
+    known: tuple[str, ...] = PREDICTION_NAMES
+    options: dict[str, bool] = {}
+    if factor != "prediction":
+        room = ROOMS[cast(Factor, factor)]
+        known = tuple(found for found in discover(room) if found != STORED)
+        options = part_options(room, name) if name in known else {}
+    if name not in known:
+        raise _bad(source, at, name, f"unknown {factor}; {nearest(name, known)}")
+    given = tuple(option for option in part if option != "name")
+    for option in given:
+        if option not in options:
+            remedy = f"unknown option; {nearest(option, tuple(options))}"
+            raise _bad(source, f"{at}.{option}", part[option], remedy)
+    taken = ("time_sampling", "weighting") if factor == "objective" else ()
+    for option, has_default in options.items():
+        if not has_default and option not in (*given, *taken):
+            raise InputError(f"{source}: {at}.{option}: is missing; add it")
 
 
 def untuned(label: str) -> str:

@@ -14,13 +14,21 @@ from torch import Tensor
 
 from bench import geometry
 from bench.cells import Cell
+from bench.declarations import Conditional
 from bench.evaluation import Context, References
 from bench.journal import Array, Entry
 from bench.metrics import evaluate
 from bench.models import PathModel
-from bench.provenance import solver_columns
+from bench.provenance import cell_columns
 from bench.records import Record
-from bench.sampling import Request, Solution, sample, solver_noise, starting_noise
+from bench.sampling import (
+    Request,
+    Solution,
+    sample,
+    solver_noise,
+    starting_labels,
+    starting_noise,
+)
 from bench.solvers.catalogue import SOLVERS
 from bench.spec import NoiseBank, SweepSpec
 
@@ -40,6 +48,7 @@ class Sweep:
 
     Args:
         model: finished, frozen.
+        conditional: how classes are used, or None.
         seed: key of its noise banks.
         spec: sizes of the sweep.
         references: real samples.
@@ -47,6 +56,7 @@ class Sweep:
     """
 
     model: PathModel
+    conditional: Conditional | None
     seed: int
     spec: SweepSpec
     references: References
@@ -58,7 +68,7 @@ class Sweep:
         start, end = self.model.path.interval
         columns = {
             **columns,
-            **solver_columns(cell.declaration, cell.nfe, cell.tolerance),
+            **cell_columns(cell),
             "noise_bank": cell.bank,
             "interval": f"[{start:g}, {end:g}]",
             "n_samples": self.spec.samples[cell.bank],
@@ -94,8 +104,9 @@ class Sweep:
     def measure_geometry(self, columns: dict[str, Any], digest: str) -> Entry:
         """The three straightness figures, from fine solves."""
         noise = self._bank(SCORING)[:GEOMETRY_SAMPLES]
-        native = geometry.native(self.model, noise)
-        linear = geometry.on_linear_path(self.model, noise)
+        model = self._model(SCORING).part(slice(GEOMETRY_SAMPLES))
+        native = geometry.native(model, noise)
+        linear = geometry.on_linear_path(model, noise)
         start, end = self.model.path.interval
         columns = {
             **columns,
@@ -133,6 +144,15 @@ class Sweep:
             self._noise[bank] = noise.to(self._device)
         return self._noise[bank]
 
+    def _model(self, bank: NoiseBank) -> PathModel:
+        """The model of the samples of a noise bank: bound to their classes, if it knows any."""
+        if self.conditional is None:
+            return self.model
+        known = self.references.dataset.train_labels
+        assert known is not None, "a conditional model needs data with classes"
+        label = starting_labels(self.seed, bank, self.spec.samples[bank], known)
+        return self.model.given(label.to(self._device), self.conditional.guidance)
+
     def _sample(self, cell: Cell) -> Solution:
         noise = self._bank(cell.bank)
 
@@ -140,18 +160,19 @@ class Sweep:
             shape = tuple(noise.shape[1:])
             return solver_noise(self.seed, cell.bank, len(noise), shape, interval).to(noise)
 
-        request = Request(cell.declaration, cell.nfe, cell.tolerance)
-        return sample(self.model, noise, request, self.spec.batch_size, fresh)
+        request = Request(cell.declaration, cell.nfe, cell.tolerance, cell.grid)
+        return sample(self._model(cell.bank), noise, request, self.spec.batch_size, fresh)
 
     def _has_reference(self, cell: Cell) -> bool:
-        return cell.bank == SCORING and cell.declaration.family != "consistency"
+        return cell.bank == SCORING and cell.declaration.sampler == "ode"
 
     @cached_property
     def _reference_end(self) -> Tensor:
         """End points ``[m, ...]`` of a fine solve of the first samples of the scoring bank."""
         request = Request(SOLVERS["dopri5"], tolerance=self.spec.reference_tolerance)
         noise = self._bank(SCORING)[: self.spec.reference_samples]
-        return sample(self.model, noise, request, len(noise)).end.cpu()
+        model = self._model(SCORING).part(slice(len(noise)))
+        return sample(model, noise, request, len(noise)).end.cpu()
 
     def _shown(self, samples: Tensor) -> Array:
         dataset = self.references.dataset

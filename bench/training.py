@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-import torch._dynamo  # the optimiser would import it in its first step, charged to training
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from bench.budget import Ledger
 from bench.couplings import Coupling, Pair
@@ -27,7 +27,7 @@ from bench.errors import BudgetError
 from bench.files import replacing
 from bench.models import PathModel
 from bench.objectives import Objective
-from bench.streams import stream
+from bench.streams import Draws, stream
 
 FEWEST_UPDATES = 50
 """A stage that buys fewer could not spend 98% of its budget in whole updates."""
@@ -86,13 +86,14 @@ class FreshNoise:
 
     data: Tensor
     seed: int
+    label: Tensor | None = None
 
     def batch(self, update: int, size: int) -> Pair:
         """The pair of ``update``, before the coupling."""
         index = order(self.seed, update, size, len(self.data)).to(self.data.device)
         data = self.data[index]
         noise = torch.randn(data.shape, generator=stream(self.seed, "noise", update))
-        return Pair(noise.to(data.device), data)
+        return Pair(noise.to(data.device), data, _rows(self.label, index))
 
 
 @dataclass(frozen=True)
@@ -102,18 +103,65 @@ class StoredPairs:
     noise: Tensor
     data: Tensor
     seed: int
+    label: Tensor | None = None
 
     def batch(self, update: int, size: int) -> Pair:
         """The pair of ``update``, before the coupling."""
         index = order(self.seed, update, size, len(self.data)).to(self.data.device)
-        return Pair(self.noise[index], self.data[index])
+        return Pair(self.noise[index], self.data[index], _rows(self.label, index))
 
 
-def uniforms(seed: int, update: int, size: int) -> Tensor:
-    """Numbers in (0, 1), ``[size]``, one in each of ``size`` equal strata, in random order."""
-    generator = stream(seed, "time", update)
-    strata = torch.randperm(size, generator=generator)
-    return (strata + torch.rand(size, generator=generator)) / size
+def _rows(label: Tensor | None, index: Tensor) -> Tensor | None:
+    return None if label is None else label[index]
+
+
+class AdamW:
+    """AdamW (Loshchilov & Hutter, 1711.05101) by torch's fused kernel, with its state in lists.
+
+    ``torch.optim.AdamW`` imports the compiler in its first step: a second of every short job.
+
+    Args:
+        parameters: updated in place from their gradients.
+        weight_decay: decoupled from the gradient.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], weight_decay: float) -> None:
+        self.parameters = parameters
+        self.weight_decay = weight_decay
+        self.first = [torch.zeros_like(p) for p in parameters]
+        self.second = [torch.zeros_like(p) for p in parameters]
+        self.steps = [torch.zeros((), device=p.device) for p in parameters]
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """One update at the learning rate ``rate``; clears the gradients."""
+        adamw(
+            list(self.parameters),
+            [p.grad for p in self.parameters if p.grad is not None],
+            self.first,
+            self.second,
+            [],
+            self.steps,
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=rate,
+            weight_decay=self.weight_decay,
+            eps=1e-8,
+            maximize=False,
+        )
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """Named tensors of the state; writing into them restores it."""
+        lists = {"first": self.first, "second": self.second, "step": self.steps}
+        return {f"{name}.{i}": t for name, found in lists.items() for i, t in enumerate(found)}
 
 
 class MovingAverage:
@@ -144,6 +192,7 @@ class Trainer:
         settings: see :class:`Settings`.
         ledger: charged for every step.
         seed: key of the streams.
+        dropout: share of samples whose class is hidden, where there are classes.
         resume: file that holds the state between checkpoints; None keeps none.
         digest: identity of the stage; a resume file of another digest is ignored.
         report: called with (updates done, updates in all) after each update.
@@ -156,6 +205,7 @@ class Trainer:
     settings: Settings
     ledger: Ledger
     seed: int
+    dropout: float = 0.0
     resume: Path | None = None
     digest: str = ""
     report: Callable[[int, int], None] = lambda done, total: None
@@ -164,12 +214,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self.parameters = list(self.model.network.parameters())
         self.device = self.parameters[0].device
-        self.optimizer = torch.optim.AdamW(
-            self.parameters,
-            lr=self.settings.learning_rate,
-            weight_decay=self.settings.weight_decay,
-            fused=True,
-        )
+        self.optimizer = AdamW(self.parameters, self.settings.weight_decay)
 
     def loss(self, update: int, progress: float, kind: str) -> Tensor:
         """Mean loss of one update's batch."""
@@ -177,8 +222,15 @@ class Trainer:
         pair = self.source.batch(update, size)
         with self.ledger.coupling(kind):
             pair = self.coupling(pair, stream(self.seed, "coupling", update))
-        times = uniforms(self.seed, update, size).to(self.device)
-        return self.objective(self.model, pair, times, progress).mean()
+        draws = Draws(self.seed, update, size, self.device)
+        model = self.model.given(self._shown(pair.label, draws))
+        return self.objective(model, pair, draws, progress).mean()
+
+    def _shown(self, label: Tensor | None, draws: Draws) -> Tensor | None:
+        """Classes as the network sees them: some replaced by the null class."""
+        if label is None:
+            return None
+        return torch.where(draws("label") < self.dropout, self.model.null(label), label)
 
     def probe(self) -> None:
         """Take one step's forward and backward without an update, to learn what a step costs."""
@@ -187,7 +239,7 @@ class Trainer:
             self.ledger.step("probe", "update", samples=self.settings.batch_size),
         ):
             self.loss(0, 0.0, "probe").backward()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.clear()
 
     def affordable(self, units: float, unit: str) -> int:
         """Whole updates that ``units`` buy after the probe.
@@ -206,7 +258,7 @@ class Trainer:
 
     def run(self, units: float, unit: str) -> int:
         """Spend ``units`` and return the number of updates; resumes where a run was cut off."""
-        self.model.train()
+        self.model.network.train()
         average = MovingAverage(self.model.network)
         window = torch.zeros((), device=self.device)
         state = self._load(average, window)
@@ -234,7 +286,7 @@ class Trainer:
             if done < total:
                 self._save(average, window, done, total)
         average.copy_to(self.model.network)
-        self.model.eval()
+        self.model.network.eval()
         return total
 
     def rehearse(self, updates: int) -> None:
@@ -244,26 +296,25 @@ class Trainer:
 
     def _update(self, update: int, total: int) -> Tensor:
         rate = _schedule(update, total, self.settings.warmup) * self.settings.learning_rate
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         with self.ledger.step("train", "update", updates=1, samples=self.settings.batch_size):
             loss = self.loss(update, update / total, "train")
             loss.backward()
         nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip, foreach=True)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.step(rate)
         return loss.detach()
+
+    def _state(self, average: MovingAverage, window: Tensor) -> dict[str, Tensor]:
+        """Every tensor of the run by name; writing into them restores it."""
+        tensors = {"window": window, **self.optimizer.state()}
+        for index, parameter in enumerate(self.parameters):
+            tensors[f"parameter.{index}"] = parameter.detach()
+            tensors[f"average.{index}"] = average.average[index]
+        return tensors
 
     def _save(self, average: MovingAverage, window: Tensor, done: int, total: int) -> None:
         if self.resume is None:
             return
-        tensors = {"window": window.clone()}
-        for index, parameter in enumerate(self.parameters):
-            state = self.optimizer.state[parameter]
-            tensors[f"parameter.{index}"] = parameter.detach()
-            tensors[f"average.{index}"] = average.average[index]
-            for name in ("step", "exp_avg", "exp_avg_sq"):
-                tensors[f"{name}.{index}"] = state[name]
+        tensors = self._state(average, window)
         meta = {
             "digest": self.digest,
             "done": done,
@@ -277,19 +328,13 @@ class Trainer:
     def _load(self, average: MovingAverage, window: Tensor) -> tuple[int, int] | None:
         if self.resume is None or not self.resume.exists():
             return None
-        with safe_open(self.resume, "pt") as stored:
-            meta: dict[str, Any] = json.loads(stored.metadata()["state"])
+        with safe_open(self.resume, "pt") as file:
+            meta: dict[str, Any] = json.loads(file.metadata()["state"])
         if meta["digest"] != self.digest:
             return None
-        tensors = load_file(self.resume, device=str(self.device))
-        window.copy_(tensors["window"])
-        with torch.no_grad():
-            for index, parameter in enumerate(self.parameters):
-                parameter.copy_(tensors[f"parameter.{index}"])
-                average.average[index].copy_(tensors[f"average.{index}"])
-                self.optimizer.state[parameter] = {
-                    name: tensors[f"{name}.{index}"] for name in ("step", "exp_avg", "exp_avg_sq")
-                }
+        stored = load_file(self.resume, device=str(self.device))
+        for name, tensor in self._state(average, window).items():
+            tensor.copy_(stored[name])
         self.ledger.restore(meta["ledger"])
         self.losses = [(int(update), float(loss)) for update, loss in meta["losses"]]
         return int(meta["done"]), int(meta["total"])

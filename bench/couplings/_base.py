@@ -9,10 +9,11 @@ from torch import Tensor
 
 
 class Pair(NamedTuple):
-    """Noise and data of one batch, ``[b, ...]`` each."""
+    """Noise and data of one batch, ``[b, ...]`` each, and the class of each datum, ``[b]``."""
 
     noise: Tensor
     data: Tensor
+    label: Tensor | None = None
 
 
 class Coupling(Protocol):

@@ -2,7 +2,16 @@
 
 from pydantic import Field
 
-from bench.declarations import Formulation, OptionModel, Stage, coupling, objective, path
+from bench.declarations import (
+    Formulation,
+    OptionModel,
+    Stage,
+    coupling,
+    objective,
+    path,
+    time_sampling,
+    weighting,
+)
 
 TITLE = "Consistency distillation"
 
@@ -25,8 +34,11 @@ def formulation(options: Options) -> Formulation:
         share=options.teacher_share,
         path=edm,
         coupling=independent,
-        objective=objective("regression", time_sampling="lognormal", weighting="unit"),
+        objective=objective("regression"),
+        time_sampling=time_sampling("lognormal"),
+        weighting=weighting("unit"),
         prediction="edm",
+        fixed=("path", "objective"),
     )
     student = Stage(
         name="distill",
@@ -39,10 +51,11 @@ def formulation(options: Options) -> Formulation:
             neighbour="teacher",
             first_levels=options.first_levels,
             last_levels=options.last_levels,
-            time_sampling="lognormal_levels",
-            weighting="inverse_gap",
         ),
+        time_sampling=time_sampling("lognormal", mean=-1.1, std=2.0),
+        weighting=weighting("inverse_gap"),
         prediction="consistency",
+        fixed=("path", "prediction", "objective"),
         init_from="teacher",
         reads="teacher",
     )

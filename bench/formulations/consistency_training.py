@@ -2,7 +2,16 @@
 
 from pydantic import Field
 
-from bench.declarations import Formulation, OptionModel, Stage, coupling, objective, path
+from bench.declarations import (
+    Formulation,
+    OptionModel,
+    Stage,
+    coupling,
+    objective,
+    path,
+    time_sampling,
+    weighting,
+)
 
 TITLE = "Consistency training"
 
@@ -27,9 +36,10 @@ def formulation(options: Options) -> Formulation:
             neighbour="pair",
             first_levels=options.first_levels,
             last_levels=options.last_levels,
-            time_sampling="lognormal_levels",
-            weighting="inverse_gap",
         ),
+        time_sampling=time_sampling("lognormal", mean=-1.1, std=2.0),
+        weighting=weighting("inverse_gap"),
         prediction="consistency",
+        fixed=("path", "prediction", "objective"),
     )
     return Formulation(stages=(train,), sampler="consistency", reference="2310.14189")

@@ -5,7 +5,16 @@ With ``sigma_min = 0`` this is also 1-rectified flow (2209.03003).
 
 from pydantic import Field
 
-from bench.declarations import Formulation, OptionModel, Stage, coupling, objective, path
+from bench.declarations import (
+    Formulation,
+    OptionModel,
+    Stage,
+    coupling,
+    objective,
+    path,
+    time_sampling,
+    weighting,
+)
 
 TITLE = "Flow matching"
 
@@ -24,7 +33,9 @@ def formulation(options: Options) -> Formulation:
         share=1.0,
         path=path("linear", sigma_min=options.sigma_min),
         coupling=coupling("independent"),
-        objective=objective("regression", time_sampling="uniform", weighting="unit"),
+        objective=objective("regression"),
+        time_sampling=time_sampling("uniform"),
+        weighting=weighting("unit"),
         prediction="velocity",
     )
     return Formulation(stages=(train,), sampler="ode", reference="2210.02747")

@@ -2,7 +2,16 @@
 
 from pydantic import Field
 
-from bench.declarations import Formulation, OptionModel, Stage, coupling, objective, path
+from bench.declarations import (
+    Formulation,
+    OptionModel,
+    Stage,
+    coupling,
+    objective,
+    path,
+    time_sampling,
+    weighting,
+)
 
 TITLE = "OT flow matching"
 
@@ -22,7 +31,9 @@ def formulation(options: Options) -> Formulation:
         share=1.0,
         path=path("linear", sigma_min=options.sigma_min),
         coupling=coupling("minibatch_ot", block=options.block),
-        objective=objective("regression", time_sampling="uniform", weighting="unit"),
+        objective=objective("regression"),
+        time_sampling=time_sampling("uniform"),
+        weighting=weighting("unit"),
         prediction="velocity",
     )
     return Formulation(stages=(train,), sampler="ode", reference="2302.00482")

@@ -8,7 +8,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from bench.declarations import Formulation, OptionModel, Stage, coupling, objective, path
+from bench.declarations import (
+    Formulation,
+    OptionModel,
+    Stage,
+    coupling,
+    objective,
+    path,
+    time_sampling,
+    weighting,
+)
 
 TITLE = "Rectified flow"
 
@@ -26,7 +35,6 @@ class Options(OptionModel):
 def formulation(options: Options) -> Formulation:
     """Training, then pairs and training for each further flow, in equal training shares."""
     linear = path("linear")
-    regression = objective("regression", time_sampling="uniform", weighting="unit")
     share = (1 - (options.k - 1) * options.pair_share) / options.k
     stages = [
         Stage(
@@ -35,7 +43,9 @@ def formulation(options: Options) -> Formulation:
             share=share,
             path=linear,
             coupling=coupling("independent"),
-            objective=regression,
+            objective=objective("regression"),
+            time_sampling=time_sampling("uniform"),
+            weighting=weighting("unit"),
             prediction="velocity",
         )
     ]
@@ -56,7 +66,9 @@ def formulation(options: Options) -> Formulation:
             share=share,
             path=linear,
             coupling=coupling("paired"),
-            objective=regression,
+            objective=objective("regression"),
+            time_sampling=time_sampling("uniform"),
+            weighting=weighting("unit"),
             prediction="velocity",
             init_from=None if options.from_scratch else previous,
             reads=pairs.name,

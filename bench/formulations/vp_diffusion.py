@@ -2,7 +2,16 @@
 
 from pydantic import Field
 
-from bench.declarations import Formulation, OptionModel, Stage, coupling, objective, path
+from bench.declarations import (
+    Formulation,
+    OptionModel,
+    Stage,
+    coupling,
+    objective,
+    path,
+    time_sampling,
+    weighting,
+)
 
 TITLE = "VP diffusion"
 
@@ -28,7 +37,9 @@ def formulation(options: Options) -> Formulation:
             truncation=options.truncation,
         ),
         coupling=coupling("independent"),
-        objective=objective("regression", time_sampling="uniform", weighting="unit"),
+        objective=objective("regression"),
+        time_sampling=time_sampling("uniform"),
+        weighting=weighting("unit"),
         prediction="noise",
     )
     return Formulation(stages=(train,), sampler="ode", reference="2011.13456")

@@ -1,6 +1,7 @@
 """A residual multilayer perceptron for vectors and small images.
 
-Pre-norm residual blocks whose first layer is modulated by a time embedding. The residual stream
+Pre-norm residual blocks whose first layer is modulated by an embedding of time and,
+where there are classes, of the class. The residual stream
 itself is not normalised before the last layer: at high noise the target is almost the input, and a
 noise prediction has to pass it on to a fraction of a percent, its length included. The last layer
 starts at zero, so that an untrained network outputs zero and its average has nothing to forget.
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 
 class FourierFeatures(nn.Module):
-    """``[sin(w*c), cos(w*c)]`` at geometric frequencies ``w``: ``[b] -> [b, features]``."""
+    """``[sin(w*c), cos(w*c)]`` at geometric frequencies ``w``: ``[b, c] -> [b, c*features]``."""
 
     frequencies: Tensor
 
@@ -26,8 +27,8 @@ class FourierFeatures(nn.Module):
         self.register_buffer("frequencies", exponents.exp(), persistent=False)
 
     def forward(self, condition: Tensor) -> Tensor:
-        """Features of conditions ``[b]``."""
-        angles = condition[:, None] * self.frequencies
+        """Features of conditions ``[b, c]``."""
+        angles = (condition[:, :, None] * self.frequencies).flatten(1)
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
@@ -52,28 +53,47 @@ class ResidualMlp(nn.Module):
 
     Args:
         shape: shape of one sample.
+        conditions: numbers that say where in time the sample is.
+        classes: number of classes, to which a null class is added; 0 for a network without any.
         width: features of the residual stream.
         depth: number of residual blocks.
-        embedding: features of the time embedding.
+        embedding: features of the embedding of time and class.
     """
 
     def __init__(
-        self, shape: Sequence[int], width: int = 256, depth: int = 3, embedding: int = 64
+        self,
+        shape: Sequence[int],
+        *,
+        conditions: int = 1,
+        classes: int = 0,
+        width: int = 256,
+        depth: int = 3,
+        embedding: int = 64,
     ) -> None:
         super().__init__()
         features = math.prod(shape)
-        self.embed = nn.Sequential(
-            FourierFeatures(embedding), nn.Linear(embedding, embedding), nn.SiLU()
+        self.classes = classes
+        self.time = nn.Sequential(
+            FourierFeatures(embedding), nn.Linear(conditions * embedding, embedding)
         )
+        if classes:
+            self.label = nn.Embedding(classes + 1, embedding)
         self.enter = nn.Linear(features, width)
         self.blocks = nn.ModuleList(Block(width, embedding) for _ in range(depth))
         self.leave = nn.Linear(width, features)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Map ``x [b, ...]`` and ``condition [b]`` to an output of the shape of ``x``."""
-        embedded = self.embed(condition)
+    def forward(self, x: Tensor, condition: Tensor, label: Tensor | None = None) -> Tensor:
+        """Map ``x [b, ...]``, ``condition [b, c]`` and ``label [b]`` to the shape of ``x``.
+
+        A network with classes takes None for the null class ``classes`` of every sample.
+        """
+        embedded = self.time(condition)
+        if self.classes:
+            null = torch.full((len(x),), self.classes, device=x.device)
+            embedded = embedded + self.label(null if label is None else label)
+        embedded = nn.functional.silu(embedded)
         h = self.enter(x.flatten(1))
         for block in self.blocks:
             h = block(h, embedded)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bench.couplings import Pair
 from bench.models import PathModel
+from bench.streams import Draws
 
 
 class Objective(Protocol):
@@ -20,6 +21,6 @@ class Objective(Protocol):
 
     teacher: PathModel | None
 
-    def __call__(self, model: PathModel, pair: Pair, uniform: Tensor, progress: float) -> Tensor:
-        """Loss per sample, ``[b]``."""
+    def __call__(self, model: PathModel, pair: Pair, draws: Draws, progress: float) -> Tensor:
+        """Loss per sample, ``[b]``; ``model`` is bound to the classes of the pair."""
         ...

@@ -6,10 +6,11 @@ The two published ways differ in where the neighbour comes from, and here in not
   flow, ``dx/ds = (x - D(x, s))/s``;
 * training (2303.01469, algorithm 3): the same data and noise at the next lower noise level.
 
-Both use the improved recipe of Song & Dhariwal (2310.14189): pseudo-Huber distance, lognormal noise
-levels, weights ``1/(s_{i+1} - s_i)``, a number of levels that doubles over the stage, and no
-moving average in the target. For distillation the recipe replaces LPIPS, which needs a network
-trained on other images, and 18 equally likely levels.
+Both use the improved recipe of Song & Dhariwal (2310.14189): pseudo-Huber distance, a number of
+levels that doubles over the stage, and no moving average in the target. For distillation the recipe
+replaces LPIPS, which needs a network trained on other images, and a fixed number of levels. The
+time sampling draws a noise level, which falls between two neighbours: ``lognormal`` gives iCT's
+discrete law of i, ``karras`` equally likely intervals.
 """
 
 from __future__ import annotations
@@ -24,29 +25,29 @@ from bench.couplings import Pair
 from bench.models import PathModel
 from bench.paths.edm import Edm
 from bench.solvers.grids import karras_levels
+from bench.streams import Draws
 from bench.tensors import expand
+from bench.time_sampling import TimeSampling
+from bench.weightings import Weighting
 
 
 class Consistency:
     """``w_i * d(f(x_{i+1}, s_{i+1}), stopgrad f(x_i, s_i))``.
 
     Args:
+        time_sampling: law of the noise level whose interval i is drawn.
+        weighting: ``w_i``.
         neighbour: ``teacher`` or ``pair``, where ``x_i`` comes from.
         first_levels, last_levels: intervals between noise levels at the start and at the end.
-        time_sampling: law of i, ``lognormal_levels`` (2310.14189) or ``uniform_levels``.
-        weighting: ``w_i``, ``inverse_gap`` for ``1/(s_{i+1} - s_i)`` or ``unit`` (2303.01469).
-        log_mean, log_std: lognormal law of the noise level (-1.1 and 2.0 in 2310.14189).
     """
 
     def __init__(
         self,
+        time_sampling: TimeSampling,
+        weighting: Weighting,
         neighbour: Literal["teacher", "pair"],
         first_levels: int,
         last_levels: int,
-        time_sampling: Literal["lognormal_levels", "uniform_levels"] = "lognormal_levels",
-        weighting: Literal["inverse_gap", "unit"] = "inverse_gap",
-        log_mean: float = -1.1,
-        log_std: float = 2.0,
     ) -> None:
         if neighbour not in ("teacher", "pair"):
             raise ValueError(f"neighbour must be 'teacher' or 'pair', got {neighbour!r}")
@@ -54,17 +55,11 @@ class Consistency:
             raise ValueError(
                 f"need 2 <= first_levels <= last_levels, got {first_levels}, {last_levels}"
             )
-        if time_sampling not in ("lognormal_levels", "uniform_levels"):
-            raise ValueError(f"unknown time sampling {time_sampling!r} of noise levels")
-        if weighting not in ("inverse_gap", "unit"):
-            raise ValueError(f"unknown weighting {weighting!r} of noise levels")
         self.neighbour = neighbour
         self.time_sampling = time_sampling
         self.weighting = weighting
         self.first_levels = first_levels
         self.last_levels = last_levels
-        self.log_mean = log_mean
-        self.log_std = log_std
         self.teacher: PathModel | None = None
 
     def intervals(self, progress: float) -> int:
@@ -72,37 +67,28 @@ class Consistency:
         doublings = math.floor(math.log2(self.last_levels / self.first_levels)) + 1
         return min(self.first_levels * 2 ** math.floor(progress * doublings), self.last_levels)
 
-    def __call__(self, model: PathModel, pair: Pair, uniform: Tensor, progress: float) -> Tensor:
+    def __call__(self, model: PathModel, pair: Pair, draws: Draws, progress: float) -> Tensor:
         """Loss per sample, ``[b]``."""
         path = _edm(model)
-        levels = rising_levels(path, self.intervals(progress)).to(uniform.device)
-        lower = self._lower(levels, uniform)
+        levels = rising_levels(path, self.intervals(progress)).to(pair.data.device)
+        drawn = path.coefficients(self.time_sampling(draws("time").double(), path)).sigma
+        lower = (torch.searchsorted(levels, drawn.float()) - 1).clamp(0, len(levels) - 2)
         near, far = levels[lower], levels[lower + 1]
         x_far = pair.data + expand(far, pair.data) * pair.noise
         with torch.no_grad():
             if self.neighbour == "teacher":
-                x_near = self._heun(x_far, far, near)
+                x_near = self._heun(x_far, far, near, model.label)
             else:
                 x_near = pair.data + expand(near, pair.data) * pair.noise
             wanted = model.predict(x_near, path.at_level(near), "data")
-        student = model.predict(x_far, path.at_level(far), "data")
-        distance = pseudo_huber(student, wanted)
-        return distance / (far - near) if self.weighting == "inverse_gap" else distance
+        c = path.at_level(far)
+        student = model.predict(x_far, c, "data")
+        return self.weighting(c, model.gain(c), far - near) * pseudo_huber(student, wanted)
 
-    def _lower(self, levels: Tensor, uniform: Tensor) -> Tensor:
-        """Index of the lower level of each sample's interval, by the inverse of its law."""
-        if self.time_sampling == "uniform_levels":
-            index = (uniform * (len(levels) - 1)).long()
-        else:
-            edges = torch.erf((levels.log() - self.log_mean) / (math.sqrt(2) * self.log_std))
-            cumulative = (edges - edges[0]) / (edges[-1] - edges[0])
-            index = torch.searchsorted(cumulative, uniform, right=True) - 1
-        return index.clamp(0, len(levels) - 2)
-
-    def _heun(self, x: Tensor, far: Tensor, near: Tensor) -> Tensor:
+    def _heun(self, x: Tensor, far: Tensor, near: Tensor, label: Tensor | None) -> Tensor:
         if self.teacher is None:
             raise ValueError("neighbour='teacher' needs a stage that reads a trained teacher")
-        teacher, path = self.teacher, _edm(self.teacher)
+        teacher, path = self.teacher.given(label), _edm(self.teacher)
         step = expand(near - far, x)
         slope = teacher.predict(x, path.at_level(far), "noise")
         ahead = teacher.predict(x + step * slope, path.at_level(near), "noise")

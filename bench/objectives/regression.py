@@ -10,34 +10,36 @@ from torch import Tensor
 from bench.couplings import Pair
 from bench.models import PathModel
 from bench.predictions import target
+from bench.streams import Draws
 from bench.tensors import expand, per_sample_mean
-from bench.time_sampling import TIME_SAMPLINGS
+from bench.time_sampling import TimeSampling
+from bench.weightings import Weighting
 
 
 class Regression:
-    """``mean |F(x_t, t) - target|^2`` at sampled times, in the space of the network's output.
+    """``w(t)*mean |F(x_t, t) - target|^2`` at sampled times, in the space of the output.
 
     With unit weighting this is the "simple" loss for noise, conditional flow matching for
     velocity, and EDM's own loss for its preconditioning.
 
     Args:
-        time_sampling: name of the law of t, in ``bench.time_sampling.TIME_SAMPLINGS``.
-        weighting: factor of the loss; ``unit``.
+        time_sampling: law of t.
+        weighting: ``w``.
     """
 
-    def __init__(self, time_sampling: str, weighting: str = "unit") -> None:
-        if weighting != "unit":
-            raise ValueError(f"unknown weighting {weighting!r}; known: unit")
-        self.time_sampling = TIME_SAMPLINGS[time_sampling]
+    def __init__(self, time_sampling: TimeSampling, weighting: Weighting) -> None:
+        self.time_sampling = time_sampling
+        self.weighting = weighting
         self.teacher: PathModel | None = None
 
-    def __call__(self, model: PathModel, pair: Pair, uniform: Tensor, progress: float) -> Tensor:
+    def __call__(self, model: PathModel, pair: Pair, draws: Draws, progress: float) -> Tensor:
         """Loss per sample, ``[b]``."""
-        t = self.time_sampling(uniform, model.path)
+        t = self.time_sampling(draws("time"), model.path)
         c = model.path.coefficients(t)
         x = expand(c.alpha, pair.data) * pair.data + expand(c.sigma, pair.data) * pair.noise
         wanted = target(model.prediction(c, model.sigma_data), pair.data, pair.noise)
-        return per_sample_mean((model.output(x, c) - wanted).square())
+        error = per_sample_mean((model.output(x, c) - wanted).square())
+        return self.weighting(c, model.gain(c)) * error
 
 
 build = Regression

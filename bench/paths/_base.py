@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -13,12 +14,24 @@ T_DATA = 1.0
 
 
 class PathCoefficients(NamedTuple):
-    """Coefficients of a path at times ``t [b]``, each ``[b]``."""
+    """Coefficients of a path at times ``t [b]``, each ``[b]``, and the times if they are known."""
 
     alpha: Tensor
     sigma: Tensor
     d_alpha: Tensor
     d_sigma: Tensor
+    t: Tensor | None = None
+
+    def to(self, dtype: torch.dtype) -> PathCoefficients:
+        """The same numbers in ``dtype``."""
+        t = None if self.t is None else self.t.to(dtype)
+        return PathCoefficients(
+            self.alpha.to(dtype),
+            self.sigma.to(dtype),
+            self.d_alpha.to(dtype),
+            self.d_sigma.to(dtype),
+            t,
+        )
 
     @property
     def log_snr(self) -> Tensor:
@@ -41,9 +54,18 @@ class Path(ABC):
 
     interval: tuple[float, float] = (T_NOISE, T_DATA)
 
-    @abstractmethod
     def coefficients(self, t: Tensor) -> PathCoefficients:
-        """``alpha, sigma`` and their time derivatives at ``t [b]``."""
+        """``alpha, sigma`` and their time derivatives at ``t [b]``, in float32 at least.
+
+        Times in half precision are few near the ends (bfloat16 has none between 0.996 and 1):
+        what they mean is computed in float32.
+        """
+        t = t.float() if t.dtype in (torch.float16, torch.bfloat16) else t
+        return PathCoefficients(*self.at(t), t)
+
+    @abstractmethod
+    def at(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``alpha, sigma, d_alpha, d_sigma`` at ``t [b]``, in the precision of ``t``."""
 
     @abstractmethod
     def t_of_log_snr(self, log_snr: Tensor) -> Tensor:
@@ -52,6 +74,18 @@ class Path(ABC):
     def log_snr(self, t: Tensor) -> Tensor:
         """``2*log(alpha/sigma)`` at ``t [b]``; strictly increasing."""
         return self.coefficients(t).log_snr
+
+    def inside(self, t: Tensor) -> Tensor:
+        """Times ``t [b]`` in float32 at least, moved into the interval where rounding left it."""
+        t = t.float() if t.dtype in (torch.float16, torch.bfloat16) else t
+        return t.clamp(*self.interval)
+
+    def cut(self, start: float | None = None, end: float | None = None) -> Self:
+        """The same path, used from ``start`` to ``end`` only; None keeps an end as it is."""
+        other = copy.copy(self)
+        first, last = self.interval
+        other.interval = (first if start is None else start, last if end is None else end)
+        return other
 
     def start_scale(self) -> float:
         """``sigma`` at the start of the interval: sampling begins at ``start_scale*z``."""

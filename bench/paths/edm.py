@@ -25,12 +25,12 @@ class Edm(LevelPath):
         self.sigma_min = sigma_min
         self.sigma_max = sigma_max
 
-    def coefficients(self, t: Tensor) -> PathCoefficients:
-        """``alpha, sigma`` and their time derivatives at ``t [b]``."""
+    def at(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``alpha, sigma, d_alpha, d_sigma`` at ``t [b]``."""
         # Written as a mixture of the ends so that float32 keeps sigma_min exact at t=1.
         sigma = self.sigma_max * (1 - t) + self.sigma_min * t
         slope = torch.full_like(t, self.sigma_min - self.sigma_max)
-        return PathCoefficients(torch.ones_like(t), sigma, torch.zeros_like(t), slope)
+        return torch.ones_like(t), sigma, torch.zeros_like(t), slope
 
     @staticmethod
     def at_level(level: Tensor) -> PathCoefficients:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.paths._base import Path, PathCoefficients
+from bench.paths._base import Path
 
 
 class Linear(Path):
@@ -25,10 +25,10 @@ class Linear(Path):
             raise ValueError(f"sigma_min must lie in [0, 1), got {sigma_min}")
         self.sigma_min = sigma_min
 
-    def coefficients(self, t: Tensor) -> PathCoefficients:
-        """``alpha, sigma`` and their time derivatives at ``t [b]``."""
+    def at(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``alpha, sigma, d_alpha, d_sigma`` at ``t [b]``."""
         slope = 1 - self.sigma_min
-        return PathCoefficients(t, 1 - slope * t, torch.ones_like(t), torch.full_like(t, -slope))
+        return t, 1 - slope * t, torch.ones_like(t), torch.full_like(t, -slope)
 
     def t_of_log_snr(self, log_snr: Tensor) -> Tensor:
         """The time at which the path has ``log_snr [b]``, in closed form."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from bench.paths._base import T_DATA, T_NOISE, Path, PathCoefficients
+from bench.paths._base import T_DATA, T_NOISE, Path
 
 
 class Vp(Path):
@@ -33,15 +33,15 @@ class Vp(Path):
         self.beta_max = beta_max
         self.interval = (T_NOISE, T_DATA - truncation)
 
-    def coefficients(self, t: Tensor) -> PathCoefficients:
-        """``alpha, sigma`` and their time derivatives at ``t [b]``."""
+    def at(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``alpha, sigma, d_alpha, d_sigma`` at ``t [b]``."""
         s = T_DATA - t
         beta = self.beta_min + s * (self.beta_max - self.beta_min)
         log_alpha = -s * (s * (self.beta_max - self.beta_min) / 4 + self.beta_min / 2)
         alpha = log_alpha.exp()
         sigma = (-torch.expm1(2 * log_alpha)).sqrt()
         d_alpha = alpha * beta / 2
-        return PathCoefficients(alpha, sigma, d_alpha, -alpha * d_alpha / sigma)
+        return alpha, sigma, d_alpha, -alpha * d_alpha / sigma
 
     def t_of_log_snr(self, log_snr: Tensor) -> Tensor:
         """The time at which the path has ``log_snr [b]``, in closed form."""

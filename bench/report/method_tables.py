@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.declarations import Formulation, Stage
+from bench.declarations import Formulation, Part, Stage
 from bench.report.numbers import (
     MISSING,
     fraction,
@@ -54,9 +54,10 @@ def _stage_attributes(study: Study, panel: Panel, label: str) -> list[dict[str, 
                 "coupling": stage.coupling.describe() if stage.coupling else MISSING,
                 "prediction": stage.prediction if trains else MISSING,
                 "objective": done,
-                "time sampling": stage.time_sampling or MISSING,
-                "weighting": stage.weighting or MISSING,
-                "objective's options": _other_options(stage),
+                "time sampling": _described(stage.time_sampling),
+                "weighting": _described(stage.weighting),
+                "told of time": CONDITIONS[stage.condition] if trains else MISSING,
+                "objective's options": _options(stage),
                 "starts from": (stage.init_from or "fresh network") if trains else MISSING,
                 "reads": stage.reads or MISSING,
             }
@@ -65,11 +66,23 @@ def _stage_attributes(study: Study, panel: Panel, label: str) -> list[dict[str, 
     return rows
 
 
-def _other_options(stage: Stage) -> str:
-    """Options of the objective that have no row of their own."""
+CONDITIONS = {"log_snr": "log SNR", "time": "t", "interval": "t and the interval ahead"}
+
+
+def _described(part: Part | None) -> str:
+    return MISSING if part is None else part.describe()
+
+
+def _classes(formulation: Formulation) -> str:
+    told = formulation.conditional
+    if told is None:
+        return "not told"
+    return f"told, hidden from {fraction(told.dropout)} of samples; guidance {tick(told.guidance)}"
+
+
+def _options(stage: Stage) -> str:
     options = {} if stage.objective is None else stage.objective.options
-    told = ("time_sampling", "weighting")
-    return ", ".join(f"{k}={v}" for k, v in options.items() if k not in told) or MISSING
+    return ", ".join(f"{k}={v}" for k, v in options.items()) or MISSING
 
 
 def _model_attributes(study: Study, panel: Panel, label: str) -> dict[str, str]:
@@ -113,6 +126,10 @@ def methods(study: Study) -> Table:
             model = _model_attributes(study, panel, label)
             whole = {
                 "sampler": formulation.sampler,
+                "grid of fixed solvers": formulation.grid
+                if formulation.sampler == "ode"
+                else MISSING,
+                "classes": _classes(formulation),
                 "published in": f"arXiv:{formulation.reference}",
             }
             stages = _stage_attributes(study, panel, label)

@@ -1,24 +1,81 @@
-"""Discretisations of a path's interval."""
+"""Discretisations of a path's interval, as times in float64 whose ends are those of the interval.
+
+:data:`GRIDS` names those that a solver may be run on. A grid asks its path for the interval and for
+log_snr and its inverse, and for nothing else.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 LOG_SNR_LIMIT = 10.0
-"""Grids uniform in log_snr span at most +-10 (noise level 0.0067 to 148)."""
+"""Grids in log_snr span at most +-10 (noise level 0.0067 to 148)."""
+
+SHIFT = 3.0
+"""SD3's shift of the times when sampling at a megapixel (2403.03206, section 5.3.2)."""
+
+RHO = 7.0
 
 
-def uniform_t(interval: tuple[float, float], count: int) -> Tensor:
-    """``count`` equal intervals in t: ``[count + 1]``, float32, ends exact."""
-    grid = torch.linspace(*interval, count + 1, dtype=torch.float64).float()
-    grid[0], grid[-1] = interval
-    return grid
+class Clock(Protocol):
+    """What a grid sees of a path."""
+
+    interval: tuple[float, float]
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        """``2*log(alpha/sigma)`` at times ``[n]``."""
+        ...
+
+    def t_of_log_snr(self, log_snr: Tensor) -> Tensor:
+        """Inverse of :meth:`log_snr`."""
+        ...
 
 
-def karras_levels(lowest: float, highest: float, count: int, rho: float = 7.0) -> Tensor:
+def uniform_t(clock: Clock, count: int) -> Tensor:
+    """``count`` equal intervals in t: ``[count + 1]``."""
+    return _with_ends(torch.linspace(*clock.interval, count + 1, dtype=torch.float64), clock)
+
+
+def shifted_t(clock: Clock, count: int) -> Tensor:
+    """Equal intervals, then ``t -> t/(t + 3*(1 - t))``: finer at the noise (2403.03206)."""
+    t = torch.linspace(*clock.interval, count + 1, dtype=torch.float64)
+    return _with_ends(t / (t + SHIFT * (1 - t)), clock)
+
+
+def uniform_log_snr(clock: Clock, count: int) -> Tensor:
+    """``count`` intervals of equal length in log_snr: ``[count + 1]``.
+
+    The range is the interval's, cut to +-:data:`LOG_SNR_LIMIT`. The first and the last time are
+    the ends of the interval itself, so that every solver maps the same start to the same end; on
+    a path that ends in pure noise or pure data these two intervals are the longer for it.
+    """
+    low, high = _log_snr_range(clock)
+    return _with_ends(
+        clock.t_of_log_snr(torch.linspace(low, high, count + 1, dtype=torch.float64)), clock
+    )
+
+
+def karras(clock: Clock, count: int) -> Tensor:
+    """Noise levels of EDM (2206.00364, equation 5), cut and ended as :func:`uniform_log_snr`."""
+    low, high = _log_snr_range(clock)
+    ends = torch.tensor([low, high], dtype=torch.float64)
+    highest, lowest = (ends / -2).exp().tolist()
+    return _with_ends(clock.t_of_log_snr(-2 * karras_levels(lowest, highest, count).log()), clock)
+
+
+GRIDS: dict[str, Callable[[Clock, int], Tensor]] = {
+    "uniform_t": uniform_t,
+    "shifted_t": shifted_t,
+    "uniform_log_snr": uniform_log_snr,
+    "karras": karras,
+}
+
+
+def karras_levels(lowest: float, highest: float, count: int, rho: float = RHO) -> Tensor:
     """``count`` intervals between falling noise levels: ``[count + 1]``, float64.
 
     Equal steps of ``level**(1/rho)`` (EDM, 2206.00364, equation 5).
@@ -29,20 +86,12 @@ def karras_levels(lowest: float, highest: float, count: int, rho: float = 7.0) -
     return levels
 
 
-def uniform_log_snr(
-    interval: tuple[float, float],
-    log_snr: Callable[[Tensor], Tensor],
-    t_of_log_snr: Callable[[Tensor], Tensor],
-    count: int,
-) -> Tensor:
-    """``count`` intervals of equal length in log_snr: times ``[count + 1]``, float64.
+def _log_snr_range(clock: Clock) -> tuple[float, float]:
+    ends = torch.tensor(clock.interval, dtype=torch.float64)
+    low, high = clock.log_snr(ends).clamp(-LOG_SNR_LIMIT, LOG_SNR_LIMIT).tolist()
+    return low, high
 
-    The range is the interval's, cut to +-:data:`LOG_SNR_LIMIT`. The first and the last time are
-    the ends of the interval itself, so that every solver maps the same start to the same end; on
-    a path that ends in pure noise or pure data these two intervals are the longer for it.
-    """
-    ends = torch.tensor(interval, dtype=torch.float64)
-    low, high = log_snr(ends).clamp(-LOG_SNR_LIMIT, LOG_SNR_LIMIT).tolist()
-    grid = t_of_log_snr(torch.linspace(low, high, count + 1, dtype=torch.float64))
-    grid[0], grid[-1] = interval
+
+def _with_ends(grid: Tensor, clock: Clock) -> Tensor:
+    grid[0], grid[-1] = clock.interval
     return grid

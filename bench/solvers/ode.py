@@ -19,7 +19,7 @@ from torch import Tensor
 from torchdiffeq import odeint
 
 Field = Callable[[Tensor, Tensor], Tensor]
-"""Velocity at ``x [b, ...]`` and ``t [b]``."""
+"""Velocity at ``x [b, ...]`` and ``t [b]``; times are float64, see :func:`_bounded`."""
 
 FIRST_STEP = 0.01
 
@@ -60,9 +60,10 @@ def _bounded(field: Field, times: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     low, high = float(times[0]), float(times[-1])
 
     def velocity(t: Tensor, x: Tensor) -> Tensor:
+        # Near the data a time rounded to float32 can be another noise level: times stay float64.
         # Intermediate times are sums of rounded numbers: allow their rounding, nothing more.
         if not low - 1e-6 <= float(t) <= high + 1e-6:
             raise ValueError(f"evaluation at t={float(t)} outside [{low}, {high}]")
-        return field(x, t.to(x.dtype).clamp(low, high).expand(len(x)))
+        return field(x, t.double().clamp(low, high).expand(len(x)))
 
     return velocity

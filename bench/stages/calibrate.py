@@ -71,7 +71,7 @@ def _seconds_per_chunk(job: Job, data: DataSet, device: torch.device) -> float:
     """Seconds a chunk of pairs, from a fresh network."""
     import torch
 
-    from bench.assembly import assemble
+    from bench.assembly import assemble, frozen
     from bench.budget import counted, device_clock
     from bench.pairs import CHUNK
     from bench.sampling import Request, solve
@@ -81,7 +81,7 @@ def _seconds_per_chunk(job: Job, data: DataSet, device: torch.device) -> float:
     stage = job.declared
     assert stage.solver is not None, stage
     network = job.experiment.datasets[job.dataset].network
-    model = assemble(network, data, stage, job.seed).to(device).requires_grad_(False)
+    model = frozen(assemble(network, data, stage, job.seed, classes=job.classes), device)
     start = torch.randn(CHUNK, *data.shape, generator=stream("calibrate")).to(device)
     request = Request(solver(stage.solver), stage.nfe)
 

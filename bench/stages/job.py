@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "checkpoint.safetensors"
 PAIRS = "pairs.safetensors"
+RESUME = "resume.safetensors"
 
 SMALLEST_FRACTION = 0.98
 """A finished model has spent at least this much of what was planned, and never more than all."""
@@ -63,6 +64,11 @@ class Job:
     def declared(self) -> Stage:
         """The stage's declaration."""
         return self.formulation.stage(self.stage)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes that the network is told, 0 for none."""
+        return self.experiment.classes(self.dataset, self.label)
 
     @property
     def ancestors(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bench.files import replacing
 from bench.layout import Layout
 from bench.spec import Experiment
-from bench.stages.job import CHECKPOINT, PAIRS, Job, run_jobs
+from bench.stages.job import CHECKPOINT, PAIRS, RESUME, Job, run_jobs
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ def _spend(job: Job, data: DataSet, ledger: Ledger, planned: float, device: torc
     from safetensors.torch import save_file
 
     from bench.assembly import trained
-    from bench.pairs import generate
+    from bench.pairs import PairMaker
     from bench.sampling import Request
     from bench.solvers.catalogue import solver
 
@@ -53,12 +53,21 @@ def _spend(job: Job, data: DataSet, ledger: Ledger, planned: float, device: torc
     source = job.formulation.stage(stage.reads)
     network = job.experiment.datasets[job.dataset].network
     checkpoint = job.folder(source.name) / CHECKPOINT
-    model = trained(network, data, source, job.seed, checkpoint, device)
-    request = Request(solver(stage.solver), stage.nfe)
-    unit = job.experiment.budget.unit
-    with job.progress("pairs") as report:
-        noise, ends = generate(
-            model, data.shape, request, ledger, planned, unit, job.seed, stage.name, report
-        )
+    model = trained(network, data, source, job.seed, checkpoint, device, classes=job.classes)
+    maker = PairMaker(
+        model,
+        data.shape,
+        Request(solver(stage.solver), stage.nfe),
+        ledger,
+        job.seed,
+        stage.name,
+        label=data.train_labels if job.classes else None,
+        resume=job.folder(job.stage) / RESUME,
+        digest=job.digest,
+    )
+    with job.progress("pairs") as maker.report:
+        made = maker.run(planned, job.experiment.budget.unit)
+    tensors = {name: t.cpu() for name, t in made._asdict().items() if t is not None}
     with replacing(job.folder(job.stage) / PAIRS) as temporary:
-        save_file({"noise": noise.cpu(), "data": ends.cpu()}, temporary)
+        save_file(tensors, temporary)
+    (job.folder(job.stage) / RESUME).unlink(missing_ok=True)

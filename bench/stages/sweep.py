@@ -82,6 +82,7 @@ def _work(
             shared[dataset] = _references(experiment, layout, dataset)
         sweep = Sweep(
             model=_model(experiment, layout, dataset, label, seed, shared[dataset], device),
+            conditional=experiment.formulation(label).conditional,
             seed=seed,
             spec=experiment.sweep,
             references=shared[dataset],
@@ -135,7 +136,8 @@ def _model(
     final = experiment.formulation(label).final
     checkpoint = layout.stage(dataset, label, seed, final.name) / CHECKPOINT
     network = experiment.datasets[dataset].network
-    return trained(network, real.dataset, final, seed, checkpoint, device)
+    classes = experiment.classes(dataset, label)
+    return trained(network, real.dataset, final, seed, checkpoint, device, classes=classes)
 
 
 def _write(folder: Path, experiment: Experiment, found: Mapping[Cell | None, Entry]) -> None:

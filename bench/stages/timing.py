@@ -18,7 +18,7 @@ from bench.devices import ready
 from bench.journal import Entry, Journal
 from bench.layout import Layout
 from bench.progress import Progress
-from bench.provenance import experiment_columns, model_columns, solver_columns
+from bench.provenance import cell_columns, experiment_columns, model_columns
 from bench.records import Record
 from bench.spec import Experiment
 from bench.stages.common import INCOMPLETE, Seconds, read_outcome, run_guarded
@@ -68,7 +68,18 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
                 left_out.append(label)
                 continue
             network = experiment.datasets[dataset].network
-            model = trained(network, data, formulation.final, seed, stage / CHECKPOINT, device)
+            model = trained(
+                network,
+                data,
+                formulation.final,
+                seed,
+                stage / CHECKPOINT,
+                device,
+                classes=experiment.classes(dataset, label),
+            )
+            if formulation.conditional is not None and data.train_labels is not None:
+                known = data.train_labels[: experiment.timing.batch_size].to(device)
+                model = model.given(known, formulation.conditional.guidance)
             base = digests.timing_base(experiment, dataset, label)
             columns = model_columns(experiment, layout, dataset, label, seed)
             todo = [c for c in cells(experiment, formulation) if c.bank == BANK and not c.refused]
@@ -99,7 +110,7 @@ def _measure(
     settings, seed = experiment.timing, experiment.seeds[0]
     device = next(model.network.parameters()).device
     noise = starting_noise(seed, BANK, settings.batch_size, data.shape).to(device)
-    request = Request(cell.declaration, cell.nfe, cell.tolerance)
+    request = Request(cell.declaration, cell.nfe, cell.tolerance, cell.grid)
     wall, busy, nfe = [], [], 0.0
     for repeat in range(-settings.warmup, settings.repeats):
         start, start_busy = _now(device), time.process_time()
@@ -112,7 +123,7 @@ def _measure(
     contended = device.type == "cpu" and median(wall) > CONTENDED * median(busy)
     return {
         **columns,
-        **solver_columns(cell.declaration, cell.nfe, cell.tolerance),
+        **cell_columns(cell),
         "metric": "seconds_per_sample",
         "value": seconds,
         "value_se": _quartile_range(wall) / len(noise),

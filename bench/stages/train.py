@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.files import replacing
 from bench.layout import Layout
 from bench.spec import Experiment
-from bench.stages.job import CHECKPOINT, PAIRS, Job, run_jobs
+from bench.stages.job import CHECKPOINT, PAIRS, RESUME, Job, run_jobs
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from bench.training import Source, Trainer
 
 LOSSES = "training.csv"
-RESUME = "resume.safetensors"
 
 
 def run(
@@ -73,23 +72,27 @@ def trainer(
         rehearsal: read nothing that lies upstream; fresh networks and training data with random
             noise stand in, which cost the same.
     """
-    from bench.assembly import assemble, load_weights
+    from bench.assembly import assemble, frozen, load_weights
     from bench.training import Settings, Trainer
 
     stage, settings = job.declared, job.experiment.training
+    conditional = job.formulation.conditional
     network = job.experiment.datasets[job.dataset].network
     assert stage.objective is not None and stage.coupling is not None, stage
-    model = assemble(network, data, stage, job.seed)
+    assert stage.time_sampling is not None and stage.weighting is not None, stage
+    model = assemble(network, data, stage, job.seed, classes=job.classes)
     if stage.init_from is not None and not rehearsal:
         load_weights(model.network, job.folder(stage.init_from) / CHECKPOINT)
-    model.to(device)
-    objective = stage.objective.build()
+    model.network.to(device)
+    objective = stage.objective.build(
+        time_sampling=stage.time_sampling.build(), weighting=stage.weighting.build()
+    )
     if stage.reads is not None and job.formulation.stage(stage.reads).kind == "train":
         read = job.formulation.stage(stage.reads)
-        teacher = assemble(network, data, read, job.seed).eval().requires_grad_(False)
+        teacher = assemble(network, data, read, job.seed, classes=job.classes)
         if not rehearsal:
             load_weights(teacher.network, job.folder(read.name) / CHECKPOINT)
-        objective.teacher = teacher.to(device)
+        objective.teacher = frozen(teacher, device)
     return Trainer(
         model=model,
         objective=objective,
@@ -105,6 +108,7 @@ def trainer(
         ),
         ledger=ledger,
         seed=job.seed,
+        dropout=0.0 if conditional is None else conditional.dropout,
         resume=job.folder(job.stage) / RESUME,
         digest=job.digest,
     )
@@ -117,6 +121,9 @@ def _source(job: Job, data: DataSet, device: torch.device, rehearsal: bool) -> S
 
     reads = job.declared.reads
     if rehearsal or reads is None or job.formulation.stage(reads).kind == "train":
-        return FreshNoise(data.train.to(device), job.seed)
+        label = data.train_labels if job.classes else None
+        return FreshNoise(
+            data.train.to(device), job.seed, None if label is None else label.to(device)
+        )
     stored = load_file(job.folder(reads) / PAIRS, device=str(device))
-    return StoredPairs(stored["noise"], stored["data"], job.seed)
+    return StoredPairs(stored["noise"], stored["data"], job.seed, stored.get("label"))
