@@ -33,8 +33,8 @@ class ExactVelocity(nn.Module):
         self.sigma_data = sigma_data
         self.unused = nn.Parameter(torch.zeros(()))
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        t = self.path.t_of_log_snr(4 * condition.double())
+    def forward(self, x: Tensor, condition: Tensor, label: Tensor | None = None) -> Tensor:
+        t = self.path.t_of_log_snr(4 * condition[:, 0].double())
         c = self.path.coefficients(t)
         scale = (c.alpha**2 * self.sigma_data**2 + c.sigma**2).sqrt()
         velocity = self.mixture.velocity(x.double() * scale[:, None], c)

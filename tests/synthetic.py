@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from sklearn.datasets import load_digits
 
 from bench import records
+from bench.declarations import Part
 from bench.errors import RefusedNfeError
 from bench.files import write_json, write_text
 from bench.layout import CONFIG, LEDGER, OUTCOME, Layout
@@ -93,6 +94,10 @@ def _metrics(dataset: str, value: float, key: tuple[object, ...]) -> Iterator[di
     yield {"metric": "memorisation", "value": 0.5 + 0.05 * _noise(*key, "memory") ** 2}
 
 
+def described(part: Part | None) -> str | None:
+    return None if part is None else part.describe()
+
+
 def sweep_rows(exp: Experiment, dataset: str, label: str, seed: int) -> Iterator[dict[str, Any]]:
     """What a sweep measures on one model."""
     formulation = exp.formulation(label)
@@ -105,8 +110,8 @@ def sweep_rows(exp: Experiment, dataset: str, label: str, seed: int) -> Iterator
         "stage": formulation.final.name,
         "train_seed": seed,
         "sampler": formulation.sampler,
-        "time_sampling": formulation.final.time_sampling,
-        "weighting": formulation.final.weighting,
+        "time_sampling": described(formulation.final.time_sampling),
+        "weighting": described(formulation.final.weighting),
         "interval": "[0, 0.999]" if "vp" in label else "[0, 1]",
         "trained_path": formulation.final.path.name,
         "sampled_path": formulation.final.path.name,
@@ -117,7 +122,7 @@ def sweep_rows(exp: Experiment, dataset: str, label: str, seed: int) -> Iterator
     consistency = formulation.sampler == "consistency"
     for name in exp.sweep.solvers:
         solver = SOLVERS[name]
-        if (solver.family == "consistency") != consistency:
+        if solver.sampler != formulation.sampler:
             continue
         adaptive = solver.family == "adaptive"
         grid = exp.sweep.consistency_nfe if consistency else exp.sweep.nfe

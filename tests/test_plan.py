@@ -125,7 +125,7 @@ def test_forward_flops_are_those_of_the_network(
 ) -> None:
     network = ResidualMlp(shape, width=width, depth=depth)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(10, *shape), torch.zeros(10))
+        network(torch.zeros(10, *shape), torch.zeros(10, 1))
     features = torch.Size(shape).numel()
     expected = forward_flops(NetworkSpec(width=width, depth=depth), features)
     assert counter.get_total_flops() / 10 == pytest.approx(expected, rel=0.01)

@@ -34,7 +34,7 @@ def test_definitions() -> None:
     """The rows of the literature, by hand, on a point of the VP path."""
     c = declare("vp").build().coefficients(torch.tensor([0.6], dtype=torch.float64))
     data, noise = torch.tensor([[2.0]]).double(), torch.tensor([[-0.5]]).double()
-    alpha, sigma, d_alpha, d_sigma = (float(value) for value in c)
+    alpha, sigma, d_alpha, d_sigma, _ = (float(value) for value in c)
 
     def value(name: str) -> float:
         return float(target(PREDICTIONS[name](c, SIGMA_DATA), data, noise))

@@ -79,7 +79,9 @@ def test_a_straight_flow_is_straight() -> None:
             super().__init__()
             self.vector = torch.nn.Parameter(torch.tensor([3.0, -1.0]))
 
-        def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        def forward(
+            self, x: torch.Tensor, condition: torch.Tensor, label: torch.Tensor | None
+        ) -> torch.Tensor:
             return self.vector.expand(x.shape)
 
     model = PathModel(Constant(), Linear(), "velocity", 1.0)
@@ -102,7 +104,7 @@ def test_the_three_figures_on_exact_fields() -> None:
 
 def test_a_grid_uniform_in_log_snr_spans_the_interval() -> None:
     for path in (Vp(), Linear()):
-        grid = grids.uniform_log_snr(path.interval, path.log_snr, path.t_of_log_snr, 16)
+        grid = grids.uniform_log_snr(path, 16)
         assert (float(grid[0]), float(grid[-1])) == path.interval
         assert (grid.diff() > 0).all()
         steps = path.log_snr(grid[1:-1]).diff()

@@ -11,9 +11,18 @@ import torch
 
 from bench.budget import Ledger
 from bench.couplings import Pair
-from bench.declarations import coupling, formulation_module, objective, path
+from bench.declarations import (
+    coupling,
+    discover,
+    formulation_module,
+    path,
+    time_sampling,
+    weighting,
+)
 from bench.errors import BudgetError
-from bench.models import PathModel, build_network
+from bench.models import CONDITIONS, PathModel, build_network
+from bench.objectives.regression import Regression
+from bench.streams import Draws
 from bench.training import (
     FreshNoise,
     MovingAverage,
@@ -22,7 +31,6 @@ from bench.training import (
     Trainer,
     _schedule,
     order,
-    uniforms,
 )
 
 SETTINGS = Settings(
@@ -44,7 +52,7 @@ def trainer(resume: Path | None = None, digest: str = "d", **parts: object) -> T
     built: Trainer = Trainer(
         **{
             "model": PathModel(network, path("linear").build(), "velocity", 1.0),
-            "objective": objective("regression", time_sampling="uniform").build(),
+            "objective": regression(),
             "coupling": coupling("independent").build(),
             "source": FreshNoise(data(), 0),
             "settings": SETTINGS,
@@ -56,6 +64,14 @@ def trainer(resume: Path | None = None, digest: str = "d", **parts: object) -> T
         }
     )
     return built
+
+
+def regression() -> Regression:
+    return Regression(time_sampling("uniform").build(), weighting("unit").build())
+
+
+def uniforms(seed: int, update: int, purpose: str = "time") -> torch.Tensor:
+    return Draws(seed, update, 32, torch.device("cpu"))(purpose)
 
 
 def weights(trained: Trainer) -> torch.Tensor:
@@ -139,13 +155,14 @@ def test_order_noise_and_times_are_keyed_by_seed() -> None:
     assert torch.equal(first.data, again.data)
     assert not torch.equal(first.noise, other.noise)
     assert not torch.equal(first.data, other.data)
-    assert torch.equal(uniforms(0, 7, 32), uniforms(0, 7, 32))
-    assert not torch.equal(uniforms(0, 7, 32), uniforms(1, 7, 32))
+    assert torch.equal(uniforms(0, 7), uniforms(0, 7))
+    assert not torch.equal(uniforms(0, 7), uniforms(1, 7))
+    assert not torch.equal(uniforms(0, 7), uniforms(0, 7, "interval"))
 
 
 def test_times_are_stratified() -> None:
-    u = uniforms(3, 5, 64).sort().values
-    assert torch.equal((u * 64).long(), torch.arange(64))
+    u = uniforms(3, 5).sort().values
+    assert torch.equal((u * 32).long(), torch.arange(32))
 
 
 def drawn_by(formulation: str, updates: int = 60) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -153,16 +170,24 @@ def drawn_by(formulation: str, updates: int = 60) -> list[tuple[torch.Tensor, to
     module = formulation_module(formulation)
     stage = module.formulation(module.Options()).stages[0]
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
-    inner = stage.objective.build()
+    inner = stage.objective.build(
+        time_sampling=stage.time_sampling.build(), weighting=stage.weighting.build()
+    )
 
-    def spy(model: PathModel, pair: Pair, times: torch.Tensor, progress: float) -> torch.Tensor:
+    def spy(model: PathModel, pair: Pair, draws: Draws, progress: float) -> torch.Tensor:
         seen.append((pair.data.clone(), pair.noise.flatten().sort().values))
-        loss: torch.Tensor = inner(model, pair, times, progress)
+        loss: torch.Tensor = inner(model, pair, draws, progress)
         return loss
 
-    network = build_network("residual_mlp", (2,), {"width": 8, "depth": 1, "embedding": 4}, 0)
+    network = build_network(
+        "residual_mlp",
+        (2,),
+        {"width": 8, "depth": 1, "embedding": 4},
+        0,
+        conditions=CONDITIONS[stage.condition],
+    )
     running = trainer(
-        model=PathModel(network, stage.path.build(), stage.prediction, 1.0),
+        model=PathModel(network, stage.path.build(), stage.prediction, 1.0, stage.condition),
         objective=spy,
         coupling=stage.coupling.build(),
     )
@@ -170,16 +195,7 @@ def drawn_by(formulation: str, updates: int = 60) -> list[tuple[torch.Tensor, to
     return seen
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        "vp_diffusion",
-        "ot_flow_matching",
-        "rectified_flow",
-        "consistency_training",
-        "consistency_distillation",
-    ],
-)
+@pytest.mark.parametrize("other", [n for n in discover("formulations") if n != "flow_matching"])
 def test_formulations_share_data_order_and_noise(other: str) -> None:
     for one, two in zip(drawn_by("flow_matching", 5), drawn_by(other, 5), strict=True):
         assert torch.equal(one[0], two[0])

@@ -37,9 +37,9 @@ class Counter(nn.Module):
         self.samples = 0
         self.conditions: list[float] = []
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, label: Tensor | None) -> Tensor:
         self.samples += len(x)
-        self.conditions.append(float(condition[0]))
+        self.conditions.append(float(condition[0, 0]))
         return self.weight * x.tanh()
 
 
@@ -105,7 +105,7 @@ def test_nothing_is_evaluated_outside_the_interval(name: str) -> None:
     if name == "dopri5":
         ode.solve_adaptive(field, start, (0.0, 1.0), name, 1e-6)
     else:
-        ode.solve_fixed(field, start, grids.uniform_t((0.0, 1.0), 61), name)
+        ode.solve_fixed(field, start, grids.uniform_t(Linear(), 61), name)
     assert min(seen) >= 0
     assert max(seen) <= 1
 
@@ -157,7 +157,7 @@ def test_order_of_exponential_integrators(name: str, path: Path) -> None:
         c = path.coefficients(path.t_of_log_snr(levels))
 
         def denoiser(x: Tensor, i: int) -> Tensor:
-            at = type(c)(*(value[i].expand(len(x)) for value in c))
+            at = type(c)(*(value[i].expand(len(x)) for value in c if value is not None))
             return mixture.posterior_mean_data(x, at)
 
         start = torch.randn(16, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -174,7 +174,7 @@ def test_euler_on_the_linear_path_is_ddim_on_any_path(path: Path) -> None:
     a, b = (p.coefficients(p.t_of_log_snr(levels)) for p in (path, linear))
 
     def denoiser(x: Tensor, i: int) -> Tensor:
-        at = type(a)(*(value[i].expand(len(x)) for value in a))
+        at = type(a)(*(value[i].expand(len(x)) for value in a if value is not None))
         return mixture.posterior_mean_data(x, at)
 
     def field(x: Tensor, t: Tensor) -> Tensor:
@@ -215,7 +215,7 @@ def test_fixed_solvers_keep_the_end_alone() -> None:
         kept.append(x.untyped_storage().nbytes())
         return -x
 
-    end = ode.solve_fixed(field, torch.ones(4, 2), grids.uniform_t((0.0, 1.0), 64), "euler")
+    end = ode.solve_fixed(field, torch.ones(4, 2), grids.uniform_t(Linear(), 64), "euler")
     assert end.untyped_storage().nbytes() == 2 * kept[0]
 
 
@@ -227,7 +227,7 @@ def test_consistency_sampling_of_an_exact_function() -> None:
             super().__init__()
             self.unused = nn.Parameter(torch.zeros(()))
 
-        def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        def forward(self, x: Tensor, condition: Tensor, label: Tensor | None) -> Tensor:
             return torch.full_like(x, 0.25)
 
     model = PathModel(PointMass(), Edm(), "data", 0.7)

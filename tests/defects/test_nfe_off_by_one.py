@@ -14,8 +14,8 @@ from tests.contracts import test_solvers as contract
 class OneMore(Solver):
     """A declaration whose intervals are one too many."""
 
-    def intervals_for(self, nfe: int) -> int:
-        return super().intervals_for(nfe) + 1
+    def intervals_for(self, nfe: int, evaluations: int = 1) -> int:
+        return super().intervals_for(nfe, evaluations) + 1
 
 
 @pytest.mark.parametrize("name", [s.name for s in SOLVERS.values() if s.stages])

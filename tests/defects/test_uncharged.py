@@ -15,6 +15,7 @@ from bench.layout import LEDGER, Layout
 from bench.models import PathModel
 from bench.objectives.regression import Regression
 from bench.stages.common import read_outcome
+from bench.streams import Draws
 from tests.contracts import test_formulations as contract
 
 
@@ -39,13 +40,13 @@ def test_an_unplanned_forward_fails_the_stage(
     calls = 0
 
     def planted(
-        self: Regression, model: PathModel, pair: Pair, uniform: Tensor, progress: float
+        self: Regression, model: PathModel, pair: Pair, draws: Draws, progress: float
     ) -> Tensor:
         nonlocal calls
         calls += 1
         if calls == 20:
-            honest(self, model, pair, uniform, progress)
-        return honest(self, model, pair, uniform, progress)
+            honest(self, model, pair, draws, progress)
+        return honest(self, model, pair, draws, progress)
 
     monkeypatch.setattr(Regression, "__call__", planted)
     chosen, layout = contract.experiment("flow_matching"), Layout(tmp_path)

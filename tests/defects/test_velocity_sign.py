@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.declarations import discover
 from bench.declarations import path as declare
-from bench.paths import Path, PathCoefficients
+from bench.paths import Path
 from tests.contracts import test_paths as contract
 
 
@@ -18,9 +18,9 @@ class Reversed(Path):
         self._honest = honest
         self.interval = honest.interval
 
-    def coefficients(self, t: Tensor) -> PathCoefficients:
-        c = self._honest.coefficients(t)
-        return PathCoefficients(c.alpha, c.sigma, -c.d_alpha, -c.d_sigma)
+    def at(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        alpha, sigma, d_alpha, d_sigma = self._honest.at(t)
+        return alpha, sigma, -d_alpha, -d_sigma
 
     def t_of_log_snr(self, log_snr: Tensor) -> Tensor:
         return self._honest.t_of_log_snr(log_snr)
