@@ -7,8 +7,10 @@ hidden final denoising: a sample is the state at the end of the path's interval.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -20,6 +22,32 @@ from bench.solvers import consistency, exponential, flow_map, grids, ode
 from bench.solvers.catalogue import Solver
 from bench.streams import normal_per_sample, stream
 from bench.tensors import expand
+
+
+class Flow(Protocol):
+    """A probability flow on a path, as solvers of equations see one."""
+
+    @property
+    def path(self) -> Path:
+        """Gives the interval that is solved over."""
+        ...
+
+    @property
+    def evaluations(self) -> int:
+        """Counted evaluations that one evaluation of the flow costs."""
+        ...
+
+    def part(self, samples: slice) -> Self:
+        """The flow of some samples of a batch whose classes it was given."""
+        ...
+
+    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
+        """Velocity at ``x [b, ...]``, ``t [b]``."""
+        ...
+
+    def data(self, x: Tensor, t: Tensor) -> Tensor:
+        """Estimate of the data at ``x [b, ...]``, ``t [b]``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -72,7 +100,7 @@ def solver_noise(seed: int, bank: str, count: int, shape: Sequence[int], interva
 
 @torch.no_grad()
 def sample(
-    model: PathModel,
+    model: Flow,
     noise: Tensor,
     request: Request,
     batch_size: int,
@@ -101,7 +129,7 @@ def sample(
 
 
 def solve(
-    model: PathModel,
+    model: Flow,
     start: Tensor,
     request: Request,
     fresh: Callable[[int], Tensor] | None = None,
@@ -117,19 +145,22 @@ def solve(
     if request.nfe is None:
         raise ValueError(f"{solver.name} needs a number of evaluations")
     count = solver.intervals_for(request.nfe, model.evaluations)
+    if solver.family in ("fixed", "exponential"):
+        grid = grids.GRIDS[request.grid or solver.grid](path, count)
+        if solver.family == "fixed":
+            return ode.solve_fixed(model.velocity, start, grid.to(start.device), solver.name)
+        return _solve_exponential(model, start, grid, solver.order or 1)
+    if not isinstance(model, PathModel):
+        raise TypeError(f"{solver.name} samples networks, not a {type(model).__name__}")
     if solver.family == "consistency":
         if fresh is None:
             raise ValueError("consistency sampling needs fresh noise for its later evaluations")
         return _solve_consistency(model, start, count, fresh)
     grid = grids.GRIDS[request.grid or solver.grid](path, count)
-    if solver.family == "fixed":
-        return ode.solve_fixed(model.velocity, start, grid.to(start.device), solver.name)
-    if solver.family == "flow_map":
-        return flow_map.solve(model.leap, start, grid.to(start.device))
-    return _solve_exponential(model, start, grid, solver.order or 1)
+    return flow_map.solve(model.leap, start, grid.to(start.device))
 
 
-def _solve_exponential(model: PathModel, start: Tensor, grid: Tensor, order: int) -> Tensor:
+def _solve_exponential(model: Flow, start: Tensor, grid: Tensor, order: int) -> Tensor:
     c = model.path.coefficients(grid)
     times = grid.to(start.device)
 
@@ -155,32 +186,76 @@ def _solve_consistency(
     return consistency.solve(function, start, levels, path.sigma_min, fresh)
 
 
-@dataclass(frozen=True)
+def common_log_snr(paths: Iterable[Path]) -> tuple[float, float]:
+    """The range of log_snr that all paths are used in, cut to what grids in log_snr span.
+
+    Raises:
+        ValueError: there is none.
+    """
+    low, high = -grids.LOG_SNR_LIMIT, grids.LOG_SNR_LIMIT
+    for path in paths:
+        start, end = path.log_snr(torch.tensor(path.interval, dtype=torch.float64)).tolist()
+        low, high = max(low, start), min(high, end)
+    if not low < high:
+        raise ValueError("the paths have no log_snr in common")
+    return low, high
+
+
+def cut_to(path: Path, log_snr: tuple[float, float]) -> Path:
+    """The path, used only where its log_snr lies in a range."""
+    low, high = path.log_snr(torch.tensor(path.interval, dtype=torch.float64)).tolist()
+    first, last = path.t_of_log_snr(torch.tensor(log_snr, dtype=torch.float64)).tolist()
+    return path.cut(
+        start=first if log_snr[0] > low else None, end=last if log_snr[1] < high else None
+    )
+
+
 class PathChange:
     """The probability flow of a model trained on one path, expressed on another (2303.00848).
 
     At equal ``rho = alpha/sigma`` the two states differ by a factor: ``x_B = s*x_A``. With
     ``t = rho_A^-1(rho_B(r))``, ``u_B(x, r) = (ds/dr/s)*x + s*(dt/dr)*u_A(x/s, t)``. It holds for
-    any coupling, because it only re-labels states and times.
+    any coupling, because it only re-labels states and times. Solvers take it for a model on B:
+    the start ``sigma_B*z`` is A's start, rescaled.
 
     Args:
         model: the model, on path A.
         path: path B.
+        log_snr: range to which both are cut; by default the one that B shares with A.
     """
 
-    model: PathModel
-    path: Path
+    def __init__(self, model: Flow, path: Path, log_snr: tuple[float, float] | None = None) -> None:
+        ends = torch.tensor(model.path.interval, dtype=torch.float64)
+        low, high = model.path.log_snr(ends).tolist()
+        if log_snr is not None:
+            low, high = max(low, log_snr[0]), min(high, log_snr[1])
+        self.model = model
+        self.path = cut_to(path, (low, high))
 
     @property
     def interval(self) -> tuple[float, float]:
         """Times of B whose log_snr lies in A's interval, and inside B's own."""
-        ends = torch.tensor(self.model.path.interval, dtype=torch.float64)
-        low, high = self.path.t_of_log_snr(self.model.path.log_snr(ends)).tolist()
-        return max(low, self.path.interval[0]), min(high, self.path.interval[1])
+        return self.path.interval
+
+    @property
+    def evaluations(self) -> int:
+        """Those of the model."""
+        return self.model.evaluations
+
+    def part(self, samples: slice) -> PathChange:
+        """The same change of the model of some samples."""
+        part = copy.copy(self)
+        part.model = self.model.part(samples)
+        return part
 
     def start(self, state: Tensor) -> Tensor:
         """State on B that corresponds to ``state`` of A at the start of :attr:`interval`."""
         return expand(self._scale(self._first(len(state)))[0].to(state.dtype), state) * state
+
+    def data(self, x: Tensor, r: Tensor) -> Tensor:
+        """Estimate of the data, which is the same on every path."""
+        s, _, t, _ = self._scale(r.double())
+        return self.model.data(x / expand(s.to(x.dtype), x), t)
 
     def velocity(self, x: Tensor, r: Tensor) -> Tensor:
         """Velocity on B at ``x [b, ...]`` and B's time ``r [b]``."""
