@@ -20,7 +20,7 @@ class Options(OptionModel):
     """Options of minibatch OT flow matching."""
 
     sigma_min: float = Field(0.0, ge=0, lt=1, description="noise left at t=1")
-    block: int = Field(64, ge=2, description="samples assigned jointly, at most the batch")
+    block: int = Field(16, ge=2, description="samples assigned jointly, at most the batch")
 
 
 def formulation(options: Options) -> Formulation:

@@ -1,15 +1,26 @@
-"""Every coupling: it re-pairs noise and leaves the data, by its generator alone."""
+"""Every coupling: it re-pairs noise and leaves data and labels, by its generator alone."""
 
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from bench.couplings import Coupling, Pair
+from bench.couplings.minibatch_ot import draw, sinkhorn
 from bench.declarations import coupling as declare
 from bench.declarations import discover
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in discover("couplings")),
+    ("minibatch_ot", {"block": 40}),
+    ("minibatch_ot", {"block": 200}),
+    ("minibatch_ot", {"method": "sinkhorn"}),
+    ("minibatch_ot", {"method": "sinkhorn", "block": 40, "regularisation": 0.5, "iterations": 5}),
+]
 
 
 def batch(size: int = 96, seed: int = 0) -> Pair:
@@ -17,41 +28,78 @@ def batch(size: int = 96, seed: int = 0) -> Pair:
     return Pair(
         torch.randn(size, 1, 2, 2, generator=generator),
         torch.randn(size, 1, 2, 2, generator=generator) + 1,
+        torch.randint(10, (size,), generator=generator),
     )
 
 
-@pytest.fixture(params=discover("couplings"))
-def coupling(request: pytest.FixtureRequest) -> Coupling:
-    built: Coupling = declare(request.param).build()
+def rows(noise: Tensor) -> list[bytes]:
+    return sorted(row.numpy().tobytes() for row in noise)
+
+
+def generator(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(params=VARIANTS, ids=lambda variant: declare(variant[0], **variant[1]).describe())
+def variant(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    chosen: tuple[str, dict[str, Any]] = request.param
+    return chosen
+
+
+@pytest.fixture
+def coupling(variant: tuple[str, dict[str, Any]]) -> Coupling:
+    name, options = variant
+    built: Coupling = declare(name, **options).build()
     return built
 
 
-def test_data_keep_their_order(coupling: Coupling) -> None:
+def test_data_and_labels_keep_their_order(coupling: Coupling) -> None:
     pair = batch()
-    coupled = coupling(pair, torch.Generator().manual_seed(1))
+    assert pair.label is not None
+    coupled = coupling(pair, generator())
+    assert coupled.label is not None
     assert torch.equal(coupled.data, pair.data)
+    assert torch.equal(coupled.label, pair.label)
 
 
-def test_noise_is_permuted_never_drawn_or_lost(coupling: Coupling) -> None:
+def test_labels_change_nothing_and_need_not_be_there(coupling: Coupling) -> None:
+    with_labels, without = batch(), batch()._replace(label=None)
+    coupled = coupling(without, generator())
+    assert coupled.label is None
+    assert torch.equal(coupled.noise, coupling(with_labels, generator()).noise)
+
+
+def test_noise_is_that_of_the_batch_and_none_is_lost(
+    coupling: Coupling, variant: tuple[str, dict[str, Any]]
+) -> None:
     pair = batch()
-    coupled = coupling(pair, torch.Generator().manual_seed(1))
-    before = sorted(row.numpy().tobytes() for row in pair.noise)
-    assert sorted(row.numpy().tobytes() for row in coupled.noise) == before
+    coupled = rows(coupling(pair, generator()).noise)
+    if variant[1].get("method") == "sinkhorn":  # drawn from a plan: on average once each
+        assert len(coupled) == len(pair.noise)
+        assert set(coupled) <= set(rows(pair.noise))
+    else:
+        assert coupled == rows(pair.noise)
+
+
+def test_the_batch_itself_is_left_alone(coupling: Coupling) -> None:
+    pair = batch()
+    coupling(pair, generator())
+    assert all(torch.equal(now, then) for now, then in zip(pair, batch(), strict=True))
 
 
 def test_only_the_generator_decides(coupling: Coupling) -> None:
     torch.default_generator.seed()
-    first = coupling(batch(), torch.Generator().manual_seed(3))
+    first = coupling(batch(), generator(3))
     torch.default_generator.seed()
-    second = coupling(batch(), torch.Generator().manual_seed(3))
+    second = coupling(batch(), generator(3))
     assert torch.equal(first.noise, second.noise)
 
 
 def test_minibatch_ot_finds_the_optimum() -> None:
     pair = batch(size=6)
-    coupled = declare("minibatch_ot", block=6).build()(pair, torch.Generator())
+    coupled = declare("minibatch_ot", block=6).build()(pair, generator())
 
-    def cost(noise: torch.Tensor) -> float:
+    def cost(noise: Tensor) -> float:
         return float((noise - pair.data).square().sum())
 
     best = min(cost(pair.noise[list(p)]) for p in itertools.permutations(range(6)))
@@ -59,9 +107,68 @@ def test_minibatch_ot_finds_the_optimum() -> None:
     assert best < cost(pair.noise)
 
 
-def test_minibatch_ot_assigns_within_blocks() -> None:
-    pair = batch(size=12)
-    coupled = declare("minibatch_ot", block=4).build()(pair, torch.Generator())
-    for low in (0, 4, 8):
-        before = {row.numpy().tobytes() for row in pair.noise[low : low + 4]}
-        assert {row.numpy().tobytes() for row in coupled.noise[low : low + 4]} == before
+@pytest.mark.parametrize("method", ["exact", "sinkhorn"])
+def test_minibatch_ot_stays_within_blocks(method: str) -> None:
+    """A batch of 14 in blocks of 4: three blocks, and one of the two samples left over."""
+    pair = batch(size=14)
+    coupled = declare("minibatch_ot", method=method, block=4).build()(pair, generator())
+    for block in (slice(0, 4), slice(4, 8), slice(8, 12), slice(12, 14)):
+        alone = Pair(pair.noise[block], pair.data[block])
+        assert set(rows(coupled.noise[block])) <= set(rows(alone.noise))
+        if method == "exact":
+            best = declare("minibatch_ot", block=4).build()(alone, generator())
+            assert torch.equal(coupled.noise[block], best.noise)
+
+
+def test_a_weak_regularisation_gives_the_assignment_and_a_strong_one_independence() -> None:
+    pair = batch(size=48)
+    exact = declare("minibatch_ot", block=48).build()(pair, generator())
+
+    def same(regularisation: float) -> float:
+        """Share of the data that got the noise of the assignment."""
+        part = declare(
+            "minibatch_ot",
+            method="sinkhorn",
+            block=48,
+            regularisation=regularisation,
+            iterations=5000,
+        )
+        noise = part.build()(pair, generator()).noise
+        return float((noise == exact.noise).flatten(1).all(1).float().mean())
+
+    assert same(1e-3) > 0.95
+    assert same(1e3) < 0.1
+
+
+def test_the_law_of_sinkhorn_uses_all_noise_alike() -> None:
+    pair = batch(size=32)
+    distance = torch.cdist(pair.data.flatten(1), pair.noise.flatten(1)).square()[None]
+    law = sinkhorn(distance.double(), 0.05, 500)
+    ones = torch.ones(1, 32, dtype=torch.float64)
+    torch.testing.assert_close(law.sum(2), ones)
+    torch.testing.assert_close(law.sum(1), ones, rtol=0, atol=1e-4)
+
+
+def test_draws_follow_their_law() -> None:
+    law = torch.tensor([[[0.5, 0.2, 0.3], [0.0, 1.0, 0.0], [0.1, 0.0, 0.9]]]).expand(20_000, 3, 3)
+    index = draw(law, generator()).view(20_000, 3) - 3 * torch.arange(20_000)[:, None]
+    share = torch.nn.functional.one_hot(index, 3).double().mean(0)
+    torch.testing.assert_close(share, law[0].double(), rtol=0, atol=0.015)
+    assert share[law[0] == 0].eq(0).all(), "what has no weight is never drawn"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "emd"}, "method must be 'exact' or 'sinkhorn', got 'emd'"),
+        ({"block": 1}, "block must be at least 2, got 1"),
+        ({"regularisation": 0.1}, "regularisation is an option of method 'sinkhorn' only, got 0.1"),
+        ({"iterations": 9}, "iterations is an option of method 'sinkhorn' only, got 9"),
+        ({"method": "sinkhorn", "regularisation": 0.0}, "regularisation must be positive, got 0.0"),
+        ({"method": "sinkhorn", "iterations": 0}, "iterations must be positive, got 0"),
+    ],
+)
+def test_a_bad_option_is_named_in_one_line(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        declare("minibatch_ot", **options).build()
+    assert "\n" not in str(caught.value)
