@@ -151,6 +151,17 @@ class Stage:
         found = (self.path, self.coupling, self.objective, self.time_sampling, self.weighting)
         return tuple(part for part in found if part is not None)
 
+    def factors(self) -> dict[str, str]:
+        """What the stage is made of, by factor, as printed in tables and ledgers."""
+        found: dict[str, str] = {"path": self.path.describe()}
+        if self.kind == "train":
+            found["prediction"] = self.prediction
+        for factor in ("coupling", "objective", "time_sampling", "weighting"):
+            part: Part | None = getattr(self, factor)
+            if part is not None:
+                found[factor] = part.describe()
+        return found
+
     @property
     def upstream(self) -> tuple[str, ...]:
         """Names of the stages whose files this stage reads."""

@@ -9,10 +9,10 @@ ROOT = Path(__file__).parent.parent
 NEEDED = ("Snakefile", "bench", "configs", "genpath_bench.py", "pyproject.toml", "workflow")
 
 
-def copy_checkout(target: Path) -> Path:
-    """Copy what a run needs into ``target``."""
+def copy_checkout(target: Path, *more: str) -> Path:
+    """Copy what a run needs into ``target``, and ``more`` besides."""
     target.mkdir(parents=True, exist_ok=True)
-    for name in NEEDED:
+    for name in (*NEEDED, *more):
         source = ROOT / name
         if source.is_dir():
             ignored = shutil.ignore_patterns("__pycache__")

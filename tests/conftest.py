@@ -72,10 +72,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_data() -> DataSet:
-    """Two thousand points of the plane."""
+    """Two thousand points of the plane, in eight classes."""
     generator = torch.Generator().manual_seed(0)
-    points = torch.randn(2000, 2, generator=generator)
-    return DataSet("mixture2d", "vector", points[:1500], points[1500:], None, 1.0)
+    points, label = torch.randn(2000, 2, generator=generator), torch.arange(2000) % 8
+    return DataSet(
+        "mixture2d",
+        "vector",
+        points[:1500],
+        points[1500:],
+        None,
+        1.0,
+        train_labels=label[:1500],
+        held_out_labels=label[1500:],
+    )
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from bench.models import CONDITIONS, PathModel, build_network
 from bench.objectives.regression import Regression
 from bench.streams import Draws
 from bench.training import (
+    AdamW,
     FreshNoise,
     MovingAverage,
     Settings,
@@ -240,3 +241,18 @@ def test_initial_weights_depend_on_the_seed_alone() -> None:
     torch.rand(3)
     assert torch.equal(first(0), one)
     assert not torch.equal(one, other)
+
+
+def test_the_optimiser_is_adamw() -> None:
+    ours, theirs = (torch.nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2))
+    optimiser = AdamW([ours], weight_decay=0.1)
+    reference = torch.optim.AdamW([theirs], lr=1.0, weight_decay=0.1)
+    for step in range(20):
+        rate = 0.01 * (step + 1)
+        for parameter in (ours, theirs):
+            parameter.grad = torch.sin(parameter.detach() * (step + 1))
+        reference.param_groups[0]["lr"] = rate
+        reference.step()
+        optimiser.step(rate)
+    assert ours.grad is None
+    torch.testing.assert_close(ours.detach(), theirs.detach(), rtol=1e-6, atol=1e-6)

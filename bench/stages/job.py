@@ -194,6 +194,7 @@ def _ledger_file(
         "stage": job.stage,
         "seed": job.seed,
         "digest": job.digest,
+        "factors": job.declared.factors(),
         "unit": budget.unit,
         "accounting": budget.accounting,
         "planned": planned,
