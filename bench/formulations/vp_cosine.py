@@ -1,0 +1,43 @@
+"""Variance-preserving diffusion on the cosine schedule, with noise prediction (2102.09672).
+
+The simple loss of the paper in continuous time: its learned variances and its hybrid loss serve
+ancestral sampling in discrete steps, and are not here.
+"""
+
+from pydantic import Field
+
+from bench.declarations import (
+    Formulation,
+    OptionModel,
+    Stage,
+    coupling,
+    objective,
+    path,
+    time_sampling,
+    weighting,
+)
+
+TITLE = "VP diffusion, cosine"
+
+
+class Options(OptionModel):
+    """Options of VP diffusion on the cosine schedule."""
+
+    offset: float = Field(0.008, gt=0, lt=1, description="the paper's s: keeps noise near the data")
+    truncation: float = Field(1e-3, gt=0, lt=0.5, description="cut from both ends of the path")
+
+
+def formulation(options: Options) -> Formulation:
+    """One training stage."""
+    train = Stage(
+        name="train",
+        kind="train",
+        share=1.0,
+        path=path("cosine", offset=options.offset, truncation=options.truncation),
+        coupling=coupling("independent"),
+        objective=objective("regression"),
+        time_sampling=time_sampling("uniform"),
+        weighting=weighting("unit"),
+        prediction="noise",
+    )
+    return Formulation(stages=(train,), sampler="ode", reference="2102.09672")
