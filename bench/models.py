@@ -157,6 +157,7 @@ class PathModel:
         """
         now = self._at(t, x)
         if self.condition == "interval":
+            ahead = ahead.to(now.alpha.dtype)
             return x + expand(ahead, x) * self.predict(x, now, "velocity", ahead)
         then = self._at(t + ahead, x)
         keep = then.sigma / now.sigma
