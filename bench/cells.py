@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bench.declarations import Formulation
+from bench.data import data_module
+from bench.declarations import Formulation, Part
 from bench.errors import RefusedNfeError
 from bench.solvers.catalogue import SOLVERS, Solver
 from bench.spec import Experiment, NoiseBank
+
+SCORING: NoiseBank = "scoring"
+UNIFIED = "unified"
+"""Grid of the unified view: steps of equal length in log_snr, over a range all its paths share."""
+
+EXACT = "exact"
+"""Labels of the exact field: this one in the unified view, ``exact.<path>`` elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,9 @@ class Cell:
         nfe: evaluations asked for, or None where a tolerance decides.
         tolerance: relative and absolute tolerance of an adaptive solver, or None.
         refused: why the solver cannot spend ``nfe`` exactly, or None.
+        path: path that the model is changed to before it is sampled, or None for its own.
+        among: paths that share the range of log_snr a changed model is sampled over; its own path
+            is always one more.
     """
 
     solver: str
@@ -30,6 +41,8 @@ class Cell:
     nfe: int | None = None
     tolerance: float | None = None
     refused: str | None = None
+    path: str | None = None
+    among: tuple[str, ...] = ()
 
     @property
     def declaration(self) -> Solver:
@@ -42,10 +55,9 @@ class Cell:
 
 
 def cells(experiment: Experiment, formulation: Formulation) -> tuple[Cell, ...]:
-    """All cells of a model, the cheap ones first within a solver."""
+    """Cells of a model on its own path, the cheap ones first within a solver."""
     sweep = experiment.sweep
-    conditional = formulation.conditional
-    evaluations = 1 if conditional is None else conditional.evaluations
+    evaluations = _evaluations(formulation)
     found = []
     for bank in sweep.samples:
         for name in sweep.solvers:
@@ -62,6 +74,96 @@ def cells(experiment: Experiment, formulation: Formulation) -> tuple[Cell, ...]:
                 for nfe in wanted
             ]
     return tuple(found)
+
+
+def unified_cells(experiment: Experiment, formulation: Formulation) -> tuple[Cell, ...]:
+    """Cells of a model that is sampled on other paths than its own, and on its own among them.
+
+    They take no part in the selection of samplers: they answer another question.
+    """
+    view = experiment.unified_view
+    if view is None or formulation.sampler != "ode":
+        return ()
+    own, evaluations = formulation.final.path.name, _evaluations(formulation)
+    return tuple(
+        Cell(
+            name,
+            SCORING,
+            UNIFIED,
+            nfe,
+            refused=_refusal(SOLVERS[name], nfe, evaluations),
+            path=path,
+            among=tuple(view.paths),
+        )
+        for name in view.solvers
+        for nfe in view.nfe
+        for path in dict.fromkeys((*view.paths, own))
+    )
+
+
+@dataclass(frozen=True)
+class ExactFlow:
+    """The exact field on a path, and the cells that it is sampled at.
+
+    Attributes:
+        label: in the records.
+        path: the path.
+        cells: of the scoring bank.
+    """
+
+    label: str
+    path: Part
+    cells: tuple[Cell, ...]
+
+
+def exact_flows(experiment: Experiment) -> tuple[ExactFlow, ...]:
+    """The exact field at the cells of every formulation that solves an equation, path by path."""
+    found: dict[str, tuple[Part, dict[Cell, None]]] = {}
+    unconditional = [replace(f, conditional=None) for f in _solved(experiment)]
+    for formulation in unconditional:
+        path = formulation.final.path
+        _, known = found.setdefault(exact_label(experiment, path), (path, {}))
+        known.update(dict.fromkeys(c for c in cells(experiment, formulation) if c.bank == SCORING))
+    flows = [ExactFlow(label, path, tuple(known)) for label, (path, known) in found.items()]
+    if experiment.unified_view is not None and unconditional:
+        view = [c for f in unconditional for c in unified_cells(experiment, f)]
+        listed = experiment.unified_view.paths
+        kept = tuple(dict.fromkeys(cell for cell in view if cell.path in listed))
+        flows.append(ExactFlow(EXACT, Part("paths", listed[0]), kept))
+    return tuple(flows)
+
+
+def exact_label(experiment: Experiment, path: Part) -> str:
+    """``exact.<path>``, with the path's options where two formulations differ in nothing else."""
+    alike = [f.final.path for f in _solved(experiment) if f.final.path.name == path.name]
+    several = any(dict(other.options) != dict(path.options) for other in alike)
+    return f"{EXACT}.{path.describe() if several else path.name}"
+
+
+def has_oracle(experiment: Experiment, dataset: str) -> bool:
+    """Whether the exact field is sampled on a data set: its law is known, and a label asks."""
+    return bool(data_module(dataset).EXACT) and bool(_solved(experiment))
+
+
+def compares_with_exact(formulation: Formulation) -> bool:
+    """Whether the exact field of the data is what a formulation's model should have learnt.
+
+    A coupling that is not independent has another field with the same ends, and guidance changes
+    the law that is sampled.
+    """
+    coupling = formulation.final.coupling
+    independent = coupling is not None and coupling.name == "independent"
+    return formulation.sampler == "ode" and independent and _evaluations(formulation) == 1
+
+
+def _solved(experiment: Experiment) -> list[Formulation]:
+    found = [experiment.formulation(label) for label in experiment.labels]
+    return [formulation for formulation in found if formulation.sampler == "ode"]
+
+
+def _evaluations(formulation: Formulation) -> int:
+    conditional = formulation.conditional
+    return 1 if conditional is None else conditional.evaluations
 
 
 def _refusal(solver: Solver, nfe: int, evaluations: int) -> str | None:

@@ -78,6 +78,7 @@ VERBS: dict[str, Verb] = {
     "pairs": Verb("make the pairs of a reflow stage", ("dataset", "label", "stage", "seeds")),
     "sweep": Verb("sample and score models", ("dataset", "label", "seeds")),
     "floor": Verb("score real data, a fitted Gaussian and an untrained network", ("dataset",)),
+    "oracle": Verb("sample and score the exact field, where the law is known", ("dataset",)),
     "timing": Verb("measure seconds a sample, on an idle machine", ("dataset",)),
     "collect": Verb(
         "gather all records of an experiment in one table, or join the records of finished runs",

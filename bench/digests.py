@@ -28,6 +28,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench.cells import exact_flows
 from bench.data import data_module
 from bench.declarations import Part, Stage
 from bench.files import digest_of
@@ -259,13 +260,39 @@ def cell_digest(base: str, cell: Mapping[str, Any]) -> str:
     how = None
     if solver is not None:
         how = [solver.family, solver.grid, solver.stages, code_digest(solver.module)]
-    return digest_of({"base": base, "cell": dict(cell), "how": how})
+    paths = [name for name in (cell.get("path"), *cell.get("among", ())) if name is not None]
+    code = code_digest(*(f"bench.paths.{name}" for name in paths)) if paths else None
+    return digest_of({"base": base, "cell": dict(cell), "how": how, "paths": code})
 
 
 def sweep_digest(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
     """Digest of a whole sweep: its base and the choice of cells."""
     base = sweep_base(experiment, dataset, label, seed)
-    return digest_of({"base": base, "cells": _cells(experiment)})
+    return digest_of({"base": base, "cells": _cells(experiment), "view": _view(experiment)})
+
+
+def oracle_base(experiment: Experiment, dataset: str, path: Part) -> str:
+    """Digest of what all cells of the exact field on a path share."""
+    return digest_of(
+        {
+            "code": code_digest("bench.stages.oracle", path.module, *_metric_modules(dataset)),
+            "path": [path.module, dict(path.options)],
+            "seed": experiment.seeds[0],
+            "evaluation": _evaluation(experiment, dataset),
+        }
+    )
+
+
+def oracle_digest(experiment: Experiment, dataset: str) -> str:
+    """Digest of the exact field on a data set: its paths and the choice of cells."""
+    flows = {
+        flow.label: [
+            oracle_base(experiment, dataset, flow.path),
+            [cell.key() for cell in flow.cells],
+        ]
+        for flow in exact_flows(experiment)
+    }
+    return digest_of({"flows": flows})
 
 
 def floor_digest(experiment: Experiment, dataset: str) -> str:
@@ -350,6 +377,11 @@ def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
         "metrics": experiment.metrics.model_dump(),
         "versions": versions(*_EVALUATION),
     }
+
+
+def _view(experiment: Experiment) -> dict[str, Any] | None:
+    view = experiment.unified_view
+    return None if view is None else view.model_dump()
 
 
 def _cells(experiment: Experiment) -> dict[str, Any]:

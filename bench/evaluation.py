@@ -85,11 +85,14 @@ class Context:
         references: the real samples.
         reference_end: ``[M, *shape]``, M <= N, end points of a fine solve from the noise of the
             first M samples; None for samplers that solve no equation.
+        exact_end: the same of the exact flow of the data; None where it is not known, or not what
+            the model should have learnt.
     """
 
     samples: Tensor
     references: References
     reference_end: Tensor | None = None
+    exact_end: Tensor | None = None
 
     def __post_init__(self) -> None:
         if len(self.samples) == 0 or len(self.samples) % self.settings.block:

@@ -60,6 +60,10 @@ class Layout:
         """Real data against real data, and the baselines."""
         return self.root / "floor" / dataset
 
+    def oracle(self, dataset: str) -> Path:
+        """The exact field of a data set whose law is known, sampled as models are."""
+        return self.root / "oracle" / dataset
+
     def timing(self, dataset: str) -> Path:
         """Seconds a sample, measured alone on the machine."""
         return self.root / "timing" / dataset

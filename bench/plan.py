@@ -13,7 +13,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.cells import Cell, cells
+from bench.cells import (
+    Cell,
+    cells,
+    compares_with_exact,
+    exact_flows,
+    has_oracle,
+    unified_cells,
+)
 from bench.data import data_module
 from bench.declarations import Stage
 from bench.layout import Layout
@@ -39,6 +46,7 @@ class Speed:
             torch_fidelity too, with pandas and matplotlib instead.
         image_block, vector_block: seconds to score a block of 597 samples by features, and by
             exact W2; both grow about with the square of the block.
+        exact_number: seconds of an evaluation of an exact field, for each number of a sample.
         extractor_epoch: seconds of an epoch of the extractor.
         report: seconds of the workflow itself, of gathering records and of drawing the report.
     """
@@ -51,6 +59,7 @@ class Speed:
     start_report: float = 3.0
     image_block: float = 0.045
     vector_block: float = 0.036
+    exact_number: float = 2.0e-7
     extractor_epoch: float = 0.06
     report: float = 15.0
 
@@ -62,6 +71,12 @@ SCORED_BLOCK = 597
 
 ADAPTIVE_EVALUATIONS = ((1e-2, 25), (1e-3, 40), (1e-4, 61), (1e-6, 200))
 """About what dopri5 spends on a trained field, by tolerance."""
+
+ADAPTIVE_EXACT = 900
+"""About what dopri5 spends on an exact field, in float64 at a tolerance of 1e-8."""
+
+FIELD = (17 * 2, 2048)
+"""Evaluations and samples of the field error of a model."""
 
 GEOMETRY = (200, 256)
 """Evaluations and samples of the three straightness figures of a model."""
@@ -104,6 +119,10 @@ class Plan:
     def cells(self, label: str) -> tuple[Cell, ...]:
         """Cells of one model, the refused ones included."""
         return cells(self.experiment, self.experiment.formulation(label))
+
+    def view(self, label: str) -> tuple[Cell, ...]:
+        """Cells of one model on other paths than its own."""
+        return unified_cells(self.experiment, self.experiment.formulation(label))
 
     def jobs(self) -> tuple[Job, ...]:
         """All jobs by verb, in the order they run."""
@@ -153,6 +172,15 @@ class Plan:
         }
         yield Job("sweep", len(pairs) * blocks, seconds)
         yield Job("floor", sets, {"import": starts})
+        exact = [name for name in one.datasets if has_oracle(one, name)]
+        if exact:
+            solved = [self._exact_seconds(name) for name in exact]
+            seconds = {
+                "import": sum(self._evaluation_start(name) for name in exact),
+                "sampling": sum(sampling for sampling, _ in solved),
+                "metrics": sum(metrics for _, metrics in solved),
+            }
+            yield Job("oracle", len(exact), seconds)
         timing = sum(self._timing_seconds(name) for name in one.datasets)
         yield Job("timing", sets, {"import": sets * speed.start, "timing": timing}, alone=True)
         yield Job("report", 1, {"import": speed.start_report, "metrics": speed.report}, alone=True)
@@ -186,23 +214,49 @@ class Plan:
         products = samples * self._forward_flops(dataset) / self.speed.flops
         return evaluations * (products + batches * self.speed.evaluation)
 
-    def _sweep_seconds(self, dataset: str, label: str) -> tuple[float, float]:
-        """Seconds of sampling and of metrics in the sweep over one model."""
+    def _cell_seconds(
+        self, dataset: str, found: Sequence[Cell], evaluation: float
+    ) -> tuple[float, float]:
+        """Seconds of sampling and of metrics; ``evaluation`` is that of one sample, in a batch."""
         sweep = self.experiment.sweep
         image = data_module(dataset).KIND == "image"
         block = self.speed.image_block if image else self.speed.vector_block
         block *= (sweep.block / SCORED_BLOCK) ** 2
         sampling = metrics = 0.0
-        for cell in self.cells(label):
+        for cell in found:
             if cell.refused is None:
                 samples = sweep.samples[cell.bank]
-                sampling += self._solve_seconds(dataset, _evaluations(cell), samples)
+                batches = math.ceil(samples / sweep.batch_size)
+                each = samples * evaluation + batches * self.speed.evaluation
+                sampling += _evaluations(cell) * each
                 metrics += block * samples / sweep.block
-        if self.experiment.formulation(label).sampler == "ode":
-            fine = _adaptive(sweep.reference_tolerance)
+        return sampling, metrics
+
+    def _sweep_seconds(self, dataset: str, label: str) -> tuple[float, float]:
+        """Seconds of sampling and of metrics in the sweep over one model."""
+        sweep, formulation = self.experiment.sweep, self.experiment.formulation(label)
+        found, view = self.cells(label), self.view(label)
+        product = self._forward_flops(dataset) / self.speed.flops
+        sampling, metrics = self._cell_seconds(dataset, (*found, *view), product)
+        if formulation.sampler == "ode":
+            fine = (2 if view else 1) * _adaptive(sweep.reference_tolerance)
             sampling += self._solve_seconds(dataset, fine, sweep.reference_samples)
             sampling += self._solve_seconds(dataset, *GEOMETRY)
+        if has_oracle(self.experiment, dataset) and compares_with_exact(formulation):
+            each = self._exact_evaluation(dataset)
+            sampling += each * (ADAPTIVE_EXACT * sweep.reference_samples + math.prod(FIELD))
         return sampling, metrics
+
+    def _exact_evaluation(self, dataset: str) -> float:
+        """Seconds of an evaluation of the exact field, of one sample in a batch."""
+        return self.speed.exact_number * math.prod(data_module(dataset).SHAPE)
+
+    def _exact_seconds(self, dataset: str) -> tuple[float, float]:
+        """Seconds of sampling and of metrics of the exact field."""
+        flows, each = exact_flows(self.experiment), self._exact_evaluation(dataset)
+        parts = [self._cell_seconds(dataset, flow.cells, each) for flow in flows]
+        fine = len(flows) * ADAPTIVE_EXACT * self.experiment.sweep.reference_samples * each
+        return sum(sampling for sampling, _ in parts) + fine, sum(metrics for _, metrics in parts)
 
     def _timing_seconds(self, dataset: str) -> float:
         """Seconds of timing one model of each label."""
@@ -271,7 +325,9 @@ def _cells_section(plan: Plan) -> Iterator[str]:
     for shown, label in _shown_labels(plan.experiment):
         found = plan.cells(label)
         planned = sum(cell.refused is None for cell in found)
-        rows.append((shown, f"{planned} cells", f"{len(found) - planned} refused"))
+        view = plan.view(label)
+        on_others = f"{len(view)} in the unified view" if view else ""
+        rows.append((shown, f"{planned} cells", f"{len(found) - planned} refused", on_others))
         for cell in found:
             if cell.refused is not None and cell.nfe is not None:
                 refused.setdefault(cell.solver, set()).add(cell.nfe)

@@ -53,7 +53,8 @@ def _described(part: Part | None) -> str | None:
 
 def cell_columns(cell: Cell) -> dict[str, Any]:
     """Columns that say how samples were asked for."""
-    return {
+    path = {} if cell.path is None else {"sampled_path": cell.path}
+    return path | {
         "solver": cell.solver,
         "grid": cell.grid,
         "nfe_requested": cell.nfe,

@@ -37,6 +37,7 @@ COLUMNS: dict[str, str] = {
     "grid": "string",
     "interval": "string",
     "tolerance": "Float64",
+    "log_snr": "Float64",
     "trained_path": "string",
     "sampled_path": "string",
     "nfe_requested": "Int64",
@@ -67,8 +68,8 @@ COLUMNS: dict[str, str] = {
 
 UNIQUE_KEY: tuple[str, ...] = (
     "experiment", "dataset", "label", "stage", "train_seed", "noise_bank", "solver", "grid",
-    "tolerance", "sampled_path", "nfe_requested", "metric", "extractor", "reference_set",
-    "accounting",
+    "tolerance", "sampled_path", "nfe_requested", "log_snr", "metric", "extractor",
+    "reference_set", "accounting",
 )  # fmt: skip
 
 STATUSES = ("ok", "refused", "failed")

@@ -55,6 +55,9 @@ M = TypeVar("M", bound=BaseModel)
 TUNED = "@"
 """Separates a label from its learning rate in a tuning experiment: ``flow_matching@0.001``."""
 
+RESERVED = {"floor": "the floor table", "exact": "the exact field"}
+"""First words of labels that no formulation may have."""
+
 Fault = tuple[str, Any, str]
 """Dotted key, the value found there, and what to do about it."""
 
@@ -98,8 +101,9 @@ def _experiment_name(name: str) -> str:
 
 
 def _label(label: str) -> str:
-    if label.split(".")[0] == "floor":
-        raise _refuse("labels 'floor...' are reserved for the floor table; choose another")
+    first = label.split(".")[0]
+    if first in RESERVED:
+        raise _refuse(f"labels '{first}...' are reserved for {RESERVED[first]}; choose another")
     return _path_safe(label)
 
 
@@ -133,6 +137,8 @@ Solvers = Annotated[list[SolverName], Field(min_length=1), AfterValidator(_disti
 NetworkKind = Annotated[
     str, AfterValidator(lambda name: _known(name, discover("networks"), "network"))
 ]
+PathName = Annotated[str, AfterValidator(lambda name: _known(name, discover("paths"), "path"))]
+PathNames = Annotated[list[PathName], Field(min_length=1), AfterValidator(_distinct)]
 NoiseBank = Literal["scoring", "selection"]
 RateTable = dict[str, dict[str, Positive]]
 OneRateOrTable = Annotated[
@@ -223,7 +229,10 @@ class SweepSpec(OptionModel):
     """
 
     solvers: Solvers = Field(
-        default=["euler", "midpoint", "heun2", "rk4", "dopri5", "ddim", "dpmpp_2m", "consistency"]
+        default=[
+            *("euler", "midpoint", "heun2", "rk4", "dopri5", "ddim", "dpmpp_2m"),
+            *("consistency", "flow_map"),
+        ]
     )
     nfe: Counts = Field(default=[1, 2, 4, 8, 16, 32, 64])
     tolerances: Tolerances = Field(default=[1.0e-2, 1.0e-3, 1.0e-4])
@@ -233,6 +242,18 @@ class SweepSpec(OptionModel):
     batch_size: Count = 1194
     reference_tolerance: Positive = 1.0e-6
     reference_samples: Count = 597
+
+
+class UnifiedViewSpec(OptionModel):
+    """Sample every model that solves an equation on other paths than the one it was trained on.
+
+    A model of one Gaussian path is a model of every other one (2303.00848). All paths are sampled
+    at the same points of log_snr: equal steps over the range that the listed paths share.
+    """
+
+    paths: PathNames = Field(default=["linear", "vp", "cosine", "trigonometric", "edm"])
+    solvers: Solvers = Field(default=["euler"])
+    nfe: Annotated[Counts, Field(min_length=1)] = Field(default=[4, 16])
 
 
 class MetricsSpec(OptionModel):
@@ -280,6 +301,7 @@ class Experiment(OptionModel):
     budget: BudgetSpec
     training: TrainingSpec = TrainingSpec()
     sweep: SweepSpec = SweepSpec()
+    unified_view: UnifiedViewSpec | None = None
     metrics: MetricsSpec = MetricsSpec()
     timing: TimingSpec = TimingSpec()
     extractor: ExtractorSpec = ExtractorSpec()
@@ -451,6 +473,7 @@ class Experiment(OptionModel):
         yield from self._budget_faults()
         yield from self._rate_faults()
         yield from self._sweep_faults()
+        yield from self._view_faults()
 
     def _formulation_faults(self) -> Iterator[Fault]:
         rates = [f"{rate:g}" for rate in self.tuning.learning_rates] if self.tuning else []
@@ -538,6 +561,12 @@ class Experiment(OptionModel):
             if sampler not in samplers:
                 missing = "an ODE solver, such as euler" if sampler == "ode" else sampler
                 yield "sweep.solvers", sweep.solvers, f"add {missing}: none samples {label!r}"
+
+    def _view_faults(self) -> Iterator[Fault]:
+        for name in [] if self.unified_view is None else self.unified_view.solvers:
+            if SOLVERS[name].family not in ("fixed", "exponential"):
+                remedy = "paths are compared at equal steps: write a fixed solver, such as euler"
+                yield "unified_view.solvers", name, remedy
 
 
 def _part(factor: str, part: Mapping[str, Any]) -> Part | str:

@@ -22,6 +22,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from bench.cells import UNIFIED
+
 Scale = Literal["log", "linear"]
 
 LEVEL = 0.95
@@ -30,7 +32,9 @@ TARGET_FACTORS = (1.1, 1.5)
 PANEL = ["experiment", "dataset"]
 CANDIDATE = ["solver", "grid", "sampled_path"]
 
-LOG_METRICS = ("fd_", "w2", "endpoint_rmse", "seconds_per_sample", "budget.", "cost.")
+LOG_METRICS = (
+    "fd_", "w2", "endpoint_rmse", "total_rmse", "field_", "seconds_per_sample", "budget.", "cost.",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,8 @@ def paired_ratio(
 def exact_cells(records: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Sweep rows of one metric whose solver hit the requested NFE exactly, at a fixed cost.
 
-    Adaptive solvers (``tolerance`` set), refused and failed cells, floors, comparisons with the
-    training set and values that are not finite are left out.
+    Adaptive solvers (``tolerance`` set), refused and failed cells, floors, exact fields, the
+    unified view, comparisons with the training set and values that are not finite are left out.
     """
     rows = records[
         (records["metric"] == metric)
@@ -117,6 +121,7 @@ def exact_cells(records: pd.DataFrame, metric: str) -> pd.DataFrame:
         & records["tolerance"].isna()
         & (records["nfe"] == records["nfe_requested"]).fillna(False)
         & (records["reference_set"] != "train").fillna(True)
+        & (records["grid"] != UNIFIED).fillna(True)
     ]
     rows = rows[[*PANEL, "label", "train_seed", "noise_bank", *CANDIDATE, "nfe_requested", "value"]]
     rows = rows[np.isfinite(rows["value"].to_numpy(dtype=float, na_value=np.nan))]

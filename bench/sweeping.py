@@ -13,17 +13,24 @@ import torch
 from torch import Tensor
 
 from bench import geometry
-from bench.cells import Cell
+from bench.cells import SCORING, Cell
 from bench.declarations import Conditional
+from bench.declarations import path as declare
 from bench.evaluation import Context, References
+from bench.exact import TOLERANCE, ExactModel, field_errors, field_points
 from bench.journal import Array, Entry
 from bench.metrics import evaluate
+from bench.metrics.endpoint_rmse import rmse
 from bench.models import PathModel
+from bench.paths import Path
 from bench.provenance import cell_columns
 from bench.records import Record
 from bench.sampling import (
+    Flow,
+    PathChange,
     Request,
     Solution,
+    common_log_snr,
     sample,
     solver_noise,
     starting_labels,
@@ -32,9 +39,11 @@ from bench.sampling import (
 from bench.solvers.catalogue import SOLVERS
 from bench.spec import NoiseBank, SweepSpec
 
-SCORING: NoiseBank = "scoring"
 REFERENCE = "reference"
 """Name of the fine solve in the records: dopri5 at ``sweep.reference_tolerance``."""
+
+VIEW_GRID = "uniform_log_snr"
+"""Grid of a model that was changed to another path."""
 
 GEOMETRY_SAMPLES = 256
 SHOWN_IMAGES = 64
@@ -53,42 +62,42 @@ class Sweep:
         spec: sizes of the sweep.
         references: real samples.
         seconds: charged with sampling and metrics.
+        device: where the model is.
+        exact: the exact flow that the model should have learnt, on its path; None where it is not
+            known.
+        dtype: precision of the states.
     """
 
-    model: PathModel
+    model: Flow
     conditional: Conditional | None
     seed: int
     spec: SweepSpec
     references: References
     seconds: Callable[[str], AbstractContextManager[None]]
+    device: torch.device
+    exact: ExactModel | None = None
+    dtype: torch.dtype = torch.float32
     _noise: dict[str, Tensor] = field(default_factory=dict)
+    _fine: dict[tuple[str, ...], Tensor] = field(default_factory=dict)
 
     def measure(self, cell: Cell, columns: dict[str, Any], digest: str) -> Entry:
         """Sample and score one cell; a refusal or a failure is a row of its own."""
-        start, end = self.model.path.interval
+        flow = self._flow(self._model(cell.bank), cell)
         columns = {
             **columns,
             **cell_columns(cell),
-            "noise_bank": cell.bank,
-            "interval": f"[{start:g}, {end:g}]",
-            "n_samples": self.spec.samples[cell.bank],
+            **self._about(flow.path, cell.bank, self.spec.samples[cell.bank], digest),
             "batch_size": self.spec.batch_size,
-            "device": self._device.type,
-            "status": "ok",
-            "run_digest": digest,
         }
         if cell.refused is not None:
             return Entry([_without_value(columns, "refused", cell.refused)])
         try:
-            solution = self._sample(cell)
+            solution = self._sample(cell, flow)
+            ends = _scored(flow, solution.end)
+            fine = self._fine_end(cell.among) if self._has_fine(cell) else None
+            exact = self._exact_end if self._has_fine(cell) and cell.path is None else None
             with self.seconds("metrics"):
-                measured = evaluate(
-                    Context(
-                        solution.end.cpu(),
-                        self.references,
-                        self._reference_end if self._has_reference(cell) else None,
-                    )
-                )
+                measured = evaluate(Context(ends.float().cpu(), self.references, fine, exact))
         except Exception as error:
             # One broken cell is a row of the table; the rest of the sweep goes on.
             return Entry([_without_value(columns, "failed", f"{type(error).__name__}: {error}")])
@@ -98,27 +107,22 @@ class Sweep:
             "nfe_max": solution.nfe_max,
         }
         rows: list[Record] = [{**columns, **m.columns()} for m in measured]
-        shown = {"samples": self._shown(solution.end)} if cell.bank == SCORING else {}
+        kept = cell.bank == SCORING and cell.path is None
+        shown = {"samples": self._shown(ends)} if kept else {}
         return Entry(rows, shown)
 
     def measure_geometry(self, columns: dict[str, Any], digest: str) -> Entry:
         """The three straightness figures, from fine solves."""
         noise = self._bank(SCORING)[:GEOMETRY_SAMPLES]
         model = self._model(SCORING).part(slice(GEOMETRY_SAMPLES))
+        assert isinstance(model, PathModel), "only models have a straightness of their own"
         native = geometry.native(model, noise)
         linear = geometry.on_linear_path(model, noise)
-        start, end = self.model.path.interval
         columns = {
             **columns,
             "solver": REFERENCE,
             "grid": f"uniform_t({geometry.INTERVALS}, {geometry.METHOD})",
-            "noise_bank": SCORING,
-            "interval": f"[{start:g}, {end:g}]",
-            "n_samples": len(noise),
-            "batch_size": len(noise),
-            "device": self._device.type,
-            "status": "ok",
-            "run_digest": digest,
+            **self._about(model.path, SCORING, len(noise), digest),
         }
         values = {
             "straightness_native": native.straightness,
@@ -133,46 +137,113 @@ class Sweep:
             }
         return Entry([{**columns, "metric": k, "value": v} for k, v in values.items()], arrays)
 
-    @property
-    def _device(self) -> torch.device:
-        return next(self.model.network.parameters()).device
+    def measure_field(self, columns: dict[str, Any], digest: str) -> Entry:
+        """How far the model's field is from the exact one: over time, and at the end points.
+
+        ``field_error.velocity`` is relative, ``field_error.data`` the mean square a coordinate;
+        ``field_rmse`` is between the fine solves of model and exact flow from the same noise.
+        """
+        exact = self.exact
+        assert exact is not None, "the exact flow is not known"
+        data, noise, component = field_points(self.references.dataset, exact.law)
+        model, flow = self.model, exact
+        if self.conditional is not None and exact.law.labels is not None:
+            assert isinstance(model, PathModel), "only models are told classes"
+            label = exact.law.labels[component].to(self.device)
+            model, flow = model.given(label, self.conditional.guidance), exact.given(label)
+        errors = field_errors(model, flow, data.to(self.device), noise.to(self.device))
+        over_time = {**columns, **self._about(model.path, None, len(data), digest)}
+        rows: list[Record] = [
+            {**over_time, "metric": metric, "log_snr": error.log_snr, "value": value}
+            for error in errors
+            for metric, value in (
+                ("field_error.velocity", error.velocity),
+                ("field_error.data", error.data),
+            )
+        ]
+        fine, true = self._fine_end(()), self._exact_end
+        assert true is not None
+        at_end = {**columns, **self._about(model.path, SCORING, len(fine), digest)}
+        measured = rmse("field_rmse", fine, true, "exact_solve")
+        return Entry([*rows, {**at_end, "solver": REFERENCE, **measured.columns()}])
+
+    def _about(self, path: Path, bank: str | None, count: int, digest: str) -> dict[str, Any]:
+        """Columns of samples on a path."""
+        start, end = path.interval
+        return {
+            "noise_bank": bank,
+            "interval": f"[{start:g}, {end:g}]",
+            "n_samples": count,
+            "batch_size": count,
+            "device": self.device.type,
+            "status": "ok",
+            "run_digest": digest,
+        }
 
     def _bank(self, bank: NoiseBank) -> Tensor:
         if bank not in self._noise:
             count = self.spec.samples[bank]
             noise = starting_noise(self.seed, bank, count, self.references.dataset.shape)
-            self._noise[bank] = noise.to(self._device)
+            self._noise[bank] = noise.to(self.device, self.dtype)
         return self._noise[bank]
 
-    def _model(self, bank: NoiseBank) -> PathModel:
+    def _labels(self, bank: NoiseBank) -> Tensor:
+        known = self.references.dataset.train_labels
+        assert known is not None, "a conditional model needs data with classes"
+        return starting_labels(self.seed, bank, self.spec.samples[bank], known).to(self.device)
+
+    def _model(self, bank: NoiseBank) -> Flow:
         """The model of the samples of a noise bank: bound to their classes, if it knows any."""
         if self.conditional is None:
             return self.model
-        known = self.references.dataset.train_labels
-        assert known is not None, "a conditional model needs data with classes"
-        label = starting_labels(self.seed, bank, self.spec.samples[bank], known)
-        return self.model.given(label.to(self._device), self.conditional.guidance)
+        assert isinstance(self.model, PathModel), "only models are told classes"
+        return self.model.given(self._labels(bank), self.conditional.guidance)
 
-    def _sample(self, cell: Cell) -> Solution:
+    def _flow(self, model: Flow, cell: Cell) -> Flow:
+        """The model on the path of a cell: its own, or another one over the range they share."""
+        return model if cell.path is None else _changed(model, cell.path, cell.among)
+
+    def _sample(self, cell: Cell, flow: Flow) -> Solution:
         noise = self._bank(cell.bank)
 
         def fresh(interval: int) -> Tensor:
             shape = tuple(noise.shape[1:])
             return solver_noise(self.seed, cell.bank, len(noise), shape, interval).to(noise)
 
-        request = Request(cell.declaration, cell.nfe, cell.tolerance, cell.grid)
-        return sample(self._model(cell.bank), noise, request, self.spec.batch_size, fresh)
+        grid = cell.grid if cell.path is None else VIEW_GRID
+        request = Request(cell.declaration, cell.nfe, cell.tolerance, grid)
+        return sample(flow, noise, request, self.spec.batch_size, fresh)
 
-    def _has_reference(self, cell: Cell) -> bool:
+    def _has_fine(self, cell: Cell) -> bool:
         return cell.bank == SCORING and cell.declaration.sampler == "ode"
 
+    def _fine_end(self, among: tuple[str, ...]) -> Tensor:
+        """End points ``[m, ...]`` of a fine solve of the first samples of the scoring bank.
+
+        Args:
+            among: paths whose common range it covers, on the model's own path; empty for the
+                whole interval.
+        """
+        if among not in self._fine:
+            model = self._model(SCORING).part(slice(self.spec.reference_samples))
+            flow = _changed(model, None, among) if among else model
+            end = self._fine_solve(flow, self.spec.reference_tolerance, self.dtype)
+            self._fine[among] = _scored(flow, end).cpu()
+        return self._fine[among]
+
     @cached_property
-    def _reference_end(self) -> Tensor:
-        """End points ``[m, ...]`` of a fine solve of the first samples of the scoring bank."""
-        request = Request(SOLVERS["dopri5"], tolerance=self.spec.reference_tolerance)
-        noise = self._bank(SCORING)[: self.spec.reference_samples]
-        model = self._model(SCORING).part(slice(len(noise)))
-        return sample(model, noise, request, len(noise)).end.cpu()
+    def _exact_end(self) -> Tensor | None:
+        """End points ``[m, ...]`` of the exact flow from the same noise, in float64."""
+        if self.exact is None:
+            return None
+        flow = self.exact
+        if self.conditional is not None:
+            flow = flow.given(self._labels(SCORING)[: self.spec.reference_samples])
+        return self._fine_solve(flow, TOLERANCE, torch.float64).cpu()
+
+    def _fine_solve(self, flow: Flow, tolerance: float, dtype: torch.dtype) -> Tensor:
+        noise = self._bank(SCORING)[: self.spec.reference_samples].to(dtype)
+        return sample(flow, noise, Request(SOLVERS["dopri5"], tolerance=tolerance), len(noise)).end
 
     def _shown(self, samples: Tensor) -> Array:
         dataset = self.references.dataset
@@ -185,3 +256,28 @@ class Sweep:
 
 def _without_value(columns: dict[str, Any], status: str, why: str) -> Record:
     return {**columns, "metric": status, "status": status, "error": why}
+
+
+def _changed(model: Flow, name: str | None, among: tuple[str, ...]) -> PathChange:
+    """The model on a path over the range that ``among`` share with it; None keeps its own path."""
+    shared = common_log_snr([model.path, *(_path(other) for other in among)])
+    other = model.path if name is None else _path(name)
+    # A path of the model's own kind keeps the options that the model was trained with.
+    own = type(other) is type(model.path)
+    return PathChange(model, model.path if own else other, shared)
+
+
+def _path(name: str) -> Path:
+    path: Path = declare(name).build()
+    return path
+
+
+def _scored(flow: Flow, end: Tensor) -> Tensor:
+    """End points as they are scored: where paths were changed, in the scale of the data.
+
+    Paths end at one noise level but at different alphas; dividing by alpha makes them one state.
+    """
+    if not isinstance(flow, PathChange):
+        return end
+    last = torch.tensor([flow.path.interval[1]], dtype=torch.float64)
+    return end / float(flow.path.coefficients(last).alpha)

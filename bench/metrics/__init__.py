@@ -39,13 +39,17 @@ class Needs:
         kinds: kinds of data set it is defined for.
         extractor: a feature extractor of the data set.
         exact: the exact law of the data.
+        levels: data of a finite number of grey levels.
         reference_solve: end points of a fine solve from the same noise.
+        exact_solve: end points of the exact flow from the same noise.
     """
 
     kinds: tuple[str, ...] = ("vector", "image")
     extractor: bool = False
     exact: bool = False
+    levels: bool = False
     reference_solve: bool = False
+    exact_solve: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,15 @@ def metric_module(name: str) -> ModuleType:
     return importlib.import_module(f"bench.metrics.{name}")
 
 
-def applicable(dataset: str, *, reference_solve: bool = True) -> tuple[str, ...]:
+def applicable(
+    dataset: str, *, reference_solve: bool = True, exact_solve: bool = True
+) -> tuple[str, ...]:
     """Names of the metric files that apply to a data set, without importing torch.
 
     Args:
         dataset: its name.
         reference_solve: whether the cells have a fine solve to be compared with.
+        exact_solve: whether they have one of the exact flow.
     """
     data = data_module(dataset)
 
@@ -92,7 +99,9 @@ def applicable(dataset: str, *, reference_solve: bool = True) -> tuple[str, ...]
             data.KIND in needs.kinds
             and (data.EXTRACTOR is not None or not needs.extractor)
             and (data.EXACT or not needs.exact)
+            and (data.LEVELS is not None or not needs.levels)
             and (reference_solve or not needs.reference_solve)
+            and (exact_solve or not needs.exact_solve)
         )
 
     return tuple(name for name in discover("metrics") if applies(metric_module(name).NEEDS))
@@ -118,7 +127,9 @@ def evaluate(context: Context) -> list[Measurement]:
     if broken:
         raise ValueError(f"{broken} of {len(context.samples)} samples are not finite")
     names = applicable(
-        context.references.dataset.name, reference_solve=context.reference_end is not None
+        context.references.dataset.name,
+        reference_solve=context.reference_end is not None,
+        exact_solve=context.exact_end is not None,
     )
     return [m for name in names for m in metric_module(name).compute(context)]
 

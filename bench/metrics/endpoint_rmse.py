@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from bench.metrics import Measurement, Needs
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bench.evaluation import Context
 
 NEEDS = Needs(reference_solve=True)
@@ -17,10 +19,14 @@ DIRECTIONS = {"endpoint_rmse": "lower"}
 
 
 def compute(context: Context) -> list[Measurement]:
-    """Over the samples that have a fine solve; its error by the delta method."""
-    fine = context.reference_end
-    assert fine is not None, "no reference solve"
-    squared = (context.samples[: len(fine)] - fine).double().square().flatten(1).mean(1)
-    rmse = squared.mean().sqrt().item()
-    error = (squared.std() / len(squared) ** 0.5).item() / (2 * rmse) if rmse else 0.0
-    return [Measurement("endpoint_rmse", rmse, error, "reference_solve", len(fine))]
+    """Over the samples that have a fine solve."""
+    assert context.reference_end is not None, "no reference solve"
+    return [rmse("endpoint_rmse", context.samples, context.reference_end, "reference_solve")]
+
+
+def rmse(metric: str, samples: Tensor, ends: Tensor, reference: str) -> Measurement:
+    """Of ``samples [n, ...]`` against ``ends [m, ...]``, the first m; error by the delta method."""
+    squared = (samples[: len(ends)] - ends).double().square().flatten(1).mean(1)
+    value = squared.mean().sqrt().item()
+    error = (squared.std() / len(squared) ** 0.5).item() / (2 * value) if value else 0.0
+    return Measurement(metric, value, error, reference, len(ends))

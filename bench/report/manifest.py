@@ -29,7 +29,7 @@ PACKAGES = (
     "snakemake",
 )  # fmt: skip
 
-CODE = ("prepare", "extractor", "train", "sweep", "floor", "timing", "collect", "report")
+CODE = ("prepare", "extractor", "train", "sweep", "floor", "oracle", "timing", "collect", "report")
 
 
 def command_line(arguments: Sequence[str]) -> str:

@@ -14,7 +14,9 @@ from bench.spec import Experiment
 from bench.stages.gate import stage_folders
 
 # One depth for each kind of stage folder below the root.
-STAGES = ("data/*", "extractors/*", "calibration/*/*", "runs/*/*/*/*", "floor/*", "timing/*")
+STAGES = (
+    "data/*", "extractors/*", "calibration/*/*", "runs/*/*/*/*", "floor/*", "oracle/*", "timing/*",
+)  # fmt: skip
 
 
 def run(experiment: Experiment, layout: Layout, *, dry_run: bool) -> None:

@@ -1,6 +1,6 @@
 """Gather what the stages have left into one table of records, and say where it comes from.
 
-Sweeps, floors and timings are records already. Ledgers become budget rows
+Sweeps, floors, exact fields and timings are records already. Ledgers become budget rows
 (``budget.<charge>.<kind>``, ``budget.planned``, ``budget.spent``, ``budget.peak_memory_bytes``),
 the core-seconds of every outcome become cost rows (``cost.<kind>``), and whatever has failed or has
 not run becomes a row with status ``failed`` and the first error of its chain. Nothing is computed
@@ -18,6 +18,7 @@ import pandas as pd
 from safetensors import safe_open
 
 from bench import records
+from bench.cells import has_oracle
 from bench.data import data_module
 from bench.declarations import Stage
 from bench.files import read_json, replacing, write_json
@@ -56,6 +57,8 @@ def _measured(experiment: Experiment, layout: Layout) -> Iterator[pd.DataFrame]:
     """Records that stages have written, of those that succeeded."""
     for dataset in experiment.datasets:
         files = [layout.floor(dataset) / "floor.parquet", layout.timing(dataset) / "timing.parquet"]
+        if has_oracle(experiment, dataset):
+            files.append(layout.oracle(dataset) / "oracle.parquet")
         files += [
             layout.sweep(dataset, label, seed) / "sweep.parquet"
             for label in experiment.labels
@@ -90,6 +93,8 @@ def _facts(experiment: Experiment, layout: Layout) -> Iterator[dict[str, Any]]:
         }
         if data_module(dataset).EXTRACTOR is not None:
             shared["extractor"] = layout.extractor(dataset)
+        if has_oracle(experiment, dataset):
+            shared["oracle"] = layout.oracle(dataset)
         for stage, folder in shared.items():
             yield from _outcome_rows(folder, _row(experiment, dataset, stage=stage), layout.root)
         for label in experiment.labels:

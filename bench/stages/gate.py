@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench import records
+from bench.cells import has_oracle
 from bench.data import data_module
 from bench.errors import RunError
 from bench.files import write_json
@@ -70,6 +71,8 @@ def stage_folders(experiment: Experiment, layout: Layout) -> Iterator[Path]:
                     yield layout.stage(dataset, label, seed, stage.name)
                 yield layout.sweep(dataset, label, seed)
         yield layout.floor(dataset)
+        if has_oracle(experiment, dataset):
+            yield layout.oracle(dataset)
         yield layout.timing(dataset)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import digests, records
-from bench.cells import Cell, cells
+from bench.cells import Cell, cells, compares_with_exact, unified_cells
 from bench.data import data_module
 from bench.devices import ready
 from bench.files import replacing
@@ -28,12 +28,18 @@ from bench.stages.job import CHECKPOINT
 if TYPE_CHECKING:
     import torch
 
+    from bench.declarations import Formulation
     from bench.evaluation import References
+    from bench.exact import ExactModel
+    from bench.models import PathModel
 
 TABLE = "sweep.parquet"
 JOURNAL = "journal.jsonl"
 SAMPLES = "samples.safetensors"
 TRAJECTORIES = "trajectories.safetensors"
+
+GEOMETRY, FIELD = "geometry", "field"
+"""What is measured once a model, beside its cells."""
 
 
 def run(
@@ -80,23 +86,25 @@ def _work(
     with seconds("sampling"):
         if not shared:
             shared[dataset] = _references(experiment, layout, dataset)
+        formulation = experiment.formulation(label)
+        model = _model(experiment, layout, dataset, label, seed, shared[dataset], device)
         sweep = Sweep(
-            model=_model(experiment, layout, dataset, label, seed, shared[dataset], device),
-            conditional=experiment.formulation(label).conditional,
+            model=model,
+            conditional=formulation.conditional,
             seed=seed,
             spec=experiment.sweep,
             references=shared[dataset],
             seconds=seconds,
+            device=device,
+            exact=_exact(formulation, shared[dataset], model),
         )
         columns = model_columns(experiment, layout, dataset, label, seed)
         base = digests.sweep_base(experiment, dataset, label, seed)
         journal = Journal(folder / JOURNAL)
-        todo = cells(experiment, experiment.formulation(label))
-        found: dict[Cell | None, Entry] = {}
+        todo = (*cells(experiment, formulation), *unified_cells(experiment, formulation))
+        found: dict[Cell | str, Entry] = {}
 
-        def settle(
-            cell: Cell | None, key: Mapping[str, Any], measure: Callable[..., Entry]
-        ) -> None:
+        def settle(cell: Cell | str, key: Mapping[str, Any], measure: Callable[..., Entry]) -> None:
             digest = digests.cell_digest(base, key)
             entry = journal.find(digest)
             if entry is None:
@@ -106,13 +114,27 @@ def _work(
 
         with Progress(f"{dataset}/{label}/seed{seed}/sweep", len(todo), "cells") as progress:
             if _has_geometry(experiment, label):
-                settle(None, {"solver": None, "what": "geometry"}, sweep.measure_geometry)
+                settle(GEOMETRY, {"solver": None, "what": GEOMETRY}, sweep.measure_geometry)
+            if sweep.exact is not None:
+                settle(FIELD, {"solver": None, "what": FIELD}, sweep.measure_field)
             for cell in todo:
                 settle(cell, cell.key(), partial(sweep.measure, cell))
                 progress.advance()
         _write(folder, experiment, found)
     failed = sum(any(r["status"] == "failed" for r in entry.rows) for entry in found.values())
     return {INCOMPLETE: f"{failed} cells failed" if failed else None}
+
+
+def _exact(formulation: Formulation, real: References, model: PathModel) -> ExactModel | None:
+    """The exact flow that a model should have learnt, where it is known."""
+    from bench.exact import ExactModel
+
+    law = real.dataset.mixture
+    if law is None or not compares_with_exact(formulation):
+        return None
+    if formulation.conditional is not None and law.labels is None:
+        return None
+    return ExactModel(law.to(next(model.network.parameters()).device), model.path)
 
 
 def _references(experiment: Experiment, layout: Layout, dataset: str) -> References:
@@ -140,7 +162,7 @@ def _model(
     return trained(network, real.dataset, final, seed, checkpoint, device, classes=classes)
 
 
-def _write(folder: Path, experiment: Experiment, found: Mapping[Cell | None, Entry]) -> None:
+def _write(folder: Path, experiment: Experiment, found: Mapping[Cell | str, Entry]) -> None:
     """The table of all rows, and the arrays that figures show."""
     from safetensors.numpy import save_file
 
@@ -149,9 +171,9 @@ def _write(folder: Path, experiment: Experiment, found: Mapping[Cell | None, Ent
     shown = {
         f"{cell.solver}|{cell.tolerance if cell.nfe is None else cell.nfe}": entry.arrays["samples"]
         for cell, entry in found.items()
-        if cell is not None and "samples" in entry.arrays
+        if isinstance(cell, Cell) and "samples" in entry.arrays
     }
-    traced = found[None].arrays if None in found else {}
+    traced = found[GEOMETRY].arrays if GEOMETRY in found else {}
     with replacing(folder / SAMPLES) as temporary:
         save_file(shown, temporary)
     if traced:

@@ -1,4 +1,4 @@
-"""What is measured: sweeps over solvers, the floor, and seconds a sample."""
+"""What is measured: sweeps over solvers, the floor, the exact field, and seconds a sample."""
 
 for seeds in experiment.seed_blocks():
 
@@ -50,6 +50,26 @@ rule floor:
         "floor: real data against real data, and baselines, on {wildcards.dataset}"
     shell:
         "python -m bench floor {params.config} --dataset {wildcards.dataset} --log {log}"
+
+
+rule oracle:
+    input:
+        lambda wildcards: data_sources(wildcards.dataset),
+    output:
+        outcomes(files.oracle("{dataset}")),
+    log:
+        logs / "oracle/{dataset}.log",
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    params:
+        config=files.config,
+        digest=lambda wildcards: digests.oracle_digest(experiment, wildcards.dataset),
+        failed=lambda wildcards: failed(files.oracle(wildcards.dataset)),
+    message:
+        "oracle: the exact field on {wildcards.dataset}"
+    shell:
+        "python -m bench oracle {params.config} --dataset {wildcards.dataset} --log {log}"
 
 
 # Claims the whole machine: other jobs would be measured with it.

@@ -1,0 +1,92 @@
+"""``oracle``: the exact field of a data set whose law is known, sampled and scored as models are.
+
+On each path that a formulation of the experiment ends on, the exact field runs through the cells
+of the sweep: what is left is the error of the solver alone, which no training can remove. Rows
+carry the label ``exact.<path>``, and ``exact`` in the unified view. States are float64, the fine
+solve that ``endpoint_rmse`` refers to has a tolerance of 1e-8, and the noise is that of the first
+training seed.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from bench import digests, records
+from bench.cells import exact_flows
+from bench.data import data_module
+from bench.devices import ready
+from bench.journal import Entry, Journal
+from bench.layout import Layout
+from bench.progress import Progress
+from bench.provenance import experiment_columns
+from bench.records import Record
+from bench.spec import Experiment
+from bench.stages.common import INCOMPLETE, Outcome, Seconds, run_guarded
+
+TABLE = "oracle.parquet"
+JOURNAL = "journal.jsonl"
+
+
+def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
+    """Sweep the exact field; finished cells are left alone."""
+    upstream = {"data": layout.data(dataset)}
+    if data_module(dataset).EXTRACTOR is not None:
+        upstream["extractor"] = layout.extractor(dataset)
+    return run_guarded(
+        layout.oracle(dataset),
+        digests.oracle_digest(experiment, dataset),
+        partial(_work, experiment, layout, dataset),
+        files=[TABLE],
+        upstream=upstream,
+    )
+
+
+def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds) -> dict[str, Any]:
+    with seconds("import"):
+        device = ready(experiment.training.threads)
+        import torch
+
+        from bench.data import load
+        from bench.evaluation import references
+        from bench.exact import TOLERANCE, ExactModel
+        from bench.sweeping import Sweep
+    folder = layout.oracle(dataset)
+    journal, flows = Journal(folder / JOURNAL), exact_flows(experiment)
+    rows: list[Record] = []
+    count = sum(len(flow.cells) for flow in flows)
+    with seconds("sampling"), Progress(f"{dataset}/oracle", count, "cells") as progress:
+        real = references(experiment, layout, load(layout.data(dataset)))
+        law = real.dataset.mixture
+        assert law is not None, f"{dataset} has no exact law"
+        for flow in flows:
+            sweep = Sweep(
+                model=ExactModel(law.to(device), flow.path.build()),
+                conditional=None,
+                seed=experiment.seeds[0],
+                spec=experiment.sweep.model_copy(update={"reference_tolerance": TOLERANCE}),
+                references=real,
+                seconds=seconds,
+                device=device,
+                dtype=torch.float64,
+            )
+            columns = {
+                "dataset": dataset,
+                "label": flow.label,
+                "sampler": "ode",
+                "sampled_path": flow.path.name,
+                "precision": "float64",
+            }
+            base = digests.oracle_base(experiment, dataset, flow.path)
+            for cell in flow.cells:
+                digest = digests.cell_digest(base, cell.key() | {"label": flow.label})
+                entry = journal.find(digest)
+                if entry is None:
+                    entry = Entry(sweep.measure(cell, columns, digest).rows)
+                    journal.add(digest, entry)
+                rows += entry.rows
+                progress.advance()
+    common = experiment_columns(experiment)
+    records.write(records.frame({**row, **common} for row in rows), folder / TABLE)
+    failed = sum(row["status"] == "failed" for row in rows)
+    return {INCOMPLETE: f"{failed} cells failed" if failed else None}
