@@ -55,7 +55,7 @@ def straightness(study: Study) -> Drawn:
                 values = study.rows(panel, label, metric)["value"].astype(float)
                 found = study.model_metric(panel, label, metric)
                 if not found.n:
-                    what = "not applicable" if study.is_consistency(panel, label) else "missing"
+                    what = "missing" if study.has_flow(panel, label) else "not applicable"
                     axes.text(0.98, place, what, transform=axes.get_yaxis_transform(),
                               ha="right", va="center", color=FAINT, fontsize=8)  # fmt: skip
                     continue

@@ -299,9 +299,10 @@ def straightness(study: Study) -> Table:
             for metric in STRAIGHTNESS:
                 found = study.model_metric(panel, label, metric)
                 if found.n == 0:
-                    consistency = study.is_consistency(panel, label)
                     line[metric_title(metric)] = (
-                        NOT_APPLICABLE if consistency else absent(study, panel, label)
+                        absent(study, panel, label)
+                        if study.has_flow(panel, label)
+                        else NOT_APPLICABLE
                     )
                     continue
                 line[metric_title(metric)] = bracket(found) + seeds(found.n, expected)

@@ -66,6 +66,15 @@ KNOWN = {
     "consistency_distillation": Look("#CC79A7", "v", LONG),
     "consistency_training": Look("#56B4E9", "P", DOTTED),
     "consistency_tuning": Look("#7A4F9A", "X", DASHED),
+    "scm": Look("#3D1C6E", "*", DASH_DOT),
+    "vp_cosine": Look("#00477A", "h", DASHED),
+    "edm": Look("#5C8DB8", "p", DOTTED),
+    "gvp": Look("#B8860B", "<", DASHED),
+    "sd3": Look("#806000", ">", DASH_DOT),
+    "rectified_flow_distilled": Look("#FF8C69", "H", LONG),
+    "progressive_distillation": Look("#A61C5B", "X", DOTTED),
+    "mean_flow": Look("#4C8C2B", "d", DASH_DOT),
+    "shortcut": Look("#1F5F4A", "8", LONG),
 }
 
 SPARE_COLOURS = ("#332288", "#117733", "#882255", "#999933", "#44AA99", "#AA4499", "#661100")

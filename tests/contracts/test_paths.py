@@ -55,12 +55,39 @@ def test_log_snr_rises_and_its_inverse_returns(path: Path) -> None:
     torch.testing.assert_close(path.log_snr(path.t_of_log_snr(log_snr)), log_snr, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_finite_at_the_ends_of_the_interval(path: Path, dtype: torch.dtype) -> None:
-    # Times are float32; what is computed from them may be rounded to bf16.
-    t = torch.tensor([path.interval[0], 0.5, path.interval[1]], dtype=torch.float32)
-    for value in path.coefficients(t):
+    """In half precision 1 - 1e-3 is 1: rounded times are moved back into the interval."""
+    t = torch.tensor([path.interval[0], 0.5, path.interval[1]], dtype=dtype)
+    c = path.coefficients(path.inside(t))
+    for value in c[:4]:
+        assert value.dtype == torch.float32
+        assert value.isfinite().all()
         assert value.to(dtype).isfinite().all()
+
+
+def test_half_precision_times_mean_what_they_say(path: Path) -> None:
+    t = torch.tensor([0.25, 0.5, 0.75])
+    for ours, exact in zip(path.coefficients(t.bfloat16()), path.coefficients(t), strict=True):
+        assert torch.equal(ours, exact)
+
+
+@pytest.mark.parametrize("near", [1e-5, 1e-3])
+def test_float32_keeps_its_digits_at_both_ends(path: Path, near: float) -> None:
+    start, end = path.interval
+    for t in (start + near, end - near):
+        single = torch.tensor([t])
+        exact = path.coefficients(single.double())
+        for ours, wanted in zip(path.coefficients(single)[:4], exact[:4], strict=True):
+            torch.testing.assert_close(ours.double(), wanted, rtol=2e-5, atol=0)
+
+
+def test_a_cut_path_is_the_same_path_on_fewer_times(path: Path) -> None:
+    cut = path.cut(end=0.75)
+    assert cut.interval == (path.interval[0], 0.75)
+    assert path.interval[1] > 0.75
+    t = torch.tensor([0.5])
+    assert torch.equal(cut.log_snr(t), path.log_snr(t))
 
 
 def test_the_exact_velocity_recovers_the_data(path: Path) -> None:
