@@ -10,6 +10,7 @@ The file of a data set holds
 * ``EXTRACTOR``: name of the feature extractor in ``bench/extractors/``, or None,
 * ``EXACT``: whether the density is known, as a Gaussian mixture,
 * ``Options``: an :class:`~bench.declarations.OptionModel`,
+* ``classes(options) -> int | None``: number of classes of its samples, None if they have none,
 * ``build(options) -> DataSet``.
 
 The stage ``prepare`` builds a data set once; every other stage reads its file with :func:`load`.
@@ -21,7 +22,7 @@ import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.declarations import discover, nearest
 from bench.errors import InputError
@@ -30,8 +31,11 @@ from bench.files import read_json, replacing, sha256, write_json
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from bench.oracles import GaussianMixture
+
 TENSORS = "data.safetensors"
 DESCRIPTION = "data.json"
+MIXTURE = "mixture."
 
 
 def data_module(name: str) -> ModuleType:
@@ -46,14 +50,6 @@ def data_module(name: str) -> ModuleType:
     return importlib.import_module(f"bench.data.{name}")
 
 
-class Mixture(NamedTuple):
-    """Parameters of an exact law, in the order of :class:`bench.oracles.GaussianMixture`."""
-
-    weights: Tensor
-    means: Tensor
-    covariances: Tensor
-
-
 @dataclass(frozen=True)
 class DataSet:
     """A data set in model units: disjoint training and held-out samples.
@@ -61,7 +57,7 @@ class DataSet:
     Attributes:
         name: file name of its source in ``bench/data/``.
         kind: ``vector`` or ``image``.
-        train, held_out: ``[N, *shape]``, float32; images lie in [-1, 1].
+        train, held_out: ``[N, *shape]``, float32; images of grey levels lie in [-1, 1].
         levels: number of equidistant grey levels in [-1, 1], or None for continuous data.
         sigma_data: standard deviation of all training values about their common mean.
         train_labels, held_out_labels: class of each sample, ``[N]`` int64, or None.
@@ -76,7 +72,7 @@ class DataSet:
     sigma_data: float
     train_labels: Tensor | None = None
     held_out_labels: Tensor | None = None
-    mixture: Mixture | None = None
+    mixture: GaussianMixture | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -96,12 +92,46 @@ class DataSet:
         return self.to_levels(samples) * (2 / (self.levels - 1)) - 1
 
     def to_uint8(self, samples: Tensor) -> Tensor:
-        """Images for a feature extractor: ``[N, 3, H, W]`` uint8, grey as three equal channels."""
-        assert self.levels is not None, f"{self.name} is continuous: it has no images"
+        """Images to look at, or for a feature extractor: ``[N, 3, H, W]`` uint8.
+
+        Grey becomes three equal channels; [-1, 1] becomes 0..255, and what lies beyond is clipped.
+        """
         import torch
 
-        grey = (self.to_levels(samples) * (255 / (self.levels - 1))).round().to(torch.uint8)
+        assert self.kind == "image", f"{self.name} has no images"
+        shown = self.quantise(samples).clamp(-1, 1)
+        grey = ((shown + 1) * 127.5).round().to(torch.uint8)
         return grey.expand(-1, 3, -1, -1)
+
+
+def drawn(name: str, law: GaussianMixture, counts: tuple[int, int]) -> DataSet:
+    """A data set of independent draws from an exact law whose components have classes.
+
+    Args:
+        name: of the data set, whose kind and shape it has.
+        law: of the data.
+        counts: training and held-out samples; each kind has a stream of its own.
+    """
+    from bench.streams import stream
+
+    assert law.labels is not None, f"{name}: its components have no classes"
+    module = data_module(name)
+    samples, labels = {}, {}
+    for part, count in zip(("train", "held_out"), counts, strict=True):
+        points, component = law.draw(count, stream(name, part))
+        samples[part] = points.float().reshape(count, *module.SHAPE)
+        labels[part] = law.labels[component]
+    return DataSet(
+        name=name,
+        kind=module.KIND,
+        train=samples["train"],
+        held_out=samples["held_out"],
+        levels=module.LEVELS,
+        sigma_data=samples["train"].std().item(),
+        train_labels=labels["train"],
+        held_out_labels=labels["held_out"],
+        mixture=law,
+    )
 
 
 def save(dataset: DataSet, folder: Path) -> dict[str, Any]:
@@ -113,7 +143,8 @@ def save(dataset: DataSet, folder: Path) -> dict[str, Any]:
         tensors["train_labels"] = dataset.train_labels
         tensors["held_out_labels"] = dataset.held_out_labels
     if dataset.mixture is not None:
-        tensors |= {f"mixture.{key}": value for key, value in dataset.mixture._asdict().items()}
+        law = dataset.mixture.tensors()
+        tensors |= {MIXTURE + name: value.contiguous() for name, value in law.items()}
     with replacing(folder / TENSORS) as temporary:
         save_file(tensors, temporary)
     description = {
@@ -138,13 +169,13 @@ def load(folder: Path) -> DataSet:
     """
     from safetensors.torch import load_file
 
+    from bench.oracles import GaussianMixture
+
     description = read_json(folder / DESCRIPTION)
     if sha256(folder / TENSORS) != description["sha256"]:
         raise InputError(f"{folder / TENSORS}: not the data of {DESCRIPTION}; delete both, rerun")
     tensors = load_file(folder / TENSORS)
-    mixture = None
-    if "mixture.weights" in tensors:
-        mixture = Mixture(*(tensors[f"mixture.{key}"] for key in Mixture._fields))
+    law = {k.removeprefix(MIXTURE): v for k, v in tensors.items() if k.startswith(MIXTURE)}
     return DataSet(
         name=description["name"],
         kind=description["kind"],
@@ -154,5 +185,5 @@ def load(folder: Path) -> DataSet:
         sigma_data=description["sigma_data"],
         train_labels=tensors.get("train_labels"),
         held_out_labels=tensors.get("held_out_labels"),
-        mixture=mixture,
+        mixture=GaussianMixture.from_tensors(law) if law else None,
     )

@@ -25,12 +25,18 @@ LEVELS = 17
 EXTRACTOR = "digits"
 EXACT = False
 
+CLASSES = 10
 TRAIN = 1200
 PIXELS_SHA256 = "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
 
 
 class Options(OptionModel):
     """The digits have no options."""
+
+
+def classes(options: Options) -> int:
+    """The ten digits."""
+    return CLASSES
 
 
 def build(options: Options) -> DataSet:

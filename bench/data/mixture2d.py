@@ -2,8 +2,8 @@
 
 Mode k of K is ``N(radius * (cos, sin)(2 pi k / K), std^2 I)``; odd modes weigh ``ratio`` times as
 much as even ones, so that a model has to learn the weights too. The mean is zero, and with the
-defaults each coordinate has variance ``radius^2 / 2 + std^2 = 0.51``. Training and held-out points
-are independent draws of separate streams, the same for every seed.
+defaults each coordinate has variance ``radius^2 / 2 + std^2 = 0.51``. A point's class is its mode.
+Training and held-out points are independent draws of separate streams, the same for every seed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pydantic import Field
 from bench.declarations import OptionModel
 
 if TYPE_CHECKING:
-    from bench.data import DataSet, Mixture
+    from bench.data import DataSet
+    from bench.oracles import GaussianMixture
 
 TITLE = "2-D mixture"
 KIND: Final = "vector"
@@ -38,38 +39,30 @@ class Options(OptionModel):
     held_out: int = Field(default=20_000, ge=2)
 
 
-def mixture(options: Options) -> Mixture:
+def classes(options: Options) -> int:
+    """One a mode."""
+    return options.modes
+
+
+def mixture(options: Options) -> GaussianMixture:
     """The exact law of the data."""
     import torch
 
-    from bench.data import Mixture
+    from bench.oracles import GaussianMixture
 
-    modes = torch.arange(options.modes, dtype=torch.float64)
-    angles = modes * (2 * math.pi / options.modes)
+    modes = torch.arange(options.modes)
+    angles = modes.double() * (2 * math.pi / options.modes)
     weights = torch.where(modes % 2 == 1, options.ratio, 1.0).double()
-    covariance = options.std**2 * torch.eye(2, dtype=torch.float64)
-    return Mixture(
+    return GaussianMixture.diagonal(
         weights / weights.sum(),
         options.radius * torch.stack([angles.cos(), angles.sin()], dim=1),
-        covariance.repeat(options.modes, 1, 1),
+        torch.full((options.modes, 2), options.std**2, dtype=torch.float64),
+        labels=modes,
     )
 
 
 def build(options: Options) -> DataSet:
     """Draw the training and the held-out points."""
-    from bench.data import DataSet
-    from bench.oracles import GaussianMixture
-    from bench.streams import stream
+    from bench.data import drawn
 
-    law = mixture(options)
-    oracle = GaussianMixture(*law)
-    train = oracle.sample(options.train, stream("mixture2d", "train")).float()
-    return DataSet(
-        name="mixture2d",
-        kind=KIND,
-        train=train,
-        held_out=oracle.sample(options.held_out, stream("mixture2d", "held_out")).float(),
-        levels=LEVELS,
-        sigma_data=train.std().item(),
-        mixture=law,
-    )
+    return drawn("mixture2d", mixture(options), (options.train, options.held_out))

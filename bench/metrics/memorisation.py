@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bench.evaluation import Context
 
-NEEDS = Needs(kinds=("image",))
+NEEDS = Needs(kinds=("image",), levels=True)
 DIRECTIONS = {"memorisation": None}
 
 
