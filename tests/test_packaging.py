@@ -110,6 +110,13 @@ def test_the_packages_that_are_required_are_those_that_are_imported(
     assert required == used | unseen
 
 
+def test_the_parity_extra_is_what_the_parity_tests_ask_for(project: dict[str, Any]) -> None:
+    texts = [path.read_text() for path in (ROOT / "tests" / "parity").glob("*.py")]
+    asked = {name for text in texts for name in re.findall(r'importorskip\(\s*"(\w+)', text)}
+    extra = project["optional-dependencies"]["parity"]
+    assert {canonicalize_name(Requirement(text).name) for text in extra} == asked
+
+
 def test_versions_agree() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == bench.__version__
