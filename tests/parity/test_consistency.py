@@ -19,7 +19,7 @@ from bench.couplings import Pair
 from bench.declarations import objective, time_sampling, weighting
 from bench.declarations import path as declare
 from bench.models import PathModel
-from bench.objectives.consistency import Consistency, rising_levels
+from bench.objectives.consistency import Consistency, pseudo_huber, rising_levels
 from bench.paths import PathCoefficients
 from bench.weightings import Weighting
 
@@ -104,6 +104,15 @@ def test_levels_are_those_of_karras(levels: int) -> None:
     expected = (low + (i - 1) / (levels - 1) * (high - low)) ** 7
     found = rising_levels(declare("edm").build(), levels - 1)
     torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1e-3, 1.0])
+def test_the_distance_is_pseudo_huber(scale: float) -> None:
+    """2310.14189, section 3.3: ``sqrt(|x - y|^2 + c^2) - c``, ``c = 0.00054*sqrt(d)``."""
+    x = scale * torch.randn(5, 1, 3, 4, generator=torch.Generator().manual_seed(0)).double()
+    c = 0.00054 * math.sqrt(12)
+    expected = (x.square().sum((1, 2, 3)) + c**2).sqrt() - c
+    torch.testing.assert_close(pseudo_huber(x, torch.zeros_like(x)), expected, rtol=1e-9, atol=0)
 
 
 class Recorder:
