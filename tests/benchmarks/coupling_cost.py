@@ -2,7 +2,7 @@
 
 Run from the repository's root, on a machine that does nothing else:
 
-    OMP_NUM_THREADS=1 python -m tests.benchmarks.coupling_cost
+    OMP_NUM_THREADS=1 .venv/bin/python tests/benchmarks/coupling_cost.py
 
 For the two networks of the default experiment, at batch 256 on one thread of the CPU, updates of
 the real training loop take turns with each coupling on the batch of that update, so that both see
