@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.budget import counted
 from bench.models import PathModel
-from bench.paths import LevelPath, Path
+from bench.paths import Path
 from bench.solvers import consistency, exponential, flow_map, grids, ode
 from bench.solvers.catalogue import Solver
 from bench.streams import normal_per_sample, stream
@@ -48,6 +48,10 @@ class Flow(Protocol):
     def data(self, x: Tensor, t: Tensor) -> Tensor:
         """Estimate of the data at ``x [b, ...]``, ``t [b]``."""
         ...
+
+
+CONSISTENCY_LEVELS = (0.002, 80.0)
+"""Noise levels between which consistency sampling evaluates: those of EDM (2303.01469)."""
 
 
 @dataclass(frozen=True)
@@ -173,17 +177,20 @@ def _solve_exponential(model: Flow, start: Tensor, grid: Tensor, order: int) -> 
 def _solve_consistency(
     model: PathModel, start: Tensor, count: int, fresh: Callable[[int], Tensor]
 ) -> Tensor:
+    """Along EDM's levels, as far as the path has them; it starts and ends where the path does."""
     path = model.path
-    if not isinstance(path, LevelPath):
-        raise TypeError(f"consistency sampling needs noise levels, {type(path).__name__} has none")
+    ends = path.log_snr(torch.tensor(path.interval, dtype=torch.float64))
+    highest, lowest = (ends / -2).exp().clamp(*CONSISTENCY_LEVELS).tolist()
+    levels = grids.karras_levels(lowest, highest, count)
+    times = path.t_of_log_snr(-2 * levels.log())
+    times[0], times[-1] = path.interval
+    c = path.coefficients(times)
+    on_device = times.to(start.device)
 
-    def function(x: Tensor, level: float) -> Tensor:
-        levels = torch.full((len(x),), level, device=x.device)
-        return model.predict(x, path.at_level(levels), "data")
+    def function(x: Tensor, i: int) -> Tensor:
+        return model.data(x, on_device[i].expand(len(x)))
 
-    # The grid's last level is the smallest, where the function is the identity: not evaluated.
-    levels = grids.karras_levels(path.sigma_min, path.sigma_max, count)[:-1].tolist()
-    return consistency.solve(function, start, levels, path.sigma_min, fresh)
+    return consistency.solve(function, start, c.alpha.tolist(), c.sigma.tolist(), fresh)
 
 
 def common_log_snr(paths: Iterable[Path]) -> tuple[float, float]:
