@@ -6,11 +6,17 @@ The two published ways differ in where the neighbour comes from, and here in not
   flow, ``dx/ds = (x - D(x, s))/s``;
 * training (2303.01469, algorithm 3): the same data and noise at the next lower noise level.
 
-Both use the improved recipe of Song & Dhariwal (2310.14189): pseudo-Huber distance, a number of
-levels that doubles over the stage, and no moving average in the target. For distillation the recipe
-replaces LPIPS, which needs a network trained on other images, and a fixed number of levels. The
-time sampling draws a noise level, which falls between two neighbours: ``lognormal`` gives iCT's
-discrete law of i, ``karras`` equally likely intervals.
+Both use the improved recipe of Song & Dhariwal (2310.14189): pseudo-Huber distance, neighbours that
+draw nearer over the stage, and no moving average in the target. For distillation the recipe
+replaces LPIPS, which needs a network trained on other images, and a fixed number of levels.
+
+The time sampling draws a noise level s. Its neighbours follow one of two schedules:
+
+* ``doubling`` (2310.14189, section 3.4): s falls between two levels of EDM's grid, whose number
+  doubles over the stage; ``lognormal`` gives iCT's discrete law of i, ``karras`` equally likely
+  intervals;
+* ``continuous`` (Geng et al., 2406.14548, section 3.2): s itself, and a level below it whose
+  relative distance halves over the stage; at first it is the data for all but high noise.
 """
 
 from __future__ import annotations
@@ -32,13 +38,16 @@ from bench.weightings import Weighting
 
 
 class Consistency:
-    """``w_i * d(f(x_{i+1}, s_{i+1}), stopgrad f(x_i, s_i))``.
+    """``w * d(f(x_far, s_far), stopgrad f(x_near, s_near))``.
 
     Args:
-        time_sampling: law of the noise level whose interval i is drawn.
-        weighting: ``w_i``.
-        neighbour: ``teacher`` or ``pair``, where ``x_i`` comes from.
-        first_levels, last_levels: intervals between noise levels at the start and at the end.
+        time_sampling: law of the noise level.
+        weighting: ``w``.
+        neighbour: ``teacher`` or ``pair``, where ``x_near`` comes from.
+        schedule: ``doubling`` or ``continuous``, how near the neighbours are.
+        first_levels, last_levels: intervals between noise levels at the start and at the end of
+            the doubling schedule.
+        halvings: how often the distance is halved by the continuous schedule.
     """
 
     def __init__(
@@ -46,20 +55,28 @@ class Consistency:
         time_sampling: TimeSampling,
         weighting: Weighting,
         neighbour: Literal["teacher", "pair"],
-        first_levels: int,
-        last_levels: int,
+        schedule: Literal["doubling", "continuous"] = "doubling",
+        first_levels: int = 10,
+        last_levels: int = 160,
+        halvings: int = 8,
     ) -> None:
         if neighbour not in ("teacher", "pair"):
             raise ValueError(f"neighbour must be 'teacher' or 'pair', got {neighbour!r}")
+        if schedule not in ("doubling", "continuous"):
+            raise ValueError(f"schedule must be 'doubling' or 'continuous', got {schedule!r}")
         if not 2 <= first_levels <= last_levels:
             raise ValueError(
                 f"need 2 <= first_levels <= last_levels, got {first_levels}, {last_levels}"
             )
+        if halvings < 1:
+            raise ValueError(f"halvings must be at least 1, got {halvings}")
         self.neighbour = neighbour
+        self.schedule = schedule
         self.time_sampling = time_sampling
         self.weighting = weighting
         self.first_levels = first_levels
         self.last_levels = last_levels
+        self.halvings = halvings
         self.teacher: PathModel | None = None
 
     def intervals(self, progress: float) -> int:
@@ -67,13 +84,20 @@ class Consistency:
         doublings = math.floor(math.log2(self.last_levels / self.first_levels)) + 1
         return min(self.first_levels * 2 ** math.floor(progress * doublings), self.last_levels)
 
+    def neighbours(self, level: Tensor, path: Edm, progress: float) -> tuple[Tensor, Tensor]:
+        """The levels ``near < far``, each ``[b]``, to which a drawn ``level [b]`` leads."""
+        if self.schedule == "continuous":
+            ratio = near_ratio(level, 1 + math.floor(progress * self.halvings))
+            return (ratio * level).clamp(min=path.sigma_min), level
+        levels = rising_levels(path, self.intervals(progress)).to(level.device)
+        lower = (torch.searchsorted(levels, level.float()) - 1).clamp(0, len(levels) - 2)
+        return levels[lower], levels[lower + 1]
+
     def __call__(self, model: PathModel, pair: Pair, draws: Draws, progress: float) -> Tensor:
         """Loss per sample, ``[b]``."""
         path = _edm(model)
-        levels = rising_levels(path, self.intervals(progress)).to(pair.data.device)
         drawn = path.coefficients(self.time_sampling(draws("time").double(), path)).sigma
-        lower = (torch.searchsorted(levels, drawn.float()) - 1).clamp(0, len(levels) - 2)
-        near, far = levels[lower], levels[lower + 1]
+        near, far = self.neighbours(drawn.float(), path, progress)
         x_far = pair.data + expand(far, pair.data) * pair.noise
         with torch.no_grad():
             if self.neighbour == "teacher":
@@ -98,6 +122,15 @@ class Consistency:
 def rising_levels(path: Edm, intervals: int) -> Tensor:
     """``intervals + 1`` noise levels of EDM's grid, from sigma_min up, float32."""
     return karras_levels(path.sigma_min, path.sigma_max, intervals).flip(0).float()
+
+
+def near_ratio(level: Tensor, halvings: int) -> Tensor:
+    """``1 - n(s)/2^halvings`` with ``n(s) = 1 + 8*sigmoid(-s)`` (2406.14548, equation 13).
+
+    The nearer level over the farther one, ``[b]``; negative where n exceeds the power, which means
+    the data. The constants are the paper's q, k and b.
+    """
+    return 1 - (1 + 8 * torch.sigmoid(-level)) / 2**halvings
 
 
 def pseudo_huber(a: Tensor, b: Tensor) -> Tensor:

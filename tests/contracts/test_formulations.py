@@ -14,31 +14,42 @@ from bench.data import DataSet, save
 from bench.declarations import Formulation, OptionModel, discover, formulation_module
 from bench.files import read_json, write_json
 from bench.layout import LEDGER, OUTCOME, Layout
+from bench.solvers.grids import GRIDS
 from bench.spec import Experiment
 from bench.stages import pairs, train
 from bench.stages.common import read_outcome
 from bench.stages.job import CHECKPOINT, PAIRS
 
 FORMULATIONS = discover("formulations")
-BUDGET = 1.2e8
+VARIANTS: dict[str, dict[str, Any]] = {
+    **{name: {"formulation": name} for name in FORMULATIONS},
+    "distilled_scm": {"formulation": "scm", "options": {"distilled": True}},
+    "distilled_flow": {
+        "formulation": "rectified_flow",
+        "options": {"distilled": True, "pair_solver": "ddim"},
+    },
+}
+"""Every formulation as it comes, and those whose options change their stages."""
+
+BUDGET = {"flops": 1.2e8, "network_passes": 1.2e5}
 
 
-def declared(name: str) -> Formulation:
-    module = formulation_module(name)
-    formulation: Formulation = module.formulation(module.Options())
-    return formulation
+def declared(label: str) -> Formulation:
+    return experiment(label).formulation(label)
 
 
-def experiment(name: str, **budget: Any) -> Experiment:
+def experiment(label: str, **budget: Any) -> Experiment:
     """One formulation on a small data set, with enough budget for every stage."""
+    amount = {"mixture2d": BUDGET[budget.get("unit", "flops")]}
     return Experiment.from_mapping(
         {
             "name": "contract",
             "datasets": {"mixture2d": {"network": {"width": 16, "depth": 1, "embedding": 8}}},
-            "formulations": {name: {}},
+            "formulations": {label: VARIANTS[label]},
             "seeds": [0],
-            "budget": {"amount": {"mixture2d": BUDGET}, **budget},
+            "budget": {"amount": amount, **budget},
             "training": {"batch_size": 32, "learning_rate": 2.0e-3},
+            "sweep": {"solvers": ["euler", "consistency", "flow_map"]},
         },
         "contract.yaml",
     )
@@ -81,21 +92,29 @@ def check_budget(chosen: Experiment, layout: Layout, data: DataSet) -> None:
     assert final["spent_own"] + final["spent_upstream"] == pytest.approx(spent)
 
 
-@pytest.mark.parametrize("name", FORMULATIONS)
-def test_declaration(name: str) -> None:
-    module, formulation = formulation_module(name), declared(name)
+@pytest.mark.parametrize("label", VARIANTS)
+def test_declaration(label: str) -> None:
+    formulation = declared(label)
+    module = formulation_module(VARIANTS[label]["formulation"])
     assert module.TITLE
     assert module.__doc__
     assert issubclass(module.Options, OptionModel)
+    assert all(option.description for option in module.Options.model_fields.values())
     assert formulation.reference
+    assert formulation.grid in GRIDS
+    assert all(stage.share > 0 for stage in formulation.stages)
     assert sum(stage.share for stage in formulation.stages) == pytest.approx(1)
     assert formulation.final.kind == "train"
     for stage in formulation.stages:
-        for part in stage.parts:
-            part.build()
+        assert stage.path.build()
         if stage.kind == "train":
-            assert stage.time_sampling
-            assert stage.weighting
+            assert stage.coupling is not None and stage.objective is not None
+            assert stage.time_sampling is not None and stage.weighting is not None
+            assert stage.coupling.build()
+            objective = stage.objective.build(
+                time_sampling=stage.time_sampling.build(), weighting=stage.weighting.build()
+            )
+            assert objective.teacher is None
 
 
 @pytest.mark.parametrize("name", FORMULATIONS)
@@ -116,43 +135,43 @@ def test_declarations_do_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
-@pytest.mark.parametrize("name", FORMULATIONS)
-@pytest.mark.parametrize("unit", ["flops", "network_passes"])
-def test_a_finished_model_has_spent_its_budget(
-    name: str, unit: str, small_data: DataSet, tmp_path: Path
+@pytest.mark.parametrize("label", VARIANTS)
+def test_a_finished_model_has_spent_its_budget_and_is_not_trained_again(
+    label: str, small_data: DataSet, tmp_path: Path
 ) -> None:
-    amount = BUDGET if unit == "flops" else 250_000.0
-    chosen = experiment(name, unit=unit, amount={"mixture2d": amount})
-    layout = Layout(tmp_path)
+    chosen, layout = experiment(label), Layout(tmp_path)
     run_all_stages(chosen, layout, small_data)
-    for stage in chosen.formulation(name).stages:
-        outcome = read_outcome(layout.stage("mixture2d", name, 0, stage.name))
+    for stage in chosen.formulation(label).stages:
+        outcome = read_outcome(layout.stage("mixture2d", label, 0, stage.name))
         assert outcome is not None
         assert outcome["status"] == "ok", outcome["error"]
     check_budget(chosen, layout, small_data)
-
-
-@pytest.mark.parametrize("name", [n for n in FORMULATIONS if len(declared(n).stages) > 1])
-def test_marginal_accounting_gives_upstream_a_budget_of_its_own(
-    name: str, small_data: DataSet, tmp_path: Path
-) -> None:
-    chosen = experiment(name, accounting="marginal")
-    run_all_stages(chosen, Layout(tmp_path), small_data)
-    check_budget(chosen, Layout(tmp_path), small_data)
-
-
-@pytest.mark.parametrize("name", FORMULATIONS)
-def test_a_second_run_trains_nothing(name: str, small_data: DataSet, tmp_path: Path) -> None:
-    chosen, layout = experiment(name), Layout(tmp_path)
-    run_all_stages(chosen, layout, small_data)
     made = {
         path: path.stat().st_mtime_ns
         for path in tmp_path.rglob("*.safetensors")
         if path.name in (CHECKPOINT, PAIRS)
     }
-    assert len(made) == len(chosen.formulation(name).stages)
+    assert len(made) == len(chosen.formulation(label).stages)
     run_all_stages(chosen, layout, small_data)
     assert {path: path.stat().st_mtime_ns for path in made} == made
+
+
+@pytest.mark.parametrize("label", VARIANTS)
+def test_a_budget_in_network_passes_is_spent(
+    label: str, small_data: DataSet, tmp_path: Path
+) -> None:
+    chosen, layout = experiment(label, unit="network_passes"), Layout(tmp_path)
+    run_all_stages(chosen, layout, small_data)
+    check_budget(chosen, layout, small_data)
+
+
+@pytest.mark.parametrize("label", [n for n in VARIANTS if len(declared(n).stages) > 1])
+def test_marginal_accounting_gives_upstream_a_budget_of_its_own(
+    label: str, small_data: DataSet, tmp_path: Path
+) -> None:
+    chosen = experiment(label, accounting="marginal")
+    run_all_stages(chosen, Layout(tmp_path), small_data)
+    check_budget(chosen, Layout(tmp_path), small_data)
 
 
 def test_a_seed_trains_the_same_model_twice(small_data: DataSet, tmp_path: Path) -> None:
