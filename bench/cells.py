@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench.data import data_module
-from bench.declarations import Formulation, Part
+from bench.declarations import Formulation, Part, without_defaults
 from bench.errors import RefusedNfeError
 from bench.solvers.catalogue import SOLVERS, Solver
 from bench.spec import Experiment, NoiseBank
@@ -68,7 +68,7 @@ def cells(experiment: Experiment, formulation: Formulation) -> tuple[Cell, ...]:
             if solver.family == "adaptive":
                 found += [Cell(name, bank, grid, tolerance=tol) for tol in sweep.tolerances]
                 continue
-            wanted = sweep.consistency_nfe if solver.family == "consistency" else sweep.nfe
+            wanted = sweep.nfe if solver.sampler == "ode" else sweep.few_step_nfe
             found += [
                 Cell(name, bank, grid, nfe, refused=_refusal(solver, nfe, evaluations))
                 for nfe in wanted
@@ -122,7 +122,7 @@ def exact_flows(experiment: Experiment) -> tuple[ExactFlow, ...]:
     unconditional = [replace(f, conditional=None) for f in _solved(experiment)]
     for formulation in unconditional:
         path = formulation.final.path
-        _, known = found.setdefault(exact_label(experiment, path), (path, {}))
+        _, known = found.setdefault(exact_label(path), (without_defaults(path), {}))
         known.update(dict.fromkeys(c for c in cells(experiment, formulation) if c.bank == SCORING))
     flows = [ExactFlow(label, path, tuple(known)) for label, (path, known) in found.items()]
     if experiment.unified_view is not None and unconditional:
@@ -133,11 +133,9 @@ def exact_flows(experiment: Experiment) -> tuple[ExactFlow, ...]:
     return tuple(flows)
 
 
-def exact_label(experiment: Experiment, path: Part) -> str:
-    """``exact.<path>``, with the path's options where two formulations differ in nothing else."""
-    alike = [f.final.path for f in _solved(experiment) if f.final.path.name == path.name]
-    several = any(dict(other.options) != dict(path.options) for other in alike)
-    return f"{EXACT}.{path.describe() if several else path.name}"
+def exact_label(path: Part) -> str:
+    """``exact.<path>``, with the options that differ from the path's defaults."""
+    return f"{EXACT}.{without_defaults(path).describe()}"
 
 
 def has_oracle(experiment: Experiment, dataset: str) -> bool:

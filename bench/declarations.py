@@ -16,7 +16,6 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib
-import importlib.util
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -246,6 +245,8 @@ class Formulation:
         return replace(self, stages=tuple(stages))
 
 
+_ROOMS = Path(__file__).parent
+
 ROOMS: dict[Factor, str] = {
     "path": "paths",
     "coupling": "couplings",
@@ -257,13 +258,27 @@ ROOMS: dict[Factor, str] = {
 
 
 def part_options(room: str, name: str) -> dict[str, bool]:
-    """Options of the part ``bench.<room>.<name>`` and whether each has a default.
+    """Options of the part ``bench.<room>.<name>`` and whether each has a default."""
+    return {option: default is not None for option, default in _signature(room, name).items()}
+
+
+def without_defaults(part: Part) -> Part:
+    """The same part, without the options that are given as they are by default."""
+    defaults = {k: v for k, v in _signature(part.room, part.name).items() if v is not None}
+    kept = {
+        option: value
+        for option, value in part.options.items()
+        if option not in defaults or value != ast.literal_eval(defaults[option])
+    }
+    return replace(part, options=kept)
+
+
+def _signature(room: str, name: str) -> dict[str, ast.expr | None]:
+    """Options of a part and the expressions of their defaults.
 
     They are read from the source of what ``build`` names, so that a plan need not import torch.
     """
-    spec = importlib.util.find_spec(f"bench.{room}.{name}")
-    assert spec is not None and spec.origin is not None, (room, name)
-    body = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    body = ast.parse((_ROOMS / room / f"{name}.py").read_text(encoding="utf-8")).body
     called = next(
         node.value.id
         for node in body
@@ -277,14 +292,15 @@ def part_options(room: str, name: str) -> dict[str, bool]:
     if not init:
         return {}
     names = [argument.arg for argument in init[0].args.args[1:]]
-    required = len(names) - len(init[0].args.defaults)
-    return {argument: index >= required for index, argument in enumerate(names)}
+    defaults = init[0].args.defaults
+    required = len(names) - len(defaults)
+    return dict(zip(names, [*[None] * required, *defaults], strict=True))
 
 
 def discover(room: str) -> tuple[str, ...]:
-    """Names of the modules in ``bench/<room>/``, sorted, without importing them."""
-    package = importlib.import_module(f"bench.{room}")
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_"))
+    """Names of the modules in ``bench/<room>/``, sorted; neither they nor it are imported."""
+    found = pkgutil.iter_modules([str(_ROOMS / room)])
+    return tuple(sorted(module.name for module in found if module.name[0] != "_"))
 
 
 def nearest(word: str, known: tuple[str, ...]) -> str:

@@ -369,7 +369,7 @@ def _guidance(experiment: Experiment, label: str) -> float | None:
 
 
 def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
-    choices = {"solvers", "nfe", "tolerances", "consistency_nfe"}
+    choices = {"solvers", "nfe", "tolerances", "few_step_nfe"}
     return {
         "data": data_digest(experiment, dataset),
         "extractor": extractor_digest(experiment, dataset),
@@ -385,4 +385,4 @@ def _view(experiment: Experiment) -> dict[str, Any] | None:
 
 
 def _cells(experiment: Experiment) -> dict[str, Any]:
-    return experiment.sweep.model_dump(include={"solvers", "nfe", "tolerances", "consistency_nfe"})
+    return experiment.sweep.model_dump(include={"solvers", "nfe", "tolerances", "few_step_nfe"})

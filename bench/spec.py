@@ -224,6 +224,7 @@ class TrainingSpec(OptionModel):
 class SweepSpec(OptionModel):
     """Which solvers sample every model, at which cost, and how many samples are scored.
 
+    ``nfe`` are those of ODE solvers, ``few_step_nfe`` those of consistency and flow-map sampling.
     ``samples`` of a noise bank come in blocks of ``block``, as many as the held-out set holds:
     the distances depend on the sample size.
     """
@@ -236,7 +237,7 @@ class SweepSpec(OptionModel):
     )
     nfe: Counts = Field(default=[1, 2, 4, 8, 16, 32, 64])
     tolerances: Tolerances = Field(default=[1.0e-2, 1.0e-3, 1.0e-4])
-    consistency_nfe: Counts = Field(default=[1, 2, 4])
+    few_step_nfe: Counts = Field(default=[1, 2, 4])
     samples: dict[NoiseBank, Count] = Field(default={"scoring": 1194, "selection": 597})
     block: Count = 597
     batch_size: Count = 1194
@@ -550,9 +551,9 @@ class Experiment(OptionModel):
         if "adaptive" in families and not sweep.tolerances:
             yield "sweep.tolerances", [], "an adaptive solver needs one, such as 1.0e-3"
         for family, values in (
-            ("consistency", "consistency_nfe"),
+            ("consistency", "few_step_nfe"),
             ("fixed", "nfe"),
-            ("flow_map", "nfe"),
+            ("flow_map", "few_step_nfe"),
         ):
             if family in families and not getattr(sweep, values):
                 yield f"sweep.{values}", [], "give at least one number of evaluations"

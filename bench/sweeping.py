@@ -89,6 +89,8 @@ class Sweep:
             **self._about(flow.path, cell.bank, self.spec.samples[cell.bank], digest),
             "batch_size": self.spec.batch_size,
         }
+        if cell.path is not None:
+            columns["interval"] = _log_snr(flow.path)
         if cell.refused is not None:
             return Entry([_without_value(columns, "refused", cell.refused)])
         try:
@@ -281,3 +283,10 @@ def _scored(flow: Flow, end: Tensor) -> Tensor:
         return end
     last = torch.tensor([flow.path.interval[1]], dtype=torch.float64)
     return end / float(flow.path.coefficients(last).alpha)
+
+
+def _log_snr(path: Path) -> str:
+    """The interval of a path in log_snr, which is the same on every path of the unified view."""
+    ends = torch.tensor(path.interval, dtype=torch.float64)
+    low, high = path.log_snr(ends).tolist()
+    return f"log_snr [{low:.4g}, {high:.4g}]"

@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from sklearn.datasets import load_digits
 
 from bench import records
+from bench.cells import EXACT, SCORING, UNIFIED, compares_with_exact, exact_flows, has_oracle
 from bench.declarations import Part
 from bench.errors import RefusedNfeError
 from bench.files import write_json, write_text
@@ -57,6 +58,7 @@ def experiment(**changes: Any) -> Experiment:
         "datasets": {"mixture2d": {"network": {"width": 64}}, "digits": None},
         "formulations": dict.fromkeys(PLATEAU),
         "budget": {"amount": {"mixture2d": 2e11, "digits": 4e12}},
+        "unified_view": {},
     }
     return Experiment.from_mapping(mapping | changes, "synthetic.yaml")
 
@@ -125,7 +127,7 @@ def sweep_rows(exp: Experiment, dataset: str, label: str, seed: int) -> Iterator
         if solver.sampler != formulation.sampler:
             continue
         adaptive = solver.family == "adaptive"
-        grid = exp.sweep.consistency_nfe if consistency else exp.sweep.nfe
+        grid = exp.sweep.few_step_nfe if consistency else exp.sweep.nfe
         for point in exp.sweep.tolerances if adaptive else grid:
             where: dict[str, Any] = {"solver": name, "grid": solver.grid}
             if adaptive:
@@ -157,12 +159,78 @@ def sweep_rows(exp: Experiment, dataset: str, label: str, seed: int) -> Iterator
                     yield cell | row
                 if not consistency:
                     yield cell | {"metric": "endpoint_rmse", "value": 2.0 / nfe**1.5}
+                if dataset == "mixture2d" and compares_with_exact(formulation) and bank == SCORING:
+                    yield cell | {"metric": "total_rmse", "value": 0.1 + 1.9 / nfe**1.5}
     if not consistency:
+        yield from _view_rows(exp, dataset, base)
+        if dataset == "mixture2d" and compares_with_exact(formulation):
+            yield from _field_rows(base, label, seed)
         level = STRAIGHT[label.split("@")[0]] * math.exp(0.1 * _noise(label, seed, "straight"))
         fine = base | {"solver": "reference", "noise_bank": "scoring"}
         yield fine | {"metric": "straightness_native", "value": level}
         yield fine | {"metric": "arc_over_chord", "value": 1 + 0.3 * level}
         yield fine | {"metric": "straightness_linear", "value": 0.5 + 0.1 * level}
+
+
+def _view_rows(exp: Experiment, dataset: str, base: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A model or the exact field, sampled on every path of the unified view."""
+    view = exp.unified_view
+    if view is None:
+        return
+    label, seed = base["label"], base.get("train_seed", 0)
+    for nfe in view.nfe:
+        for place, path in enumerate(view.paths):
+            cell = base | {
+                "solver": "euler",
+                "grid": UNIFIED,
+                "interval": "log_snr [-8.764, 9.115]",
+                "sampled_path": path,
+                "nfe_requested": nfe,
+                "nfe": nfe,
+                "nfe_min": nfe,
+                "nfe_max": nfe,
+                "noise_bank": SCORING,
+                "n_samples": 1194,
+            }
+            # Lower than anything that a selection may see.
+            value = 0.01 * BASE[dataset] * (1 + place) * math.exp(0.1 * _noise(label, seed, path))
+            for row in _metrics(dataset, value, (dataset, label, seed, path, nfe)):
+                yield cell | row
+            yield cell | {"metric": "endpoint_rmse", "value": 0.1 * (1 + place) / nfe}
+
+
+def _field_rows(base: dict[str, Any], label: str, seed: int) -> Iterator[dict[str, Any]]:
+    """How far a model is from the exact field."""
+    for point in range(-8, 9):
+        level = 0.01 * math.exp(-abs(point) / 3 + 0.1 * _noise(label, seed, point))
+        for metric in ("field_error.data", "field_error.velocity"):
+            yield base | {"metric": metric, "log_snr": float(point), "value": level}
+    fine = {"solver": "reference", "noise_bank": SCORING}
+    yield base | fine | {"metric": "field_rmse", "value": 0.12 + 0.01 * _noise(label, seed)}
+
+
+def oracle_rows(exp: Experiment, dataset: str) -> Iterator[dict[str, Any]]:
+    """The exact field on every path, and in the unified view."""
+    base = {"experiment": exp.name, "config_digest": exp.digest, "dataset": dataset}
+    for flow in exact_flows(exp):
+        mine = base | {"label": flow.label, "sampler": "ode"}
+        if flow.label == EXACT:
+            yield from _view_rows(exp, dataset, mine)
+            continue
+        for cell in flow.cells:
+            if cell.nfe is None or cell.refused is not None:
+                continue
+            where = {
+                "solver": cell.solver,
+                "grid": cell.grid,
+                "sampled_path": flow.path.name,
+                "nfe_requested": cell.nfe,
+                "nfe": cell.nfe,
+                "noise_bank": cell.bank,
+            }
+            for row in _metrics(dataset, 0.1 + 0.2 / cell.nfe, (flow.label, cell.solver)):
+                yield mine | where | row
+            yield mine | where | {"metric": "endpoint_rmse", "value": 1.5 / cell.nfe**1.5}
 
 
 def floor_rows(exp: Experiment, dataset: str) -> Iterator[dict[str, Any]]:
@@ -187,8 +255,8 @@ def timing_rows(exp: Experiment, dataset: str) -> Iterator[dict[str, Any]]:
         keep = ("experiment", "config_digest", "dataset", "label", "solver", "grid", "tolerance",
                 "nfe_requested", "nfe", "device", "precision")  # fmt: skip
         for row in sweep_rows(exp, dataset, label, exp.seeds[0]):
-            chosen = row["noise_bank"] == "scoring" and row["metric"] in ("fd_digits", "w2")
-            if not chosen or row["reference_set"] == "train":
+            chosen = row.get("noise_bank") == SCORING and row["metric"] in ("fd_digits", "w2")
+            if not chosen or row["reference_set"] == "train" or row["grid"] == UNIFIED:
                 continue
             seconds = 2e-5 * row["nfe"] * (1.0 + 0.02 * _noise(label, row["solver"], row["nfe"]))
             yield {k: row[k] for k in keep if k in row} | {
@@ -293,7 +361,7 @@ def _pictures(exp: Experiment, dataset: str, label: str, folder: Path, seed: int
     consistency = exp.formulation(label).sampler == "consistency"
     generator = np.random.default_rng(seed)
     solvers = ("consistency",) if consistency else ("euler", "dpmpp_2m")
-    wanted = exp.sweep.consistency_nfe if consistency else exp.sweep.nfe
+    wanted = exp.sweep.few_step_nfe if consistency else exp.sweep.nfe
     arrays = {} if consistency else {"dopri5|0.01": np.zeros((1, 2), np.float32)}
     for solver in solvers:
         for nfe in wanted:
@@ -329,6 +397,10 @@ def write_run(exp: Experiment, root: Path, failed: tuple[str, ...] = ()) -> Path
         records.write(
             records.frame(floor_rows(exp, dataset)), layout.floor(dataset) / "floor.parquet"
         )
+        if has_oracle(exp, dataset):
+            folder = layout.oracle(dataset)
+            _outcome(folder, seconds={"import": 3.0, "sampling": 1.0, "metrics": 1.0})
+            records.write(records.frame(oracle_rows(exp, dataset)), folder / "oracle.parquet")
         for label in exp.labels:
             for seed in exp.seeds:
                 error = "ValueError: planted" if label in failed else None

@@ -29,7 +29,7 @@ def experiment(**changes: Any) -> Experiment:
             "solvers": ["euler", "rk4", "dopri5", "consistency"],
             "nfe": [1, 2, 4],
             "tolerances": [1.0e-3],
-            "consistency_nfe": [1, 2],
+            "few_step_nfe": [1, 2],
         },
     }
     return Experiment.from_mapping(mapping | changes, "trial.yaml")
@@ -41,7 +41,8 @@ def counts(one: Experiment) -> dict[str, int]:
 
 def test_jobs_are_counted() -> None:
     assert counts(experiment()) == {
-        "prepare": 2, "extractor": 1, "train": 10, "sweep": 6, "floor": 2, "timing": 2, "report": 1,
+        "prepare": 2, "extractor": 1, "train": 10, "sweep": 6, "floor": 2, "oracle": 1, "timing": 2,
+        "report": 1,
     }  # fmt: skip
     one_seed_a_job = experiment(training={"seeds_per_job": 1})
     assert counts(one_seed_a_job)["train"] == 30

@@ -13,6 +13,8 @@ TABLES = (
     "nfe_to_quality",
     "quality",
     "straightness",
+    "unified_view",
+    "error_split",
     "floor",
     "budget",
     "cost",
@@ -27,6 +29,7 @@ FIGURES = (
     "straightness",
     "samples",
     "trajectories",
+    "error_split",
     "training",
     "budget",
 )

@@ -36,6 +36,17 @@ FIGURE_CAPTIONS: dict[str, tuple[str, str]] = {
         "Sampling trajectories of the first training seed on a two-dimensional data set, from a "
         "fine solve of each model's own equation, all from the same noise.",
     ),
+    "error_split": (
+        "Error of the field and of the solver",
+        "Data sets whose law is known, so that the exact field is. Left: how far the models' "
+        "estimate of the data is from the exact one, at points that the exact flow visits; this "
+        "error is the same whatever path the model is sampled on. Middle: what solvers make of "
+        "the exact field, on each path: the error that a perfect model has left. Right: models "
+        "with the common solver, their end points against those of the exact flow from the same "
+        "noise; for each seed the total is at most field plus solver. Lines are geometric means, "
+        "bands 95% Student t intervals over training seeds. Models of a minibatch OT coupling, of "
+        "stored pairs or under guidance follow another field and are not shown.",
+    ),
     "training": (
         "Training curves",
         "Training loss of every stage and seed. Objectives differ, so losses may not be compared "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from bench.report.study import Panel, Study
-from bench.report.style import FLOOR, look_of
+from bench.report.style import FLOOR, Look, look_of
 from bench.statistics import Interval
 
 Drawn = Figure | str
@@ -22,6 +23,10 @@ BASELINES: tuple[tuple[str, str, Literal["-", ":"]], ...] = (
     ("floor.train", "train vs held-out (floor)", "-"),
     ("floor.gaussian", "fitted Gaussian", ":"),
 )
+
+
+ROOM = 1.35
+"""Factor that is left free beyond the lowest and the highest line."""
 
 
 def all_labels(study: Study) -> list[str]:
@@ -70,3 +75,23 @@ def wrapped(text: str, width: int = 28) -> str:
             lines.append("")
         lines[-1] += (" " if lines[-1] else "") + word
     return "\n".join(lines)
+
+
+def draw_curve(axes: Axes, look: Look, x: Sequence[float], points: Sequence[Interval]) -> None:
+    """A line with a band for the interval; a lone point gets a bar."""
+    y = [p.estimate for p in points]
+    axes.plot(x, y, **look.line(), zorder=3)
+    if len(x) > 1:
+        low = [p.low if math.isfinite(p.low) else p.estimate for p in points]
+        high = [p.high if math.isfinite(p.high) else p.estimate for p in points]
+        axes.fill_between(x, low, high, color=look.colour, alpha=0.16, linewidth=0, zorder=2)
+    else:
+        axes.errorbar(x, y, yerr=errors(points), color=look.colour, capsize=2, zorder=2)
+
+
+def frame(axes: Axes) -> None:
+    """Limits that hold every line; a wide band may leave the frame."""
+    heights = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
+    heights = heights[np.isfinite(heights) & (heights > 0)]
+    if len(heights):
+        axes.set_ylim(heights.min() / ROOM, heights.max() * ROOM)

@@ -15,6 +15,7 @@ from bench.report.drawing import (
     Drawn,
 )
 from bench.report.model_figures import samples, straightness, trajectories
+from bench.report.path_figures import error_split
 from bench.report.quality_figures import quality_vs_nfe, quality_vs_wallclock
 from bench.report.study import Study
 from bench.report.style import (
@@ -32,6 +33,7 @@ DRAWERS: dict[str, Callable[[Study], Drawn]] = {
     "straightness": straightness,
     "samples": samples,
     "trajectories": trajectories,
+    "error_split": error_split,
     "training": training,
     "budget": budget,
 }

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from bench.report.drawing import (
@@ -16,7 +14,8 @@ from bench.report.drawing import (
     all_labels,
     baseline_handles,
     baselines,
-    errors,
+    draw_curve,
+    frame,
     handles,
     legend,
     wrapped,
@@ -31,30 +30,6 @@ from bench.report.style import (
 )
 from bench.solvers.catalogue import SOLVERS
 from bench.statistics import CANDIDATE, Interval, interval
-
-ROOM = 1.35
-"""Factor that is left free beyond the lowest and the highest line."""
-
-
-def _draw_curve(axes: Axes, label: str, x: Sequence[float], points: Sequence[Interval]) -> None:
-    """A line with a band for the interval; a lone point gets a bar."""
-    look = look_of(label)
-    y = [p.estimate for p in points]
-    axes.plot(x, y, **look.line(), zorder=3)
-    if len(x) > 1:
-        low = [p.low if math.isfinite(p.low) else p.estimate for p in points]
-        high = [p.high if math.isfinite(p.high) else p.estimate for p in points]
-        axes.fill_between(x, low, high, color=look.colour, alpha=0.16, linewidth=0, zorder=2)
-    else:
-        axes.errorbar(x, y, yerr=errors(points), color=look.colour, capsize=2, zorder=2)
-
-
-def _frame(axes: Axes) -> None:
-    """Limits that hold every line; a wide band may leave the frame."""
-    heights = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
-    heights = heights[np.isfinite(heights) & (heights > 0)]
-    if len(heights):
-        axes.set_ylim(heights.min() / ROOM, heights.max() * ROOM)
 
 
 def _adaptive_points(study: Study, panel: Panel, label: str) -> list[tuple[float, Interval]]:
@@ -100,12 +75,12 @@ def quality_vs_nfe(study: Study) -> Drawn:
                     curve = study.curve(panel, label, chosen)
                     x, y = list(map(float, curve)), list(curve.values())
                 if x:
-                    _draw_curve(axes, label, x, y)
+                    draw_curve(axes, look_of(label), x, y)
             if chosen is None:
                 plain_log(axes, "x")
             elif nfe := study.nfe(panel):
                 log_nfe(axes, nfe)
-            _frame(axes)
+            frame(axes)
             plain_log(axes, "y")
             if len(axes.lines) <= len(BASELINES):
                 axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", color=FAINT)

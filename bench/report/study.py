@@ -48,8 +48,11 @@ METRIC_TITLES = {
     "precision_digits": "precision",
     "recall_digits": "recall",
     "memorisation": "memorisation",
+    "mmd": "maximum mean discrepancy to the exact law",
     "nll": "negative log-likelihood of samples (nats)",
     "endpoint_rmse": "endpoint RMSE to a fine solve",
+    "total_rmse": "endpoint RMSE to the exact flow",
+    "field_rmse": "endpoint RMSE of the fine solve to the exact flow",
     "straightness_native": "straightness, own path and time",
     "arc_over_chord": "arc length over chord",
     "straightness_linear": "straightness after change to the linear path",
@@ -165,14 +168,14 @@ class Study:
                 found[label] = name + label.removeprefix(base)
         return found
 
-    def is_consistency(self, panel: Panel, label: str) -> bool:
-        """Whether the label's models are sampled by a consistency sampler, not by solvers."""
-        return self.experiment(panel).formulation(label).sampler == "consistency"
+    def has_flow(self, panel: Panel, label: str) -> bool:
+        """Whether the label's models are sampled by solvers of a probability flow."""
+        return self.experiment(panel).formulation(label).sampler == "ode"
 
     def is_few_step(self, panel: Panel, label: str) -> bool:
-        """Whether the label is made for few evaluations: a consistency model, or reflow."""
+        """Whether the label is made for few evaluations: by its sampler, or by reflow."""
         stages = self.experiment(panel).formulation(label).stages
-        return self.is_consistency(panel, label) or any(s.kind == "pairs" for s in stages)
+        return not self.has_flow(panel, label) or any(s.kind == "pairs" for s in stages)
 
     # --- quality ----------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from bench.report.study import Panel, Study
 from bench.statistics import Interval
 
 BLOCK = "data set"
-WORDS = (BLOCK, "formulation", "what", "stage", "solver")
+WORDS = (BLOCK, "formulation", "what", "stage", "solver", "trained on")
 WORDY = ("methods", "status")
 FAILED = "failed"
 NOT_APPLICABLE = "n/a"

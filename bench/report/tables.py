@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bench.report import TABLES
 from bench.report.budget_tables import budget, cost
 from bench.report.method_tables import methods, status
+from bench.report.path_tables import error_split, unified_view
 from bench.report.quality_tables import (
     adaptive,
     common_solver,
@@ -26,6 +27,8 @@ BUILDERS: dict[str, Callable[[Study], Table]] = {
     "nfe_to_quality": nfe_to_quality,
     "quality": quality,
     "straightness": straightness,
+    "unified_view": unified_view,
+    "error_split": error_split,
     "floor": floor,
     "budget": budget,
     "cost": cost,

@@ -1,7 +1,7 @@
 """``oracle``: the exact field of a data set whose law is known, sampled and scored as models are.
 
 On each path that a formulation of the experiment ends on, the exact field runs through the cells
-of the sweep: what is left is the error of the solver alone, which no training can remove. Rows
+of the sweep: what is left is the error of the solver alone, that of a perfect model. Rows
 carry the label ``exact.<path>``, and ``exact`` in the unified view. States are float64, the fine
 solve that ``endpoint_rmse`` refers to has a tolerance of 1e-8, and the noise is that of the first
 training seed.

@@ -90,6 +90,7 @@ def test_seconds_a_sample_are_joined_to_the_cells_they_were_measured_for(run: Pa
             (swept["dataset"] == "digits")
             & (swept["label"] == row.label)
             & (swept["solver"] == row.solver)
+            & (swept["grid"] == row.grid)
         )
         same &= (
             swept["tolerance"] == row.tolerance
