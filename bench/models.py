@@ -19,6 +19,11 @@ from bench.tensors import expand
 LOG_SNR_CLIP = 15.0
 """The time embedding sees log_snr clipped to +-15; the linear path's ends are infinite."""
 
+TIME_SPREAD = 2.0
+"""Times are told from -1 to 1. Wider, their features turn so fast that the derivative by time, which
+objectives differentiate, is mostly error: W2 of mean flows at one evaluation on the mixture is 0.27
+at a spread of 7.5 and 0.17 at 2, after 2,250 updates."""
+
 TRUNCATION = 1e-3
 """Cut from an end of a path where a prediction does not carry both data and velocity."""
 
@@ -34,7 +39,7 @@ class PathModel:
     ``c_in = 1/sqrt(alpha^2*sigma_data^2 + sigma^2)``, so that its input has unit variance at every
     time, and ``log_snr/4`` as its condition (EDM's ``-log(noise level)/2``). Formulations that
     differentiate by time, or leap over an interval, need a condition that is smooth in t up to the
-    ends: t itself, and the length of the interval ahead, both spread over the same range.
+    ends: t itself, and the length of the interval ahead, both from -1 to 1.
 
     Args:
         network: ``F(x [b, ...], condition [b, c], label [b] or None) -> [b, ...]``; watched by the
@@ -119,7 +124,7 @@ class PathModel:
         told = [c.t] if self.condition == "time" else [c.t, torch.zeros_like(c.t)]
         if self.condition == "interval" and ahead is not None:
             told[1] = ahead
-        return (torch.stack(told, dim=1) - 0.5) * (LOG_SNR_CLIP / 2)
+        return (torch.stack(told, dim=1) - 0.5) * TIME_SPREAD
 
     def predict(
         self, x: Tensor, c: PathCoefficients, wanted: str, ahead: Tensor | None = None

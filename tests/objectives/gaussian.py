@@ -11,13 +11,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bench.models import PathModel
+from bench.models import TIME_SPREAD, PathModel
 from bench.paths import Path
 
 SD = 0.6
-
-TOLD = 7.5
-"""Times are told to a network as ``7.5*(t - 1/2)``, see ``PathModel``."""
 
 Exact = Callable[[Tensor, Tensor, Tensor], Tensor]
 """The wanted output at ``x [b, ...]``, ``t [b]`` and the interval ahead, ``[b]``."""
@@ -50,7 +47,7 @@ class Told(nn.Module):
         self.factor = nn.Parameter(torch.ones((), dtype=torch.float64))
 
     def forward(self, x: Tensor, condition: Tensor, label: Tensor | None) -> Tensor:
-        told = condition / TOLD + 0.5
+        told = condition / TIME_SPREAD + 0.5
         t, ahead = told[:, 0], told[:, -1]
         return self.factor * self.exact(x * scale(self.path, t)[:, None], t, ahead)
 

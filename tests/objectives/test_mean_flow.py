@@ -8,6 +8,7 @@ import torch
 from bench.budget import counted
 from bench.couplings import Pair
 from bench.declarations import discover, path
+from bench.models import TIME_SPREAD
 from bench.objectives._derivative import along
 from bench.objectives.mean_flow import MeanFlow
 from bench.streams import Draws
@@ -68,7 +69,7 @@ def test_the_share_of_empty_intervals_is_exact() -> None:
     used.network.register_forward_hook(lambda module, given, output: seen.append(given[1]))
     with counted():
         MeanFlow(Uniform(), Unit())(used, pair(), Draws(0, 5, SIZE, torch.device("cpu")), 0.0)
-    ahead = seen[0][:, 1] / 7.5 + 0.5
+    ahead = seen[0][:, 1] / TIME_SPREAD + 0.5
     assert int((ahead.abs() < 1e-6).sum()) == 0.75 * SIZE
 
 

@@ -8,7 +8,7 @@ import torch
 from bench.budget import counted
 from bench.couplings import Pair
 from bench.declarations import discover, path
-from bench.models import PathModel
+from bench.models import TIME_SPREAD, PathModel
 from bench.objectives.shortcut import Shortcut
 from bench.streams import Draws
 from bench.time_sampling.uniform import Uniform
@@ -41,7 +41,7 @@ def told(used: PathModel, update: int) -> list[tuple[torch.Tensor, torch.Tensor]
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def spy(module: torch.nn.Module, given: tuple[torch.Tensor, ...], output: object) -> None:
-        t, ahead = (given[1] / gaussian.TOLD + 0.5).unbind(1)
+        t, ahead = (given[1] / TIME_SPREAD + 0.5).unbind(1)
         seen.append((t, ahead))
 
     hook = used.network.register_forward_hook(spy)
