@@ -292,7 +292,7 @@ def oracle_digest(experiment: Experiment, dataset: str) -> str:
         ]
         for flow in exact_flows(experiment)
     }
-    return digest_of({"flows": flows})
+    return digest_of({"flows": flows, "view": _view(experiment)})
 
 
 def floor_digest(experiment: Experiment, dataset: str) -> str:
@@ -381,7 +381,10 @@ def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
 
 def _view(experiment: Experiment) -> dict[str, Any] | None:
     view = experiment.unified_view
-    return None if view is None else view.model_dump()
+    if view is None:
+        return None
+    code = code_digest(*(f"bench.paths.{name}" for name in view.paths))
+    return view.model_dump() | {"code": code}
 
 
 def _cells(experiment: Experiment) -> dict[str, Any]:

@@ -156,3 +156,22 @@ def test_a_cell_on_a_path_depends_on_the_paths_that_share_its_range() -> None:
         for n in ("flow_matching",)
     ]
     assert not set(keys[0]) & set(keys[1])
+
+
+def test_an_edited_path_of_the_view_sweeps_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a model of another path, and the job as well as the cell."""
+    one = experiment(unified_view={})
+    (cell, *_) = unified_cells(one, one.formulation("vp_diffusion"))
+
+    def all_digests() -> list[str]:
+        return [
+            digests.sweep_digest(one, "mixture2d", "vp_diffusion", 0),
+            digests.oracle_digest(one, "mixture2d"),
+            digests.cell_digest("base", cell.key()),
+        ]
+
+    before, honest = all_digests(), digests._content
+    monkeypatch.setattr(
+        digests, "_content", lambda m: "edited" if m == "bench.paths.cosine" else honest(m)
+    )
+    assert not set(before) & set(all_digests())

@@ -155,6 +155,7 @@ def test_a_config_with_one_formulation_plans_one(
         "train: flow_matching on mixture2d, stage train, seeds 7",
         "sweep: flow_matching on mixture2d, seeds 7",
         "floor: real data against real data, and baselines, on mixture2d",
+        "oracle: the exact field on mixture2d",
         "timing: seconds a sample on mixture2d, alone",
     }
 
@@ -177,7 +178,13 @@ def test_a_new_rate_retrains_its_model_and_nothing_else(
 
 def test_a_new_evaluation_count_trains_nothing(finished: Path, smoke: Callable[..., Path]) -> None:
     messages = planned(finished, smoke(lambda config: config["sweep"]["nfe"].append(16)))
-    assert verbs(messages) == {"sweep", "timing", "collect", "report", "gate"}
+    assert verbs(messages) == {"sweep", "oracle", "timing", "collect", "report", "gate"}
+
+
+def test_a_new_sampled_path_measures_no_time(finished: Path, smoke: Callable[..., Path]) -> None:
+    view = {"paths": ["linear", "vp"], "nfe": [4]}
+    messages = planned(finished, smoke(lambda config: config.update(unified_view=view)))
+    assert verbs(messages) == {"sweep", "oracle", "collect", "report", "gate"}
 
 
 def test_a_new_repeat_of_timing_measures_time_only(
@@ -193,11 +200,11 @@ def test_a_new_extractor_leaves_vectors_alone(finished: Path, smoke: Callable[..
     assert not any("mixture2d" in message for message in messages)
 
 
-def test_a_formulation_less_computes_nothing_but_timing(
+def test_a_formulation_less_trains_and_sweeps_nothing(
     finished: Path, smoke: Callable[..., Path]
 ) -> None:
     messages = planned(finished, smoke(lambda config: config["formulations"].pop("vp_diffusion")))
-    assert verbs(messages) == {"timing", "collect", "report", "gate"}
+    assert verbs(messages) == {"oracle", "timing", "collect", "report", "gate"}
 
 
 def test_a_comment_and_a_docstring_run_nothing(copied: Path) -> None:
