@@ -31,7 +31,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 """Every formulation as it comes, and those whose options change their stages."""
 
-BUDGET = {"flops": 1.2e8, "network_passes": 1.2e5}
+BUDGET = {"flops": 2.4e7, "network_passes": 2.4e4}
+"""Enough for one stage; formulations of several take five times as much."""
 
 
 def declared(label: str) -> Formulation:
@@ -40,14 +41,16 @@ def declared(label: str) -> Formulation:
 
 def experiment(label: str, **budget: Any) -> Experiment:
     """One formulation on a small data set, with enough budget for every stage."""
-    amount = {"mixture2d": BUDGET[budget.get("unit", "flops")]}
+    module, options = formulation_module(VARIANTS[label]["formulation"]), VARIANTS[label]
+    stages = module.formulation(module.Options(**options.get("options", {}))).stages
+    amount = BUDGET[budget.get("unit", "flops")] * (1 if len(stages) == 1 else 5)
     return Experiment.from_mapping(
         {
             "name": "contract",
             "datasets": {"mixture2d": {"network": {"width": 16, "depth": 1, "embedding": 8}}},
             "formulations": {label: VARIANTS[label]},
             "seeds": [0],
-            "budget": {"amount": amount, **budget},
+            "budget": {"amount": {"mixture2d": amount}, **budget},
             "training": {"batch_size": 32, "learning_rate": 2.0e-3},
             "sweep": {"solvers": ["euler", "consistency", "flow_map"]},
         },
@@ -194,3 +197,34 @@ def test_a_stage_of_a_failed_one_fails_with_its_error(small_data: DataSet, tmp_p
     assert outcome["status"] == "failed"
     assert "upstream flow_1 failed" in outcome["error"]
     assert "raise budget.amount" in outcome["error"]
+
+
+@pytest.mark.parametrize("solver", ["dopri5", "consistency", "flow_map", "nothing"])
+def test_pairs_need_an_ode_solver_of_fixed_cost(solver: str) -> None:
+    with pytest.raises(ValidationError, match="fixed cost"):
+        formulation_module("rectified_flow").Options(pair_solver=solver)
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_a_distilled_flow_ends_with_pairs_of_its_last_flow(k: int) -> None:
+    module = formulation_module("rectified_flow")
+    formulation = module.formulation(module.Options(k=k, distilled=True))
+    assert sum(stage.share for stage in formulation.stages) == pytest.approx(1)
+    *_, flow, pairs, student = formulation.stages
+    assert (flow.name, pairs.reads, student.reads) == (f"flow_{k}", flow.name, pairs.name)
+    assert (student.name, student.init_from) == ("distill", flow.name)
+    assert student.time_sampling.name == "start"
+
+
+def test_progressive_students_halve_their_steps_and_teach_the_next() -> None:
+    module = formulation_module("progressive_distillation")
+    _, *students = module.formulation(module.Options(first_steps=8, last_steps=2)).stages
+    assert [student.objective.options["steps"] for student in students] == [8, 4, 2]
+    assert [student.reads for student in students] == ["teacher", "student_8", "student_4"]
+    assert all(student.init_from == student.reads for student in students)
+
+
+@pytest.mark.parametrize(("first", "last"), [(12, 1), (2, 4), (9, 2)])
+def test_steps_that_do_not_halve_are_refused(first: int, last: int) -> None:
+    with pytest.raises(ValidationError, match="power of two"):
+        formulation_module("progressive_distillation").Options(first_steps=first, last_steps=last)
