@@ -78,13 +78,17 @@ def _draw_exact(axes: Axes, study: Study, panel: Panel) -> None:
     axes.set_xlabel("evaluations (NFE)")
     axes.set_ylabel("endpoint RMSE to a fine solve")
     rows = exact_rows(study, panel)
-    lines = sorted(set(zip(rows["label"], rows["solver"], rows["grid"], strict=True)))
-    labels = sorted({label for label, _, _ in lines})
+    found = sorted(set(zip(rows["label"], rows["solver"], rows["grid"], strict=True)))
+    # The common solver first: another one, with a grid of its own, looks like its path's first.
+    lines = [line for name in SOLVER_DASHES for line in found if line[1] == name]
+    kinds: list[tuple[str, str]] = []
     for label, solver, grid in lines:
-        if solver not in SOLVER_DASHES:
-            continue
         points = by_nfe(rows, label, solver, grid, DISCRETISATION)
-        place = labels.index(label)
+        known = [place for place, kind in enumerate(kinds) if kind[0] == label]
+        if solver == COMMON_SOLVER or not known:
+            kinds.append((label, grid))
+            known = [len(kinds) - 1]
+        place = known[0]
         colour = SPARE_COLOURS[place % len(SPARE_COLOURS)]
         marker = MARKERS[place % len(MARKERS)]
         draw_curve(
@@ -98,7 +102,7 @@ def _draw_exact(axes: Axes, study: Study, panel: Panel) -> None:
         axes.lines[-1].set_label(f"{name}, {grid}" if several else name)
     _finish(axes, sorted(set(rows["nfe_requested"].dropna().astype(int))))
     if axes.lines:
-        axes.legend(fontsize=7, handlelength=5)
+        axes.legend(fontsize=7, handlelength=5, loc="lower left")
 
 
 def _draw_total(axes: Axes, study: Study, panel: Panel) -> None:
