@@ -57,6 +57,19 @@ def test_without_intervals_it_is_flow_matching() -> None:
     assert torch.allclose(loss(instantaneous=1.0, power=0.0), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("instantaneous", [0.0, 0.5, 1.0])
+def test_the_loss_vanishes_where_pairs_move_as_the_flow_does(instantaneous: float) -> None:
+    used = gaussian.average_velocity_model(path("linear").build())
+    draws = Draws(0, 0, SIZE, torch.device("cpu"))
+    t = torch.minimum(draws("time"), draws("end")).double()[:, None]
+    w = torch.randn(SIZE, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    # Data and noise at their means given x_t: the pair's velocity is that of the flow.
+    means = Pair((1 - t) * w, t * gaussian.SD**2 * w)
+    with counted():
+        loss = MeanFlow(Uniform(), Unit(), instantaneous)(used, means, draws, 0.0)
+    assert loss.max() < 1e-8
+
+
 def test_the_adaptive_weight_divides_by_a_power_of_the_squared_error() -> None:
     squared = loss(power=0.0)
     assert torch.allclose(loss(power=1.0), squared / (squared + 1e-3))
