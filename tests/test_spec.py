@@ -157,8 +157,8 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"formulations__a@1": {"formulation": "flow_matching"}}, "formulations.a@1: ", "tuning grid"),
     ({"formulations__flow_macthing": {}}, "formulations.flow_macthing: ", "'flow_matching'"),
     (
-        {"formulations__x": {"formulation": "flow"}},
-        "formulations.x.formulation: got 'flow'; ",
+        {"formulations__x": {"formulation": "gan"}},
+        "formulations.x.formulation: got 'gan'; ",
         "known: ",
     ),
     ({"formulations": {}}, "formulations: got an empty mapping; ", "at least 1"),

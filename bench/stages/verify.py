@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from bench import records
+from bench.declarations import Conditional
 from bench.errors import InputError, RefusedNfeError, RunError
 from bench.files import read_json, sha256
 from bench.layout import CONFIG, LEDGER, OUTCOME, Layout
@@ -30,7 +31,10 @@ from bench.stages.job import SMALLEST_FRACTION
 
 Entry = dict[str, Any]
 
-CELL = ("dataset", "label", "train_seed", "noise_bank", "solver", "nfe_requested")
+CELL = (
+    *("dataset", "label", "train_seed", "noise_bank"),
+    *("solver", "grid", "sampled_path", "nfe_requested"),
+)
 
 ROUNDING = 1e-9
 """Relative difference at which two sums of the same charges are equal."""
@@ -140,6 +144,12 @@ def _equal(one: float, other: float) -> bool:
     return abs(one - other) <= ROUNDING * max(abs(one), abs(other))
 
 
+def evaluations(guidance: float) -> int:
+    """Network evaluations that one evaluation of a model costs, from the column of its guidance."""
+    told = 1.0 if pd.isna(guidance) else guidance
+    return Conditional(dropout=0.0, guidance=told).evaluations
+
+
 def wrong_evaluations(table: pd.DataFrame) -> Iterator[str]:
     """Cells that spent another number of evaluations than was asked for."""
     asked = table[table["nfe_requested"].notna() & table["solver"].isin(list(SOLVERS))]
@@ -149,7 +159,7 @@ def wrong_evaluations(table: pd.DataFrame) -> Iterator[str]:
         requested = int(first["nfe_requested"])
         refused = (rows["status"] == "refused").to_numpy(dtype=bool)
         try:
-            SOLVERS[str(first["solver"])].intervals_for(requested)
+            SOLVERS[str(first["solver"])].intervals_for(requested, evaluations(first["guidance"]))
         except RefusedNfeError:
             if not refused.all():
                 yield f"cell {where}: cannot be hit, and is not refused"
