@@ -89,7 +89,7 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
         raise ValueError(f"records with unknown columns: {', '.join(sorted(unknown))}")
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["schema_version"] = SCHEMA_VERSION
-    table["status"] = table["status"].fillna("ok")
+    table["status"] = table["status"].astype("string").fillna("ok")
     table = table.astype(COLUMNS)
     wrong = sorted(set(table["status"]) - set(STATUSES))
     if wrong:
