@@ -13,9 +13,10 @@ from typing import Any
 
 import pandas as pd
 
+from bench.errors import InputError
 from bench.files import replacing
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 COLUMNS: dict[str, str] = {
     "schema_version": "int64",
@@ -108,5 +109,14 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read a file written by :func:`write`, with its types."""
-    return pd.read_parquet(path).astype(COLUMNS)
+    """Read a file written by :func:`write`, with its types.
+
+    Raises:
+        InputError: the records are those of another version.
+    """
+    table = pd.read_parquet(path)
+    for found in table["schema_version"].unique():
+        if found != SCHEMA_VERSION:
+            remedy = "read them with the version that wrote them, or run the experiment again"
+            raise InputError(f"{path}: schema_version: got {found}, not {SCHEMA_VERSION}; {remedy}")
+    return table.astype(COLUMNS)
