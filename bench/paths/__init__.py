@@ -5,6 +5,6 @@ rises with t) and the inverse of the latter. It says nothing about how noise and
 what a network predicts, or at which times it is trained. One file a path; each exposes ``build``.
 """
 
-from bench.paths._base import T_DATA, T_NOISE, LevelPath, Path, PathCoefficients
+from bench.paths._base import T_DATA, T_NOISE, Path, PathCoefficients
 
-__all__ = ["T_DATA", "T_NOISE", "LevelPath", "Path", "PathCoefficients"]
+__all__ = ["T_DATA", "T_NOISE", "Path", "PathCoefficients"]

@@ -91,19 +91,3 @@ class Path(ABC):
         """``sigma`` at the start of the interval: sampling begins at ``start_scale*z``."""
         start = torch.tensor([self.interval[0]], dtype=torch.float64)
         return float(self.coefficients(start).sigma)
-
-
-class LevelPath(Path):
-    """A path that is indexed by its noise level too, as consistency functions are.
-
-    Attributes:
-        sigma_min, sigma_max: noise levels at the data and at the noise end.
-    """
-
-    sigma_min: float
-    sigma_max: float
-
-    @staticmethod
-    @abstractmethod
-    def at_level(level: Tensor) -> PathCoefficients:
-        """Coefficients at noise levels ``[b]``, with the level itself as time."""

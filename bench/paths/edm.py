@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.paths._base import LevelPath, PathCoefficients
+from bench.paths._base import Path, PathCoefficients
 
 
-class Edm(LevelPath):
+class Edm(Path):
     """``x_t = data + sigma(t)*noise``.
 
     Args:
