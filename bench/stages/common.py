@@ -95,7 +95,8 @@ def run_guarded(
         work: does it, charging its core-seconds; returns extra entries of the outcome. An entry
             ``incomplete`` says what is missing of a result that stands: the next run completes it.
         files: names, below ``folder``, of the files the work leaves; hashed into the outcome.
-        upstream: folders of the stages that are read, by name; one that failed fails this one.
+        upstream: folders of the stages that are read, by name; one that failed, or whose files
+            are no longer those it wrote, fails this one.
 
     Returns:
         The outcome, as written.
@@ -143,13 +144,18 @@ def _attempt(
 def _finished(folder: Path, digest: str) -> Outcome | None:
     """The outcome of this very work, if it was done before and its files are untouched."""
     kept = _read(folder / FINISHED)
-    if kept is None or kept["digest"] != digest:
+    if kept is None or kept["digest"] != digest or _touched(folder, kept):
         return None
-    for name, expected in kept["files"].items():
+    return kept
+
+
+def _touched(folder: Path, outcome: Outcome) -> Path | None:
+    """A file of a finished stage that is not as the stage left it, or None."""
+    for name, expected in outcome.get("files", {}).items():
         path = folder / name
         if not path.is_file() or sha256(path) != expected:
-            return None
-    return kept
+            return path
+    return None
 
 
 def _require(name: str, folder: Path) -> None:
@@ -160,6 +166,8 @@ def _require(name: str, folder: Path) -> None:
         first = str(outcome["error"])
         chained = first.startswith("upstream ")
         raise UpstreamError(first if chained else f"upstream {name} failed: {first}")
+    if (path := _touched(folder, outcome)) is not None:
+        raise UpstreamError(f"upstream {name}: {path} is not as it was written; run {name} again")
 
 
 def _one_line(error: Exception) -> str:

@@ -114,6 +114,18 @@ def test_an_upstream_stage_that_has_not_run_is_named(tmp_path: Path) -> None:
     assert outcome["error"].startswith("upstream train has not run")
 
 
+def test_an_upstream_file_that_was_changed_is_named(tmp_path: Path) -> None:
+    above, below = tmp_path / "above", tmp_path / "below"
+    run_guarded(above, "d1", Counted(above), files=["result.json"])
+    upstream = {"pairs_2": above}
+    assert run_guarded(below, "d1", Counted(below), upstream=upstream)["status"] == "ok"
+    write_json(above / "result.json", 7)
+    outcome = run_guarded(below, "d2", Counted(below), upstream=upstream)
+    assert outcome["status"] == "failed"
+    assert "upstream pairs_2: " in outcome["error"]
+    assert "not as it was written; run pairs_2 again" in outcome["error"]
+
+
 def test_failures_are_counted_and_outlive_the_outcome(tmp_path: Path) -> None:
     assert failures(tmp_path) == 0
     run_guarded(tmp_path, "d", failing)
