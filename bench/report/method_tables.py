@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.cells import UNIFIED
 from bench.declarations import Formulation, Part, Stage
 from bench.report.numbers import (
     MISSING,
@@ -88,7 +89,8 @@ def _options(stage: Stage) -> str:
 def _model_attributes(study: Study, panel: Panel, label: str) -> dict[str, str]:
     """What the records say of the evaluated model: interval and size."""
     rows = study.measured(panel)
-    rows = rows[(rows["label"] == label).fillna(False)]
+    own = (rows["label"] == label) & (rows["grid"] != UNIFIED).fillna(True)
+    rows = rows[own.fillna(False)]
 
     def seen(column: str) -> str:
         return ", ".join(sorted(set(rows[column].dropna().astype(str)))) or MISSING
