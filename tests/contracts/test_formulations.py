@@ -32,7 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """Every formulation as it comes, and those whose options change their stages."""
 
 BUDGET = {"flops": 2.4e7, "network_passes": 2.4e4}
-"""Enough for one stage; formulations of several take five times as much."""
+"""Enough for one stage: a formulation gets so much that its smallest stage has it."""
 
 
 def declared(label: str) -> Formulation:
@@ -43,14 +43,14 @@ def experiment(label: str, **budget: Any) -> Experiment:
     """One formulation on a small data set, with enough budget for every stage."""
     module, options = formulation_module(VARIANTS[label]["formulation"]), VARIANTS[label]
     stages = module.formulation(module.Options(**options.get("options", {}))).stages
-    amount = BUDGET[budget.get("unit", "flops")] * (1 if len(stages) == 1 else 5)
+    enough = BUDGET.get(budget.get("unit", "flops"), 0.0) / min(stage.share for stage in stages)
     return Experiment.from_mapping(
         {
             "name": "contract",
             "datasets": {"mixture2d": {"network": {"width": 16, "depth": 1, "embedding": 8}}},
             "formulations": {label: VARIANTS[label]},
             "seeds": [0],
-            "budget": {"amount": {"mixture2d": amount}, **budget},
+            "budget": {"amount": {"mixture2d": enough}, **budget},
             "training": {"batch_size": 32, "learning_rate": 2.0e-3},
             "sweep": {"solvers": ["euler", "consistency", "flow_map"]},
         },
