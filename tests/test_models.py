@@ -87,8 +87,8 @@ def test_what_the_network_is_told_of_time() -> None:
             model.output(x, linear.coefficients(t), ahead=1 - t)
         seen[condition] = network.conditions[0]
     torch.testing.assert_close(seen["log_snr"][:, 0], torch.tensor([-3.75, 0.0, 3.75]))
-    torch.testing.assert_close(seen["time"][:, 0], torch.tensor([-3.75, 0.0, 3.75]))
-    torch.testing.assert_close(seen["interval"][:, 1], torch.tensor([3.75, 0.0, -3.75]))
+    torch.testing.assert_close(seen["time"][:, 0], torch.tensor([-1.0, 0.0, 1.0]))
+    torch.testing.assert_close(seen["interval"][:, 1], torch.tensor([1.0, 0.0, -1.0]))
 
 
 def test_the_class_and_the_second_time_reach_the_output() -> None:

@@ -280,6 +280,6 @@ def test_verify_finds_what_was_tampered_with(copied: Path, planted: str) -> None
             return table
 
         spoil(root, one_more)
-        words = "solver=euler nfe_requested=4: spent"
+        words = "solver=euler grid=uniform_t sampled_path=linear nfe_requested=4: spent"
     with pytest.raises(RunError, match=words):
         verify.run(root)
