@@ -48,6 +48,7 @@ from bench.declarations import (
 )
 from bench.errors import InputError, RefusedNfeError
 from bench.files import digest_of, write_json, write_text
+from bench.reading import bad, only_words, read_mapping, shown
 from bench.solvers.catalogue import SOLVERS
 
 M = TypeVar("M", bound=BaseModel)
@@ -316,12 +317,12 @@ class Experiment(OptionModel):
             InputError: anything is wrong with it.
         """
         if not isinstance(mapping, Mapping):
-            raise InputError(f"{source}: holds {_shown(mapping)}; write keys and values")
-        _only_words(mapping, source)
+            raise InputError(f"{source}: holds {shown(mapping)}; write keys and values")
+        only_words(mapping, source)
         experiment = _validated(cls, _without_empty_sections(mapping), source, ())
         experiment = experiment._with_options(source)._with_tuning_grid()
         for key, value, remedy in experiment._faults():
-            raise _bad(source, key, value, remedy)
+            raise bad(source, key, value, remedy)
         return experiment._with_rate_table()
 
     @property
@@ -406,7 +407,7 @@ class Experiment(OptionModel):
             known = discover("formulations")
             if name not in known:
                 at = ".".join((*key, "formulation")) if spec.formulation else ".".join(key)
-                raise _bad(source, at, name, f"unknown formulation; {nearest(name, known)}")
+                raise bad(source, at, name, f"unknown formulation; {nearest(name, known)}")
             module = formulation_module(name)
             options = _options(module, spec.options, source, key)
             declared = module.formulation(module.Options(**options))
@@ -417,14 +418,14 @@ class Experiment(OptionModel):
                     declared.exchanged(factor, _part(factor, part))
                 except ValueError as error:
                     remedy = f"{error}; remove it"
-                    raise _bad(source, ".".join(place), part["name"], remedy) from None
+                    raise bad(source, ".".join(place), part["name"], remedy) from None
             formulations[label] = spec.model_copy(update={"formulation": name, "options": options})
         datasets = {}
         for name, data in self.datasets.items():
             known = discover("data")
             if name not in known:
                 remedy = f"unknown data set; {nearest(name, known)}"
-                raise _bad(source, f"datasets.{name}", name, remedy)
+                raise bad(source, f"datasets.{name}", name, remedy)
             options = _options(data_module(name), data.options, source, ("datasets", name))
             datasets[name] = data.model_copy(update={"options": options})
         return self.model_copy(update={"formulations": formulations, "datasets": datasets})
@@ -587,12 +588,12 @@ def _check_part(factor: str, part: Mapping[str, Any], source: str, key: tuple[st
         known = tuple(found for found in discover(room) if found != STORED)
         options = part_options(room, name) if name in known else {}
     if name not in known:
-        raise _bad(source, at, name, f"unknown {factor}; {nearest(name, known)}")
+        raise bad(source, at, name, f"unknown {factor}; {nearest(name, known)}")
     given = tuple(option for option in part if option != "name")
     for option in given:
         if option not in options:
             remedy = f"unknown option; {nearest(option, tuple(options))}"
-            raise _bad(source, f"{at}.{option}", part[option], remedy)
+            raise bad(source, f"{at}.{option}", part[option], remedy)
     taken = ("time_sampling", "weighting") if factor == "objective" else ()
     for option, has_default in options.items():
         if not has_default and option not in (*given, *taken):
@@ -630,50 +631,7 @@ def write_schema() -> None:
     write_json(SCHEMA, schema())
 
 
-# --- reading ----------------------------------------------------------------------------------
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML as PyYAML reads it, but a key that is given twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode)]
-        for index, (key_node, _) in enumerate(node.value):
-            if isinstance(key_node, yaml.ScalarNode) and key_node.value in keys[:index]:
-                problem = f"key {key_node.value!r} is given twice; remove one"
-                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def read_mapping(path: Path | str) -> Any:
-    """The values of a YAML file, not yet validated.
-
-    Raises:
-        InputError: the file cannot be read, is not YAML, or gives a key twice.
-    """
-    try:
-        loader = _UniqueKeys(Path(path).read_text(encoding="utf-8"))
-        try:
-            return loader.get_single_data()
-        finally:
-            loader.dispose()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; give the path of an experiment file") from None
-    except yaml.MarkedYAMLError as error:
-        mark, problem = error.problem_mark, error.problem
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise InputError(f"{path}: {place}not a valid experiment file: {problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML text: {str(error).splitlines()[0]}") from None
-
-
-def _only_words(value: Any, source: str, at: tuple[str, ...] = ()) -> None:
-    """Refuse keys that YAML did not read as text, such as ``on`` and ``1``."""
-    if isinstance(value, Mapping):
-        for key, below in value.items():
-            if not isinstance(key, str):
-                raise _bad(source, ".".join((*at, str(key))), key, "write the key in quotes")
-            _only_words(below, source, (*at, key))
+# --- validating -------------------------------------------------------------------------------
 
 
 def _without_empty_sections(mapping: Mapping[str, Any]) -> dict[str, Any]:
@@ -704,7 +662,7 @@ def _validated(model: type[M], values: Any, source: str, key: tuple[str, ...]) -
         if first["type"] == "missing":
             raise InputError(f"{source}: {at}: is missing; add it") from None
         remedy = first["msg"].replace("Input should be", "must be")
-        raise _bad(source, at, value, remedy) from None
+        raise bad(source, at, value, remedy) from None
 
 
 def _coverage(
@@ -717,14 +675,3 @@ def _coverage(
     for name in needed:
         if name not in table:
             yield f"{key}.{name}", None, "is missing; add it"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"a mapping with {len(value)} keys" if value else "an empty mapping"
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _bad(source: str, key: str, value: Any, remedy: str) -> InputError:
-    return InputError(f"{source}: {key}: got {_shown(value)}; {remedy}")
