@@ -27,8 +27,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import BudgetError
 
-UNITS = ("flops", "network_passes", "device_seconds")
-
 
 @dataclass
 class Passes:

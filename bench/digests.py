@@ -259,7 +259,7 @@ def cell_digest(base: str, cell: Mapping[str, Any]) -> str:
     solver = SOLVERS.get(cell.get("solver") or "")
     how = None
     if solver is not None:
-        how = [solver.family, solver.grid, solver.stages, code_digest(solver.module)]
+        how = [*solver.signature, code_digest(solver.module)]
     paths = [name for name in (cell.get("path"), *cell.get("among", ())) if name is not None]
     code = code_digest(*(f"bench.paths.{name}" for name in paths)) if paths else None
     return digest_of({"base": base, "cell": dict(cell), "how": how, "paths": code})

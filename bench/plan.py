@@ -24,7 +24,6 @@ from bench.cells import (
 from bench.data import data_module
 from bench.declarations import Stage
 from bench.layout import Layout
-from bench.solvers.catalogue import SOLVERS
 from bench.spec import TUNED, Experiment, NetworkSpec, untuned
 
 KINDS = ("import", "training", "sampling", "metrics", "timing")
@@ -333,11 +332,7 @@ def _cells_section(plan: Plan) -> Iterator[str]:
                 refused.setdefault(cell.solver, set()).add(cell.nfe)
     yield from _aligned(rows)
     for solver, counts in refused.items():
-        spends = SOLVERS[solver].stages
-        yield (
-            f"  refused: {solver} at {', '.join(map(str, sorted(counts)))}"
-            f" (it spends {spends} evaluations an interval)"
-        )
+        yield f"  refused: {solver} at {', '.join(map(str, sorted(counts)))}"
 
 
 def _budget_section(plan: Plan) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Protocol, Self
 
 import torch
@@ -18,8 +19,10 @@ from torch import Tensor
 from bench.budget import counted
 from bench.models import PathModel
 from bench.paths import Path
-from bench.solvers import consistency, exponential, flow_map, grids, ode
+from bench.solvers import flow_map, grids, ode
 from bench.solvers.catalogue import Solver
+from bench.solvers.grids import Grid
+from bench.solvers.schedule import Point, Schedule
 from bench.streams import normal_per_sample, stream
 from bench.tensors import expand
 
@@ -50,10 +53,6 @@ class Flow(Protocol):
         ...
 
 
-CONSISTENCY_LEVELS = (0.002, 80.0)
-"""Noise levels between which consistency sampling evaluates: those of EDM (2303.01469)."""
-
-
 @dataclass(frozen=True)
 class Request:
     """A solver with its cost: an exact number of evaluations, or a tolerance.
@@ -62,13 +61,19 @@ class Request:
         solver: its declaration.
         nfe: evaluations of the network, those of guidance included; None for adaptive solvers.
         tolerance: relative and absolute tolerance of adaptive solvers.
-        grid: a name of ``bench.solvers.grids``; None for the solver's own.
+        grid: a name of ``bench.solvers.grids``, or a function like those, such as one that was
+            made for a model; None for the solver's own.
     """
 
     solver: Solver
     nfe: int | None = None
     tolerance: float | None = None
-    grid: str | None = None
+    grid: str | Grid | None = None
+
+    def times(self, path: Path, intervals: int) -> Tensor:
+        """The grid's times ``[intervals + 1]`` on a path, float64."""
+        grid = self.grid or self.solver.grid
+        return (grids.GRIDS[grid] if isinstance(grid, str) else grid)(path, intervals)
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def sample(
         noise: standard normal; the start is ``sigma(T_NOISE)`` times it.
         request: the solver and its cost.
         batch_size: samples solved together; part of the result for adaptive solvers.
-        fresh: noise ``[n, ...]`` for the interval of an index; consistency sampling only.
+        fresh: noise ``[n, ...]`` for the interval of an index; stochastic solvers only.
     """
     ends, costs = [], []
     for low in range(0, len(noise), batch_size):
@@ -148,49 +153,22 @@ def solve(
         )
     if request.nfe is None:
         raise ValueError(f"{solver.name} needs a number of evaluations")
-    count = solver.intervals_for(request.nfe, model.evaluations)
-    if solver.family in ("fixed", "exponential"):
-        grid = grids.GRIDS[request.grid or solver.grid](path, count)
-        if solver.family == "fixed":
-            return ode.solve_fixed(model.velocity, start, grid.to(start.device), solver.name)
-        return _solve_exponential(model, start, grid, solver.order or 1)
-    if not isinstance(model, PathModel):
-        raise TypeError(f"{solver.name} samples networks, not a {type(model).__name__}")
-    if solver.family == "consistency":
-        if fresh is None:
-            raise ValueError("consistency sampling needs fresh noise for its later evaluations")
-        return _solve_consistency(model, start, count, fresh)
-    grid = grids.GRIDS[request.grid or solver.grid](path, count)
-    return flow_map.solve(model.leap, start, grid.to(start.device))
+    times = request.times(path, solver.intervals_for(request.nfe, model.evaluations))
+    if solver.family == "fixed":
+        return ode.solve_fixed(model.velocity, start, times, solver.name)
+    if solver.family == "flow_map":
+        assert isinstance(model, PathModel), f"{solver.name} samples networks"
+        return flow_map.solve(model.leap, start, times.to(start.device))
 
+    def denoiser(x: Tensor, point: Point) -> Tensor:
+        return model.data(x, torch.full((len(x),), point.t, dtype=torch.float64, device=x.device))
 
-def _solve_exponential(model: Flow, start: Tensor, grid: Tensor, order: int) -> Tensor:
-    c = model.path.coefficients(grid)
-    times = grid.to(start.device)
-
-    def denoiser(x: Tensor, i: int) -> Tensor:
-        return model.data(x, times[i].expand(len(x)))
-
-    return exponential.solve(denoiser, start, c.alpha, c.sigma, order)
-
-
-def _solve_consistency(
-    model: PathModel, start: Tensor, count: int, fresh: Callable[[int], Tensor]
-) -> Tensor:
-    """Along EDM's levels, as far as the path has them; it starts and ends where the path does."""
-    path = model.path
-    ends = path.log_snr(torch.tensor(path.interval, dtype=torch.float64))
-    highest, lowest = (ends / -2).exp().clamp(*CONSISTENCY_LEVELS).tolist()
-    levels = grids.karras_levels(lowest, highest, count)
-    times = path.t_of_log_snr(-2 * levels.log())
-    times[0], times[-1] = path.interval
-    c = path.coefficients(times)
-    on_device = times.to(start.device)
-
-    def function(x: Tensor, i: int) -> Tensor:
-        return model.data(x, on_device[i].expand(len(x)))
-
-    return consistency.solve(function, start, c.alpha.tolist(), c.sigma.tolist(), fresh)
+    if solver.stochastic and fresh is None:
+        raise ValueError(f"{solver.name} needs fresh noise")
+    method = import_module(solver.module).METHODS[solver.name]
+    noise = (fresh,) if solver.stochastic else ()
+    end: Tensor = method(denoiser, start, Schedule.of(path, times), *noise)
+    return end
 
 
 def common_log_snr(paths: Iterable[Path]) -> tuple[float, float]:

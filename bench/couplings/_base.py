@@ -17,13 +17,7 @@ class Pair(NamedTuple):
 
 
 class Coupling(Protocol):
-    """Joint law of noise and data.
-
-    Attributes:
-        stored: whether the pairs come from an earlier stage instead of fresh noise.
-    """
-
-    stored: bool
+    """Joint law of noise and data."""
 
     def __call__(self, pair: Pair, generator: torch.Generator) -> Pair:
         """Re-pair a batch; every random choice comes from ``generator``."""

@@ -10,8 +10,6 @@ from bench.couplings._base import Pair
 class Independent:
     """The product law: the batch as it was drawn."""
 
-    stored = False
-
     def __call__(self, pair: Pair, generator: torch.Generator) -> Pair:
         """The pair itself."""
         return pair

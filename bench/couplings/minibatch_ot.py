@@ -42,8 +42,6 @@ class MinibatchOt:
         iterations: of Sinkhorn only: updates of both potentials (50 if not given).
     """
 
-    stored = False
-
     def __init__(
         self,
         method: Literal["exact", "sinkhorn"] = "exact",

@@ -13,8 +13,6 @@ from bench.couplings._base import Pair
 class Paired:
     """The pairs as they were stored; noise is not drawn again."""
 
-    stored = True
-
     def __call__(self, pair: Pair, generator: torch.Generator) -> Pair:
         """The pair itself."""
         return pair

@@ -39,7 +39,7 @@ class Options(OptionModel):
     @field_validator("pair_solver")
     @classmethod
     def _of_fixed_cost(cls, name: str) -> str:
-        known = [s.name for s in SOLVERS.values() if s.stages is not None and s.sampler == "ode"]
+        known = [s.name for s in SOLVERS.values() if s.family in ("fixed", "exponential")]
         if name not in known:
             raise ValueError(f"pairs need an ODE solver of fixed cost: {', '.join(known)}")
         return name

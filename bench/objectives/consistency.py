@@ -30,7 +30,7 @@ from torch import Tensor
 from bench.couplings import Pair
 from bench.models import PathModel
 from bench.paths.edm import Edm
-from bench.solvers.grids import karras_levels
+from bench.solvers.karras import karras_levels
 from bench.streams import Draws
 from bench.tensors import expand
 from bench.time_sampling import TimeSampling

@@ -1,15 +1,22 @@
-"""The solvers, declared: what each costs and on which grid it runs. Readable without torch."""
+"""The solvers, declared: cost, grid and order of convergence. Readable without torch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.declarations import nearest
 from bench.errors import InputError, RefusedNfeError
 
-Family = Literal["fixed", "adaptive", "exponential", "consistency", "flow_map"]
+Family = Literal["fixed", "adaptive", "exponential", "stochastic", "consistency", "flow_map"]
 Sampler = Literal["ode", "consistency", "flow_map"]
+
+OWN = "own"
+"""In a list of grids: the one that a solver, or a formulation, names itself."""
+
+ADAPTIVE = "adaptive"
+"""In place of a grid: the times are chosen as the solver goes."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +26,16 @@ class Solver:
     Attributes:
         name: key in a config.
         title: name in tables and figures.
-        family: ``fixed`` and ``adaptive`` run through torchdiffeq; ``exponential`` integrates the
-            linear part exactly in log_snr; ``consistency`` maps noise to data directly;
-            ``flow_map`` leaps from time to time.
+        family: ``fixed`` and ``adaptive`` run through torchdiffeq; ``exponential`` and
+            ``stochastic`` see a model's estimate of the data and a path's noise levels;
+            ``consistency`` maps noise to data directly; ``flow_map`` leaps from time to time.
         grid: a name of ``bench.solvers.grids``, or ``adaptive``; solvers of the family ``fixed``
             run on the grid that a formulation names instead, where it names one.
-        stages: network evaluations an interval; None where the cost depends on the data.
-        order: classical order of convergence; None where it does not apply.
+        cost: evaluations that a number of intervals takes, rising; None where it depends on the
+            data.
+        order: order of convergence of the end point in the number of intervals, start-up
+            included (the weak order of stochastic solvers); None where it does not apply.
+        module: what implements it; its code belongs to a cell's digest.
         reference: where it is published or implemented.
     """
 
@@ -33,20 +43,10 @@ class Solver:
     title: str
     family: Family
     grid: str
-    stages: int | None
+    cost: Callable[[int], int] | None
     order: int | None
+    module: str
     reference: str
-
-    @property
-    def module(self) -> str:
-        """The module that implements the family; its code belongs to a cell's digest."""
-        return {
-            "fixed": "bench.solvers.ode",
-            "adaptive": "bench.solvers.ode",
-            "exponential": "bench.solvers.exponential",
-            "consistency": "bench.solvers.consistency",
-            "flow_map": "bench.solvers.flow_map",
-        }[self.family]
 
     @property
     def sampler(self) -> Sampler:
@@ -54,6 +54,17 @@ class Solver:
         if self.family == "consistency" or self.family == "flow_map":
             return self.family
         return "ode"
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether it adds noise of its own on the way, so that two solves differ."""
+        return self.family in ("stochastic", "consistency")
+
+    @property
+    def signature(self) -> list[object]:
+        """What a cell's digest holds of the declaration, beside the code."""
+        costs = None if self.cost is None else [self.cost(n) for n in range(1, 5)]
+        return [self.family, self.grid, costs, self.order]
 
     def intervals_for(self, nfe: int, evaluations: int = 1) -> int:
         """Intervals that spend exactly ``nfe`` evaluations of the network.
@@ -65,29 +76,119 @@ class Solver:
         Raises:
             RefusedNfeError: no number of intervals does, or the cost depends on the data.
         """
-        if self.stages is None:
+        if self.cost is None:
             raise RefusedNfeError(
                 f"{self.name} takes a tolerance: its evaluations depend on the data"
             )
-        spends = self.stages * evaluations
-        if nfe < 1 or nfe % spends:
-            where = "a guided interval" if evaluations > 1 else "an interval"
-            raise RefusedNfeError(
-                f"{self.name} spends {spends} evaluations {where} and cannot spend {nfe}"
+        low, high = 0, max(nfe, 0) + 1
+        while high - low > 1:  # the largest number of intervals that costs at most nfe
+            middle = (low + high) // 2
+            low, high = (
+                (middle, high) if self._spends(middle, evaluations) <= nfe else (low, middle)
             )
-        return nfe // spends
+        if low == 0 or self._spends(low, evaluations) != nfe:
+            possible = ", ".join(str(self._spends(n, evaluations)) for n in (1, 2, 3))
+            guided = " under guidance" if evaluations > 1 else ""
+            raise RefusedNfeError(
+                f"{self.name} spends {possible} ... evaluations{guided} and cannot spend {nfe}"
+            )
+        return low
+
+    def _spends(self, intervals: int, evaluations: int) -> int:
+        assert self.cost is not None
+        return self.cost(intervals) * evaluations
+
+
+def _times(stages: int) -> Callable[[int], int]:
+    return lambda intervals: stages * intervals
+
+
+def _explicit_adams(intervals: int) -> int:
+    """Three intervals of RK4 to start; torchdiffeq keeps the first stage of each for the rest."""
+    return 4 * intervals if intervals < 3 else intervals + 6
+
+
+def _last_is_euler(intervals: int) -> int:
+    """Two an interval, without the last corrector."""
+    return 2 * intervals - 1
+
+
+_ODE = "bench.solvers.ode"
+_EXPONENTIAL = "bench.solvers.exponential"
+_EDM = "bench.solvers.edm"
+_STOCHASTIC = "bench.solvers.stochastic"
+
+
+def _fixed(name: str, title: str, cost: Callable[[int], int], order: int) -> Solver:
+    return Solver(name, title, "fixed", "uniform_t", cost, order, _ODE, "torchdiffeq")
+
+
+def _adaptive(name: str, title: str, order: int) -> Solver:
+    return Solver(name, title, "adaptive", ADAPTIVE, None, order, _ODE, "torchdiffeq")
+
+
+def _exponential(name: str, title: str, stages: int, order: int, reference: str) -> Solver:
+    grid, cost = "uniform_log_snr", _times(stages)
+    return Solver(name, title, "exponential", grid, cost, order, _EXPONENTIAL, reference)
+
+
+def _stochastic(name: str, title: str, reference: str) -> Solver:
+    grid, cost = "uniform_log_snr", _times(1)
+    return Solver(name, title, "stochastic", grid, cost, 1, _STOCHASTIC, reference)
 
 
 _ALL = (
-    Solver("euler", "Euler", "fixed", "uniform_t", 1, 1, "torchdiffeq"),
-    Solver("midpoint", "Midpoint", "fixed", "uniform_t", 2, 2, "torchdiffeq"),
-    Solver("heun2", "Heun", "fixed", "uniform_t", 2, 2, "torchdiffeq"),
-    Solver("rk4", "RK4 (3/8 rule)", "fixed", "uniform_t", 4, 4, "torchdiffeq"),
-    Solver("dopri5", "Dormand-Prince 5(4)", "adaptive", "adaptive", None, 5, "torchdiffeq"),
-    Solver("ddim", "DDIM", "exponential", "uniform_log_snr", 1, 1, "2010.02502"),
-    Solver("dpmpp_2m", "DPM-Solver++ 2M", "exponential", "uniform_log_snr", 1, 2, "2211.01095"),
-    Solver("consistency", "Consistency", "consistency", "karras", 1, None, "2303.01469"),
-    Solver("flow_map", "Flow map", "flow_map", "uniform_t", 1, None, "2505.13447"),
+    _fixed("euler", "Euler", _times(1), 1),
+    _fixed("midpoint", "Midpoint", _times(2), 2),
+    _fixed("heun2", "Heun", _times(2), 2),
+    _fixed("heun3", "Heun 3", _times(3), 3),
+    _fixed("rk4", "RK4 (3/8 rule)", _times(4), 4),
+    _fixed("explicit_adams", "Adams-Bashforth 5", _explicit_adams, 5),
+    _adaptive("adaptive_heun", "Heun-Euler 2(1)", 2),
+    _adaptive("fehlberg2", "Fehlberg 2(1)", 2),
+    _adaptive("bosh3", "Bogacki-Shampine 3(2)", 3),
+    _adaptive("dopri5", "Dormand-Prince 5(4)", 5),
+    _adaptive("dopri8", "Dormand-Prince 8(7)", 8),
+    _adaptive("implicit_adams", "Adams-Bashforth-Moulton 5", 5),
+    _exponential("ddim", "DDIM", 1, 1, "2010.02502"),
+    _exponential("dpmpp_2s", "DPM-Solver++ 2S", 2, 2, "2211.01095"),
+    _exponential("dpmpp_2m", "DPM-Solver++ 2M", 1, 2, "2211.01095"),
+    _exponential("dpmpp_3m", "DPM-Solver++ 3M", 1, 2, "2211.01095"),
+    _exponential("unipc", "UniPC 2", 1, 3, "2302.04867"),
+    _exponential("eab3", "Exponential Adams-Bashforth 3", 1, 2, "2204.13902"),
+    Solver("edm_heun", "EDM Heun", "exponential", "karras", _last_is_euler, 2, _EDM, "2206.00364"),
+    Solver(
+        "edm_churn",
+        "EDM Heun, churned",
+        "stochastic",
+        "karras",
+        _last_is_euler,
+        1,
+        _EDM,
+        "2206.00364",
+    ),
+    _stochastic("euler_maruyama", "Euler-Maruyama", "2011.13456"),
+    _stochastic("ancestral", "Ancestral", "2006.11239"),
+    Solver(
+        "consistency",
+        "Consistency",
+        "consistency",
+        "edm_levels",
+        _times(1),
+        None,
+        "bench.solvers.consistency",
+        "2303.01469",
+    ),
+    Solver(
+        "flow_map",
+        "Flow map",
+        "flow_map",
+        "uniform_t",
+        _times(1),
+        None,
+        "bench.solvers.flow_map",
+        "2505.13447",
+    ),
 )
 
 SOLVERS: dict[str, Solver] = {solver.name: solver for solver in _ALL}

@@ -12,13 +12,16 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from bench.solvers.karras import karras_levels
+
 LOG_SNR_LIMIT = 10.0
 """Grids in log_snr span at most +-10 (noise level 0.0067 to 148)."""
 
 SHIFT = 3.0
 """SD3's shift of the times when sampling at a megapixel (2403.03206, section 5.3.2)."""
 
-RHO = 7.0
+EDM_LEVELS = (0.002, 80.0)
+"""Noise levels between which EDM's models and consistency models are sampled (2206.00364)."""
 
 
 class Clock(Protocol):
@@ -59,6 +62,16 @@ def uniform_log_snr(clock: Clock, count: int) -> Tensor:
     )
 
 
+def quadratic_t(clock: Clock, count: int) -> Tensor:
+    """Finer towards the data: ``1 - t = (1 - i/n)^2``, over the interval.
+
+    The quadratic sub-sequence of DDIM (2010.02502, appendix D.2), whose time ends at the data.
+    """
+    low, high = clock.interval
+    s = torch.linspace(0, 1, count + 1, dtype=torch.float64)
+    return _with_ends(high - (high - low) * (1 - s) ** 2, clock)
+
+
 def karras(clock: Clock, count: int) -> Tensor:
     """Noise levels of EDM (2206.00364, equation 5), cut and ended as :func:`uniform_log_snr`."""
     low, high = _log_snr_range(clock)
@@ -67,23 +80,23 @@ def karras(clock: Clock, count: int) -> Tensor:
     return _with_ends(clock.t_of_log_snr(-2 * karras_levels(lowest, highest, count).log()), clock)
 
 
-GRIDS: dict[str, Callable[[Clock, int], Tensor]] = {
+def edm_levels(clock: Clock, count: int) -> Tensor:
+    """:func:`karras` between :data:`EDM_LEVELS`, as far as the path has them."""
+    ends = clock.log_snr(torch.tensor(clock.interval, dtype=torch.float64))
+    highest, lowest = (ends / -2).exp().clamp(*EDM_LEVELS).tolist()
+    return _with_ends(clock.t_of_log_snr(-2 * karras_levels(lowest, highest, count).log()), clock)
+
+
+Grid = Callable[[Clock, int], Tensor]
+
+GRIDS: dict[str, Grid] = {
     "uniform_t": uniform_t,
+    "quadratic_t": quadratic_t,
     "shifted_t": shifted_t,
     "uniform_log_snr": uniform_log_snr,
     "karras": karras,
+    "edm_levels": edm_levels,
 }
-
-
-def karras_levels(lowest: float, highest: float, count: int, rho: float = RHO) -> Tensor:
-    """``count`` intervals between falling noise levels: ``[count + 1]``, float64.
-
-    Equal steps of ``level**(1/rho)`` (EDM, 2206.00364, equation 5).
-    """
-    ends = torch.tensor([highest, lowest], dtype=torch.float64) ** (1 / rho)
-    levels = torch.linspace(float(ends[0]), float(ends[1]), count + 1, dtype=torch.float64) ** rho
-    levels[0], levels[-1] = highest, lowest
-    return levels
 
 
 def _log_snr_range(clock: Clock) -> tuple[float, float]:

@@ -239,7 +239,7 @@ def test_consistency_sampling_of_an_exact_function() -> None:
 
 
 def test_levels_of_consistency_sampling_fall_from_the_largest() -> None:
-    levels = grids.karras_levels(0.002, 80.0, 4)
+    levels = karras.karras_levels(0.002, 80.0, 4)
     assert levels[0] == 80.0
     assert levels[-1] == 0.002
     assert (levels.diff() < 0).all()

@@ -10,7 +10,7 @@ from bench.models import PathModel
 from bench.sampling import Request, sample
 from bench.solvers import consistency
 from bench.solvers.catalogue import SOLVERS
-from bench.solvers.grids import karras_levels
+from bench.solvers.karras import karras_levels
 
 LARGEST = {"edm": 80.0, "trigonometric": float("inf")}
 
