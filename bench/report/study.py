@@ -49,7 +49,7 @@ METRIC_TITLES = {
     "recall_digits": "recall",
     "memorisation": "memorisation",
     "mmd": "maximum mean discrepancy to the exact law",
-    "nll": "negative log-likelihood of samples (nats)",
+    "sample_nll": "negative log density of samples under the exact law (nats)",
     "endpoint_rmse": "endpoint RMSE to a fine solve",
     "total_rmse": "endpoint RMSE to the exact flow",
     "field_rmse": "endpoint RMSE of the fine solve to the exact flow",

@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 
 from bench.data import DataSet
 from bench.evaluation import Context, References, Settings
-from bench.metrics import endpoint_rmse, nll, wasserstein
+from bench.metrics import endpoint_rmse, sample_nll, wasserstein
 from bench.streams import stream
 
 SETTINGS = Settings(block=200, kid_subsets=1, kid_subset_size=100, neighbours=3)
@@ -54,10 +54,10 @@ def test_w2_meets_a_fresh_held_out_block_in_every_block(
     assert measured.n_reference == 200
 
 
-def test_nll_equals_a_density_summed_by_hand(real_data: Callable[[str], DataSet]) -> None:
+def test_sample_nll_equals_a_density_summed_by_hand(real_data: Callable[[str], DataSet]) -> None:
     dataset = real_data("mixture2d")
     samples = 0.9 * dataset.held_out[:200]
-    (measured,) = nll.compute(Context(samples, References(dataset, SETTINGS)))
+    (measured,) = sample_nll.compute(Context(samples, References(dataset, SETTINGS)))
     angles = 2 * np.pi * np.arange(8) / 8
     centres = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     squared = cdist(samples.double().numpy(), centres, "sqeuclidean")

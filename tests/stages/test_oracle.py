@@ -51,7 +51,7 @@ def test_rows_are_of_the_exact_field_on_each_path(layout: Layout) -> None:
     assert table["train_seed"].isna().all()
     assert set(table["noise_bank"]) == {"scoring"}
     ok = table[table["status"] == "ok"]
-    assert {"w2", "nll", "endpoint_rmse"} <= set(ok["metric"])
+    assert {"w2", "sample_nll", "endpoint_rmse"} <= set(ok["metric"])
     assert "total_rmse" not in set(ok["metric"])
     exact = ok[ok["nfe_requested"].notna()]
     assert (exact["nfe"] == exact["nfe_requested"]).all()

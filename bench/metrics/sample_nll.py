@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bench.evaluation import Context
 
 NEEDS = Needs(exact=True)
-DIRECTIONS = {"nll": None}
+DIRECTIONS = {"sample_nll": None}
 
 
 def compute(context: Context) -> list[Measurement]:
@@ -23,4 +23,4 @@ def compute(context: Context) -> list[Measurement]:
     assert dataset.mixture is not None, f"{dataset.name} has no exact law"
     values = -dataset.mixture.log_density(context.samples.double())
     error = (values.std() / len(values) ** 0.5).item()
-    return [Measurement("nll", values.mean().item(), error)]
+    return [Measurement("sample_nll", values.mean().item(), error)]
