@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench.data import data_module
 from bench.declarations import Formulation, Part, without_defaults
 from bench.errors import RefusedNfeError
-from bench.solvers.catalogue import SOLVERS, Solver
+from bench.solvers.catalogue import ADAPTIVE, OWN, SOLVERS, Solver
 from bench.spec import Experiment, NoiseBank
 
 SCORING: NoiseBank = "scoring"
@@ -26,7 +27,7 @@ class Cell:
     Attributes:
         solver: name in the catalogue.
         bank: noise bank.
-        grid: times it runs on, a name of ``bench.solvers.grids`` or ``adaptive``.
+        grid: times it runs on, a name of :mod:`bench.solvers.catalogue`.
         nfe: evaluations asked for, or None where a tolerance decides.
         tolerance: relative and absolute tolerance of an adaptive solver, or None.
         refused: why the solver cannot spend ``nfe`` exactly, or None.
@@ -55,25 +56,40 @@ class Cell:
 
 
 def cells(experiment: Experiment, formulation: Formulation) -> tuple[Cell, ...]:
-    """Cells of a model on its own path, the cheap ones first within a solver."""
+    """Cells of a model on its own path, the cheap ones first within a solver and grid."""
     sweep = experiment.sweep
-    evaluations = _evaluations(formulation)
-    found = []
+    found: dict[Cell, None] = {}
     for bank in sweep.samples:
         for name in sweep.solvers:
             solver = SOLVERS[name]
             if solver.sampler != formulation.sampler:
                 continue
-            grid = formulation.grid if solver.family == "fixed" else solver.grid
             if solver.family == "adaptive":
-                found += [Cell(name, bank, grid, tolerance=tol) for tol in sweep.tolerances]
+                found |= {Cell(name, bank, ADAPTIVE, tolerance=t): None for t in sweep.tolerances}
                 continue
             wanted = sweep.nfe if solver.sampler == "ode" else sweep.few_step_nfe
-            found += [
-                Cell(name, bank, grid, nfe, refused=_refusal(solver, nfe, evaluations))
-                for nfe in wanted
-            ]
+            for grid in sweep.grids:
+                if not solver.runs_on(grid):
+                    continue
+                named = own_grid(formulation, solver) if grid == OWN else grid
+                found |= {
+                    Cell(name, bank, named, nfe, refused=_refusal(formulation, solver, nfe)): None
+                    for nfe in wanted
+                }
     return tuple(found)
+
+
+def own_grid(formulation: Formulation, solver: Solver) -> str:
+    """The grid that a solver runs on where none is asked for."""
+    return formulation.grid if solver.family == "fixed" else solver.grid
+
+
+def evaluations_left(todo: Sequence[Cell]) -> str:
+    """What cells will spend, in words: known where a number was asked for."""
+    known = sum(cell.nfe or 0 for cell in todo if cell.refused is None)
+    adaptive = sum(cell.nfe is None for cell in todo)
+    more = f" and {adaptive} adaptive cells" if adaptive else ""
+    return f"{known:,} evaluations a sample{more} to go"
 
 
 def unified_cells(experiment: Experiment, formulation: Formulation) -> tuple[Cell, ...]:
@@ -84,14 +100,14 @@ def unified_cells(experiment: Experiment, formulation: Formulation) -> tuple[Cel
     view = experiment.unified_view
     if view is None or formulation.sampler != "ode":
         return ()
-    own, evaluations = formulation.final.path.name, _evaluations(formulation)
+    own = formulation.final.path.name
     return tuple(
         Cell(
             name,
             SCORING,
             UNIFIED,
             nfe,
-            refused=_refusal(SOLVERS[name], nfe, evaluations),
+            refused=_refusal(formulation, SOLVERS[name], nfe),
             path=path,
             among=tuple(view.paths),
         )
@@ -151,7 +167,7 @@ def compares_with_exact(formulation: Formulation) -> bool:
     """
     coupling = formulation.final.coupling
     independent = coupling is not None and coupling.name == "independent"
-    return formulation.sampler == "ode" and independent and _evaluations(formulation) == 1
+    return formulation.sampler == "ode" and independent and formulation.evaluations == 1
 
 
 def _solved(experiment: Experiment) -> list[Formulation]:
@@ -159,14 +175,21 @@ def _solved(experiment: Experiment) -> list[Formulation]:
     return [formulation for formulation in found if formulation.sampler == "ode"]
 
 
-def _evaluations(formulation: Formulation) -> int:
-    conditional = formulation.conditional
-    return 1 if conditional is None else conditional.evaluations
+def lacks_score(solver: Solver, coupling: str) -> bool:
+    """Whether a solver reads a score that models of a coupling do not have.
+
+    ``-E[noise|x]/sigma`` is the score of an independent coupling only.
+    """
+    return solver.family == "stochastic" and coupling != "independent"
 
 
-def _refusal(solver: Solver, nfe: int, evaluations: int) -> str | None:
+def _refusal(formulation: Formulation, solver: Solver, nfe: int) -> str | None:
+    """Why a solver cannot sample a formulation's model with exactly ``nfe`` evaluations."""
+    coupling = formulation.final.coupling
+    if coupling is not None and lacks_score(solver, coupling.name):
+        return f"{solver.name} needs a score, and the coupling {coupling.name!r} gives none"
     try:
-        solver.intervals_for(nfe, evaluations)
+        solver.intervals_for(nfe, formulation.evaluations)
     except RefusedNfeError as error:
         return str(error)
     return None

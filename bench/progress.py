@@ -48,15 +48,15 @@ class Progress:
     ) -> None:
         self._print("stopped" if error else "done")
 
-    def advance(self, amount: int = 1) -> None:
-        """Count ``amount`` more as done; prints when the last line is old enough."""
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """Count ``amount`` more; prints when the last line is old enough, with ``note`` behind."""
         self._done += amount
         now = self._clock()
         if now - self._printed >= PERIOD and self._done < self._total:
             self._printed = now
             rate = (self._done - self._resumed) / (now - self._start)
             left = _duration((self._total - self._done) / rate) if rate > 0 else "unknown"
-            self._print(f"{rate:,.3g}/s, {left} left")
+            self._print(", ".join(filter(None, [f"{rate:,.3g}/s", f"{left} left", note])))
 
     def _print(self, tail: str) -> None:
         percent = 100 * self._done / self._total if self._total else 100.0

@@ -49,7 +49,7 @@ from bench.declarations import (
 from bench.errors import InputError, RefusedNfeError
 from bench.files import digest_of, write_json, write_text
 from bench.reading import bad, only_words, read_mapping, shown
-from bench.solvers.catalogue import SOLVERS
+from bench.solvers.catalogue import ADAPTED, GRIDS, OWN, SEARCHED, SOLVERS
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -135,6 +135,10 @@ Rates = Annotated[list[Positive], Field(min_length=1), AfterValidator(_distinct)
 Tolerances = Annotated[list[Positive], AfterValidator(_distinct)]
 SolverName = Annotated[str, AfterValidator(lambda name: _known(name, tuple(SOLVERS), "solver"))]
 Solvers = Annotated[list[SolverName], Field(min_length=1), AfterValidator(_distinct)]
+GridName = Annotated[
+    str, AfterValidator(lambda name: _known(name, (OWN, *GRIDS, ADAPTED, SEARCHED), "grid"))
+]
+Grids = Annotated[list[GridName], Field(min_length=1), AfterValidator(_distinct)]
 NetworkKind = Annotated[
     str, AfterValidator(lambda name: _known(name, discover("networks"), "network"))
 ]
@@ -226,6 +230,8 @@ class SweepSpec(OptionModel):
     """Which solvers sample every model, at which cost, and how many samples are scored.
 
     ``nfe`` are those of ODE solvers, ``few_step_nfe`` those of consistency and flow-map sampling.
+    Every solver that runs on a grid runs on each of ``grids`` that it can; ``own`` is the one that
+    the solver, or the formulation, names itself.
     ``samples`` of a noise bank come in blocks of ``block``, as many as the held-out set holds:
     the distances depend on the sample size.
     """
@@ -236,6 +242,7 @@ class SweepSpec(OptionModel):
             *("consistency", "flow_map"),
         ]
     )
+    grids: Grids = Field(default=[OWN])
     nfe: Counts = Field(default=[1, 2, 4, 8, 16, 32, 64])
     tolerances: Tolerances = Field(default=[1.0e-2, 1.0e-3, 1.0e-4])
     few_step_nfe: Counts = Field(default=[1, 2, 4])
@@ -548,21 +555,26 @@ class Experiment(OptionModel):
             remedy = f"write at most half of sweep.block ({sweep.block // 2})"
             yield "metrics.kid_subset_size", self.metrics.kid_subset_size, remedy
         families = {SOLVERS[name].family for name in sweep.solvers}
-        samplers = {SOLVERS[name].sampler for name in sweep.solvers}
         if "adaptive" in families and not sweep.tolerances:
             yield "sweep.tolerances", [], "an adaptive solver needs one, such as 1.0e-3"
         for family, values in (
             ("consistency", "few_step_nfe"),
             ("fixed", "nfe"),
+            ("exponential", "nfe"),
+            ("stochastic", "nfe"),
             ("flow_map", "few_step_nfe"),
         ):
             if family in families and not getattr(sweep, values):
                 yield f"sweep.{values}", [], "give at least one number of evaluations"
         for label in self.labels:
             sampler = self.formulation(label).sampler
-            if sampler not in samplers:
+            able = [s for s in map(SOLVERS.get, sweep.solvers) if s and s.sampler == sampler]
+            if not able:
                 missing = "an ODE solver, such as euler" if sampler == "ode" else sampler
                 yield "sweep.solvers", sweep.solvers, f"add {missing}: none samples {label!r}"
+            elif not any(s.runs_on(grid) for s in able for grid in sweep.grids):
+                remedy = f"add {OWN!r}: no solver of {label!r} runs on these"
+                yield "sweep.grids", sweep.grids, remedy
 
     def _view_faults(self) -> Iterator[Fault]:
         for name in [] if self.unified_view is None else self.unified_view.solvers:

@@ -12,6 +12,18 @@ from bench.errors import InputError, RefusedNfeError
 Family = Literal["fixed", "adaptive", "exponential", "stochastic", "consistency", "flow_map"]
 Sampler = Literal["ode", "consistency", "flow_map"]
 
+GRIDS = (
+    *("uniform_t", "quadratic_t", "shifted_t"),
+    *("uniform_log_snr", "karras", "edm_levels"),
+)
+"""Grids that any solver which runs on one can be given."""
+
+ADAPTED = "adapted"
+"""A grid that is made for a model, of intervals of equal local error (``fixed``, ``exponential``)."""
+
+SEARCHED = "searched"
+"""Times of consistency sampling that are searched for a model."""
+
 OWN = "own"
 """In a list of grids: the one that a solver, or a formulation, names itself."""
 
@@ -59,6 +71,16 @@ class Solver:
     def stochastic(self) -> bool:
         """Whether it adds noise of its own on the way, so that two solves differ."""
         return self.family in ("stochastic", "consistency")
+
+    def runs_on(self, grid: str) -> bool:
+        """Whether the solver can be given a grid; its own one always, even where it has no other."""
+        if grid == OWN:
+            return True
+        if grid == ADAPTED:
+            return self.family in ("fixed", "exponential")
+        if grid == SEARCHED:
+            return self.family == "consistency"
+        return self.family != "adaptive"
 
     @property
     def signature(self) -> list[object]:

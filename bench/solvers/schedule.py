@@ -21,10 +21,14 @@ class Coefficients(Protocol):
     """``alpha`` and ``sigma`` of a path at times ``[n]``."""
 
     @property
-    def alpha(self) -> Tensor: ...
+    def alpha(self) -> Tensor:
+        """Weight of the data."""
+        ...
 
     @property
-    def sigma(self) -> Tensor: ...
+    def sigma(self) -> Tensor:
+        """Weight of the noise."""
+        ...
 
 
 class Path(Clock, Protocol):

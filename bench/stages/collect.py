@@ -18,7 +18,7 @@ import pandas as pd
 from safetensors import safe_open
 
 from bench import records
-from bench.cells import has_oracle
+from bench.cells import UNIFIED, has_oracle
 from bench.data import data_module
 from bench.declarations import Stage
 from bench.files import read_json, replacing, write_json
@@ -31,7 +31,8 @@ from bench.stages.common import read_outcome
 RECORDS_TEXT = "records.csv"
 CHECKPOINT = "checkpoint.safetensors"
 
-SECONDS_KEY = ["dataset", "label", "solver", "grid", "tolerance", "nfe_requested"]
+SECONDS_KEY = ["dataset", "label", "solver", "tolerance", "nfe_requested"]
+"""What the time of a cell depends on; its grid is not among it."""
 
 
 def run(experiment: Experiment, layout: Layout) -> pd.DataFrame:
@@ -76,7 +77,8 @@ def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
     timed = table[(table["metric"] == "seconds_per_sample") & (table["status"] == "ok")]
     seconds = timed[[*SECONDS_KEY, "value"]].drop_duplicates(SECONDS_KEY)
     joined = table[SECONDS_KEY].merge(seconds, on=SECONDS_KEY, how="left", validate="m:1")["value"]
-    joined = joined.where(table["solver"].notna() & table["train_seed"].notna())
+    own_path = table["grid"].ne(UNIFIED).fillna(True)  # a change of path takes time of its own
+    joined = joined.where(table["solver"].notna() & table["train_seed"].notna() & own_path)
     return table.assign(seconds_per_sample=table["seconds_per_sample"].fillna(joined))
 
 

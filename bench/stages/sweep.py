@@ -13,11 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import digests, records
-from bench.cells import Cell, cells, compares_with_exact, unified_cells
+from bench.cells import (
+    Cell,
+    cells,
+    compares_with_exact,
+    evaluations_left,
+    unified_cells,
+)
 from bench.data import data_module
 from bench.devices import ready
 from bench.files import replacing
-from bench.journal import Entry, Journal
+from bench.journal import Array, Entry, Journal
 from bench.layout import Layout
 from bench.progress import Progress
 from bench.provenance import experiment_columns, model_columns
@@ -117,9 +123,9 @@ def _work(
                 settle(GEOMETRY, {"solver": None, "what": GEOMETRY}, sweep.measure_geometry)
             if sweep.exact is not None:
                 settle(FIELD, {"solver": None, "what": FIELD}, sweep.measure_field)
-            for cell in todo:
+            for i, cell in enumerate(todo):
                 settle(cell, cell.key(), partial(sweep.measure, cell))
-                progress.advance()
+                progress.advance(note=evaluations_left(todo[i + 1 :]))
         _write(folder, experiment, found)
     failed = sum(any(r["status"] == "failed" for r in entry.rows) for entry in found.values())
     return {INCOMPLETE: f"{failed} cells failed" if failed else None}
@@ -168,11 +174,12 @@ def _write(folder: Path, experiment: Experiment, found: Mapping[Cell | str, Entr
 
     common = experiment_columns(experiment)
     rows = [{**row, **common} for entry in found.values() for row in entry.rows]
-    shown = {
-        f"{cell.solver}|{cell.tolerance if cell.nfe is None else cell.nfe}": entry.arrays["samples"]
-        for cell, entry in found.items()
-        if isinstance(cell, Cell) and "samples" in entry.arrays
-    }
+    shown: dict[str, Array] = {}
+    for cell, entry in found.items():
+        if isinstance(cell, Cell) and "samples" in entry.arrays:
+            # Of several grids the first one is shown.
+            cost = cell.tolerance if cell.nfe is None else cell.nfe
+            shown.setdefault(f"{cell.solver}|{cost}", entry.arrays["samples"])
     traced = found[GEOMETRY].arrays if GEOMETRY in found else {}
     with replacing(folder / SAMPLES) as temporary:
         save_file(shown, temporary)

@@ -8,18 +8,20 @@ its CPU seconds by a fifth was measured on a busy machine and says so.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from bench import digests, records
-from bench.cells import Cell, cells
+from bench.cells import Cell, cells, own_grid
 from bench.devices import ready
 from bench.journal import Entry, Journal
 from bench.layout import Layout
 from bench.progress import Progress
 from bench.provenance import cell_columns, experiment_columns, model_columns
 from bench.records import Record
+from bench.solvers.catalogue import ADAPTIVE
 from bench.spec import Experiment
 from bench.stages.common import INCOMPLETE, Seconds, read_outcome, run_guarded
 from bench.stages.job import CHECKPOINT
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from bench.data import DataSet
+    from bench.declarations import Formulation
     from bench.models import PathModel
 
 TABLE = "timing.parquet"
@@ -82,7 +85,7 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
                 model = model.given(known, formulation.conditional.guidance)
             base = digests.timing_base(experiment, dataset, label)
             columns = model_columns(experiment, layout, dataset, label, seed)
-            todo = [c for c in cells(experiment, formulation) if c.bank == BANK and not c.refused]
+            todo = _timed(experiment, formulation)
             with Progress(f"{dataset}/{label}/timing", len(todo), "cells") as progress:
                 for cell in todo:
                     key = digests.cell_digest(base, cell.key())
@@ -95,6 +98,16 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
     common = experiment_columns(experiment)
     records.write(records.frame({**row, **common} for row in rows), folder / TABLE)
     return {INCOMPLETE: f"no model of {', '.join(left_out)}" if left_out else None}
+
+
+def _timed(experiment: Experiment, formulation: Formulation) -> list[Cell]:
+    """One cell of each solver and cost, on its own grid: which times they are costs no time."""
+    found: dict[Cell, None] = {}
+    for cell in cells(experiment, formulation):
+        if cell.bank == BANK and not cell.refused:
+            own = ADAPTIVE if cell.nfe is None else own_grid(formulation, cell.declaration)
+            found.setdefault(replace(cell, grid=own))
+    return list(found)
 
 
 def _measure(

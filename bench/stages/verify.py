@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from bench import records
+from bench.cells import lacks_score
 from bench.declarations import Conditional
 from bench.errors import InputError, RefusedNfeError, RunError
 from bench.files import read_json, sha256
@@ -158,6 +159,11 @@ def wrong_evaluations(table: pd.DataFrame) -> Iterator[str]:
         where = " ".join(f"{name}={first[name]}" for name in CELL if not pd.isna(first[name]))
         requested = int(first["nfe_requested"])
         refused = (rows["status"] == "refused").to_numpy(dtype=bool)
+        coupling = first["coupling"]
+        if not pd.isna(coupling) and lacks_score(SOLVERS[str(first["solver"])], str(coupling)):
+            if not refused.all():
+                yield f"cell {where}: reads a score that there is not, and is not refused"
+            continue
         try:
             SOLVERS[str(first["solver"])].intervals_for(requested, evaluations(first["guidance"]))
         except RefusedNfeError:
