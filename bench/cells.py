@@ -159,6 +159,11 @@ def has_oracle(experiment: Experiment, dataset: str) -> bool:
     return bool(data_module(dataset).EXACT) and bool(_solved(experiment))
 
 
+def has_likelihood(experiment: Experiment, label: str) -> bool:
+    """Whether the likelihood under a label's models is asked for, and they have a flow for it."""
+    return experiment.likelihood is not None and experiment.formulation(label).sampler == "ode"
+
+
 def compares_with_exact(formulation: Formulation) -> bool:
     """Whether the exact field of the data is what a formulation's model should have learnt.
 

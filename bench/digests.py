@@ -271,6 +271,21 @@ def sweep_digest(experiment: Experiment, dataset: str, label: str, seed: int) ->
     return digest_of({"base": base, "cells": _cells(experiment), "view": _view(experiment)})
 
 
+def likelihood_digest(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
+    """Digest of the likelihood of held-out data under one model."""
+    final, settings = experiment.formulation(label).final, experiment.likelihood
+    return digest_of(
+        {
+            "code": code_digest("bench.stages.likelihood", *_modules(experiment, dataset, final)),
+            "model": stage_digest(experiment, dataset, label, final.name, seed),
+            "guidance": _guidance(experiment, label),
+            "data": data_digest(experiment, dataset),
+            "settings": None if settings is None else settings.model_dump(),
+            "versions": versions(*_SAMPLING),
+        }
+    )
+
+
 def oracle_base(experiment: Experiment, dataset: str, path: Part) -> str:
     """Digest of what all cells of the exact field on a path share."""
     return digest_of(

@@ -56,6 +56,10 @@ class Layout:
         """The sweep over one model."""
         return self.model(dataset, label, seed) / "sweep"
 
+    def likelihood(self, dataset: str, label: str, seed: int) -> Path:
+        """The likelihood of held-out data under one model."""
+        return self.model(dataset, label, seed) / "likelihood"
+
     def floor(self, dataset: str) -> Path:
         """Real data against real data, and the baselines."""
         return self.root / "floor" / dataset

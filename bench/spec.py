@@ -265,6 +265,22 @@ class UnifiedViewSpec(OptionModel):
     nfe: Annotated[Counts, Field(min_length=1)] = Field(default=[4, 16])
 
 
+class LikelihoodSpec(OptionModel):
+    """Likelihood of held-out data under every model that has a probability flow.
+
+    Attributes:
+        tolerance: relative and absolute, of dopri5.
+        probes: random signs that estimate the trace in images; several, so that their error shows.
+        samples: held-out samples, or all where there are fewer.
+        batch_size: samples solved together, which the evaluations depend on.
+    """
+
+    tolerance: Positive = 1.0e-5
+    probes: Annotated[int, Field(ge=2), BeforeValidator(_number)] = 8
+    samples: Count = 597
+    batch_size: Count = 597
+
+
 class MetricsSpec(OptionModel):
     """Settings of the metrics: KID subsets, and neighbours of precision and recall."""
 
@@ -311,6 +327,7 @@ class Experiment(OptionModel):
     training: TrainingSpec = TrainingSpec()
     sweep: SweepSpec = SweepSpec()
     unified_view: UnifiedViewSpec | None = None
+    likelihood: LikelihoodSpec | None = None
     metrics: MetricsSpec = MetricsSpec()
     timing: TimingSpec = TimingSpec()
     extractor: ExtractorSpec = ExtractorSpec()
