@@ -24,6 +24,13 @@ from tests.checkouts import ROOT, copy_checkout
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share the finished run share a process, so that it is made once."""
+    for item in items:
+        if "finished" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("finished"))
+
+
 @cache
 def _build(name: str) -> DataSet:
     module = data_module(name)
