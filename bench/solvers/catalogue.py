@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.declarations import nearest
@@ -49,6 +49,7 @@ class Solver:
             included (the weak order of stochastic solvers); None where it does not apply.
         module: what implements it; its code belongs to a cell's digest.
         reference: where it is published or implemented.
+        equal_steps: whether its coefficients hold for equal steps of time only.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Solver:
     order: int | None
     module: str
     reference: str
+    equal_steps: bool = False
 
     @property
     def sampler(self) -> Sampler:
@@ -76,6 +78,8 @@ class Solver:
         """Whether the solver can be given a grid; its own one always, even where it has no other."""
         if grid == OWN:
             return True
+        if self.equal_steps:
+            return grid == "uniform_t"
         if grid == ADAPTED:
             return self.family in ("fixed", "exponential")
         if grid == SEARCHED:
@@ -86,7 +90,7 @@ class Solver:
     def signature(self) -> list[object]:
         """What a cell's digest holds of the declaration, beside the code."""
         costs = None if self.cost is None else [self.cost(n) for n in range(1, 5)]
-        return [self.family, self.grid, costs, self.order]
+        return [self.family, self.grid, costs, self.order, self.equal_steps]
 
     def intervals_for(self, nfe: int, evaluations: int = 1) -> int:
         """Intervals that spend exactly ``nfe`` evaluations of the network.
@@ -105,18 +109,17 @@ class Solver:
         low, high = 0, max(nfe, 0) + 1
         while high - low > 1:  # the largest number of intervals that costs at most nfe
             middle = (low + high) // 2
-            low, high = (
-                (middle, high) if self._spends(middle, evaluations) <= nfe else (low, middle)
-            )
-        if low == 0 or self._spends(low, evaluations) != nfe:
-            possible = ", ".join(str(self._spends(n, evaluations)) for n in (1, 2, 3))
+            low, high = (middle, high) if self.spends(middle, evaluations) <= nfe else (low, middle)
+        if low == 0 or self.spends(low, evaluations) != nfe:
+            possible = ", ".join(str(self.spends(n, evaluations)) for n in (1, 2, 3))
             guided = " under guidance" if evaluations > 1 else ""
             raise RefusedNfeError(
                 f"{self.name} spends {possible} ... evaluations{guided} and cannot spend {nfe}"
             )
         return low
 
-    def _spends(self, intervals: int, evaluations: int) -> int:
+    def spends(self, intervals: int, evaluations: int = 1) -> int:
+        """Evaluations of the network that a number of intervals takes; of fixed cost only."""
         assert self.cost is not None
         return self.cost(intervals) * evaluations
 
@@ -165,7 +168,7 @@ _ALL = (
     _fixed("heun2", "Heun", _times(2), 2),
     _fixed("heun3", "Heun 3", _times(3), 3),
     _fixed("rk4", "RK4 (3/8 rule)", _times(4), 4),
-    _fixed("explicit_adams", "Adams-Bashforth 5", _explicit_adams, 5),
+    replace(_fixed("explicit_adams", "Adams-Bashforth 4", _explicit_adams, 4), equal_steps=True),
     _adaptive("adaptive_heun", "Heun-Euler 2(1)", 2),
     _adaptive("fehlberg2", "Fehlberg 2(1)", 2),
     _adaptive("bosh3", "Bogacki-Shampine 3(2)", 3),
