@@ -19,7 +19,7 @@ GRIDS = (
 """Grids that any solver which runs on one can be given."""
 
 ADAPTED = "adapted"
-"""A grid that is made for a model, of intervals of equal local error (``fixed``, ``exponential``)."""
+"""A grid made for a model, of intervals of equal local error (``fixed``, ``exponential``)."""
 
 SEARCHED = "searched"
 """Times of consistency sampling that are searched for a model."""
@@ -75,7 +75,7 @@ class Solver:
         return self.family in ("stochastic", "consistency")
 
     def runs_on(self, grid: str) -> bool:
-        """Whether the solver can be given a grid; its own one always, even where it has no other."""
+        """Whether the solver can be given a grid; always its own, even where it has no other."""
         if grid == OWN:
             return True
         if self.equal_steps:
