@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench.data import data_module
-from bench.declarations import Formulation, Part, without_defaults
+from bench.declarations import TABULATED, Formulation, Part, without_defaults
 from bench.errors import RefusedNfeError
 from bench.solvers.catalogue import ADAPTIVE, OWN, SOLVERS, Solver
 from bench.spec import Experiment, NoiseBank
@@ -81,7 +81,8 @@ def cells(experiment: Experiment, formulation: Formulation) -> tuple[Cell, ...]:
 
 def own_grid(formulation: Formulation, solver: Solver) -> str:
     """The grid that a solver runs on where none is asked for."""
-    return formulation.grid if solver.family == "fixed" else solver.grid
+    theirs = solver.family == "fixed" and solver.runs_on(formulation.grid)
+    return formulation.grid if theirs else solver.grid
 
 
 def evaluations_left(todo: Sequence[Cell]) -> str:
@@ -135,7 +136,7 @@ class ExactFlow:
 def exact_flows(experiment: Experiment) -> tuple[ExactFlow, ...]:
     """The exact field at the cells of every formulation that solves an equation, path by path."""
     found: dict[str, tuple[Part, dict[Cell, None]]] = {}
-    unconditional = [replace(f, conditional=None) for f in _solved(experiment)]
+    unconditional = [replace(f, conditional=None, forwards=1) for f in _solved(experiment)]
     for formulation in unconditional:
         path = formulation.final.path
         _, known = found.setdefault(exact_label(path), (without_defaults(path), {}))
@@ -176,8 +177,9 @@ def compares_with_exact(formulation: Formulation) -> bool:
 
 
 def _solved(experiment: Experiment) -> list[Formulation]:
+    """Formulations that solve an equation on a path that can be built by its name."""
     found = [experiment.formulation(label) for label in experiment.labels]
-    return [formulation for formulation in found if formulation.sampler == "ode"]
+    return [f for f in found if f.sampler == "ode" and f.final.path != TABULATED]
 
 
 def lacks_score(solver: Solver, coupling: str) -> bool:

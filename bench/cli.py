@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
-import os
 import signal
 import sys
 import traceback
@@ -22,11 +21,11 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from bench import __version__, alive
+from bench.declarations import FOREIGN_PREDICTIONS
+from bench.devices import limit_threads
 from bench.errors import InputError, RunError
 from bench.layout import Layout
 from bench.spec import Experiment, load
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Verb:
         takes: what comes first: ``config``, an experiment file, which is passed as an
             :class:`~bench.spec.Experiment` and its :class:`~bench.layout.Layout`; ``results``, a
             folder; or nothing.
-        optional: whether what comes first may be left out.
+        optional: whether what comes first, and the options, may be left out.
         function: what is run; ``bench.stages.<verb>:run`` unless given.
     """
 
@@ -52,16 +51,39 @@ class Verb:
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "dataset": {"required": True, "help": "a data set of the experiment"},
-    "label": {"required": True, "help": "a label of the experiment's formulations"},
+    "label": {"required": True, "help": "a label of the experiment"},
     "stage": {"required": True, "help": "a stage of the formulation"},
     "seeds": {"required": True, "nargs": "+", "type": int, "help": "training seeds"},
     "cores": {"type": int, "help": "cores to expect; those of this machine by default"},
     "sources": {"nargs": "+", "type": Path, "metavar": "RESULTS", "help": "finished runs to join"},
     "target": {"type": Path, "metavar": "FOLDER", "help": "where joined runs are written"},
+    "model": {
+        "action": "append",
+        "metavar": "[LABEL=]MODULE:FACTORY",
+        "help": "a function that returns a trained network; once for each network, and more than "
+        "once with one label for networks that differ by their training seed",
+    },
+    "path": {
+        "metavar": "NAME[:OPTION=VALUE,...]",
+        "help": "path that the network was trained on, such as linear or vp",
+    },
+    "prediction": {"help": f"what its output means: {', '.join(FOREIGN_PREDICTIONS)}"},
+    "coupling": {
+        "default": "independent",
+        "metavar": "NAME[:OPTION=VALUE,...]",
+        "help": "how noise was paired with data in training; independent by default",
+    },
+    "data": {"metavar": "NAME", "help": "data set that the network is sampled for"},
+    "name": {"help": "results/NAME; the first label by default"},
+    "settings": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "experiment file whose sweep, metrics and data set are used",
+    },
     "dry_run": {"action": "store_true", "help": "say what would be done, and do nothing"},
 }
 
-FLAGS = {"sources": "--from", "target": "--to"}
+FLAGS = {"sources": "--from", "target": "--to", "settings": "--config"}
 """Flags that Python cannot spell as names; the others are their option's name."""
 
 
@@ -76,7 +98,16 @@ VERBS: dict[str, Verb] = {
     "calibrate": Verb("measure seconds a step, on an idle machine", ("dataset", "label")),
     "train": Verb("train the network of a stage", ("dataset", "label", "stage", "seeds")),
     "pairs": Verb("make the pairs of a reflow stage", ("dataset", "label", "stage", "seeds")),
-    "sweep": Verb("sample and score models", ("dataset", "label", "seeds")),
+    "foreign": Verb("take in a network of somebody else", ("dataset", "label", "stage", "seeds")),
+    "sweep": Verb(
+        "sample and score models of an experiment, or with --model a network of your own",
+        (
+            *("dataset", "label", "seeds"),
+            *("model", "path", "prediction", "coupling", "data", "name", "settings"),
+        ),
+        optional=True,
+        function="bench.stages.bring:sweep_or_bring",
+    ),
     "floor": Verb("score real data, a fitted Gaussian and an untrained network", ("dataset",)),
     "oracle": Verb("sample and score the exact field, where the law is known", ("dataset",)),
     "timing": Verb("measure seconds a sample, on an idle machine", ("dataset",)),
@@ -119,7 +150,10 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument(verb.takes, **POSITIONAL[verb.takes], **presence)
         for option in verb.options:
             flag = FLAGS.get(option, f"--{option.replace('_', '-')}")
-            one.add_argument(flag, dest=option, **OPTIONS[option])
+            settings = dict(OPTIONS[option])
+            if verb.optional:
+                settings.pop("required", None)
+            one.add_argument(flag, dest=option, **settings)
         one.add_argument(
             "--log", type=Path, metavar="FILE", help="keep all output in this file too"
         )
@@ -186,9 +220,7 @@ def _run(verb: Verb, given: argparse.Namespace) -> None:
     subject: tuple[Any, ...] = ()
     if verb.takes == "config" and given.config is not None:
         experiment = _experiment(given)
-        # Numeric libraries read these once, when they are imported.
-        threads = str(experiment.training.threads)
-        os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
+        limit_threads(experiment.training.threads)
         subject = (experiment, Layout(Path("results", experiment.name)))
     elif verb.takes == "results":
         subject = (given.results,)

@@ -116,7 +116,7 @@ class Stage:
     Attributes:
         name: folder, ledger and table name of the stage.
         kind: ``train`` updates a network; ``pairs`` stores (noise, data) pairs of the model of
-            ``reads``.
+            ``reads``; ``foreign`` takes in a network that somebody else has trained.
         share: fraction of the all-in budget; the last stage of a formulation takes the remainder.
         path, coupling, objective, time_sampling, weighting: the parts of a ``train`` stage (the
             path also of ``pairs``).
@@ -129,7 +129,7 @@ class Stage:
     """
 
     name: str
-    kind: Literal["train", "pairs"]
+    kind: Literal["train", "pairs", "foreign"]
     share: float
     path: Part
     coupling: Part | None = None
@@ -153,7 +153,7 @@ class Stage:
     def factors(self) -> dict[str, str]:
         """What the stage is made of, by factor, as printed in tables and ledgers."""
         found: dict[str, str] = {"path": self.path.describe()}
-        if self.kind == "train":
+        if self.kind != "pairs":
             found["prediction"] = self.prediction
         for factor in ("coupling", "objective", "time_sampling", "weighting"):
             part: Part | None = getattr(self, factor)
@@ -196,6 +196,7 @@ class Formulation:
         reference: where the method is published (arXiv id).
         grid: times of solvers with a fixed number of intervals, a name of ``bench.solvers.grids``.
         conditional: how classes are used, or None.
+        forwards: forwards of its network that one evaluation of the model takes, guidance apart.
     """
 
     stages: tuple[Stage, ...]
@@ -203,6 +204,7 @@ class Formulation:
     reference: str
     grid: str = "uniform_t"
     conditional: Conditional | None = None
+    forwards: int = 1
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -211,6 +213,11 @@ class Formulation:
             if missing:
                 raise ValueError(f"stage {stage.name!r} reads {missing[0]!r}, not an earlier stage")
             seen.add(stage.name)
+
+    @property
+    def evaluations(self) -> int:
+        """Forwards of its network that one evaluation of the model takes, guidance included."""
+        return self.forwards * (1 if self.conditional is None else self.conditional.evaluations)
 
     @property
     def final(self) -> Stage:
@@ -243,6 +250,19 @@ class Formulation:
         if not found:
             raise ValueError(f"no stage has a {factor} to exchange")
         return replace(self, stages=tuple(stages))
+
+
+TABULATED = Part("adapters", "tabulated")
+"""The path of a foreign network that brings a table of its own; it has no name to build it by."""
+
+FOREIGN_PREDICTIONS = ("data", "noise", "velocity", "v", "score")
+"""What the output of a foreign network can mean: predictions without options of ours."""
+
+
+def foreign(path: Part, prediction: str, coupling: Part, forwards: int) -> Formulation:
+    """The formulation of a network that somebody else has trained: one stage, which takes it in."""
+    stage = Stage("model", "foreign", 1.0, path, coupling=coupling, prediction=prediction)
+    return Formulation((stage,), "ode", "", forwards=forwards)
 
 
 _ROOMS = Path(__file__).parent

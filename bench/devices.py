@@ -21,6 +21,8 @@ from bench.gpus import visible_gpus
 if TYPE_CHECKING:
     import torch
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
 _POLL_SECONDS = 0.2
 _held: list[int] = []
 
@@ -64,6 +66,11 @@ def _try_lock(name: str) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def limit_threads(threads: int) -> None:
+    """Tell numeric libraries their threads; they read it once, when they are imported."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
 
 
 def ready(threads: int) -> torch.device:

@@ -203,6 +203,8 @@ def calibration_digest(experiment: Experiment, dataset: str, label: str) -> str:
 def stage_digest(experiment: Experiment, dataset: str, label: str, stage: str, seed: int) -> str:
     """Digest of one stage of a formulation on one seed, what it reads included."""
     declared = experiment.formulation(label).stage(stage)
+    if declared.kind == "foreign":
+        return _foreign_digest(experiment, dataset, label, declared, seed)
     budget = experiment.budget
     calibrated = budget.unit == "device_seconds"
     return digest_of(
@@ -228,6 +230,24 @@ def stage_digest(experiment: Experiment, dataset: str, label: str, stage: str, s
                 for name in declared.upstream
             },
             "versions": versions(*(_TRAINING if declared.kind == "train" else _SAMPLING)),
+        }
+    )
+
+
+def _foreign_digest(
+    experiment: Experiment, dataset: str, label: str, declared: Stage, seed: int
+) -> str:
+    """Digest of a network that somebody else has trained: its state says what it is."""
+    model, place = experiment.models[label], experiment.seeds.index(seed)
+    return digest_of(
+        {
+            "code": code_digest(f"bench.stages.{declared.kind}", declared.path.module),
+            "data": data_digest(experiment, dataset),
+            "stage": _declared(declared),
+            "factory": model.factories[place],
+            "state": model.states[place],
+            "forwards": model.forwards,
+            "versions": versions(*_SAMPLING),
         }
     )
 
@@ -349,9 +369,11 @@ def timing_digest(experiment: Experiment, dataset: str) -> str:
 
 def _modules(experiment: Experiment, dataset: str, stage: Stage) -> tuple[str, ...]:
     """Modules that a stage declares, and the network's."""
-    network = f"bench.networks.{experiment.datasets[dataset].network.kind}"
+    network = (f"bench.networks.{experiment.datasets[dataset].network.kind}",)
+    if stage.kind == "foreign":
+        network = (f"bench.stages.{stage.kind}",)
     solver = (SOLVERS[stage.solver].module,) if stage.solver else ()
-    return (network, *(part.module for part in stage.parts), *solver)
+    return (*network, *(part.module for part in stage.parts), *solver)
 
 
 def _metric_modules(dataset: str) -> tuple[str, ...]:
@@ -373,13 +395,13 @@ def _training(experiment: Experiment, dataset: str, label: str) -> dict[str, Any
     settings = experiment.training.model_dump(exclude={"seeds_per_job"})
     rate = experiment.learning_rate(dataset, label)
     network = experiment.datasets[dataset].network.model_dump()
-    conditional = experiment.formulations[label].conditional
+    conditional = experiment.formulation(label).conditional
     told = {} if conditional is None else {"label dropout": conditional.dropout}
     return settings | {"learning_rate": rate, "network": network} | told
 
 
 def _guidance(experiment: Experiment, label: str) -> float | None:
-    conditional = experiment.formulations[label].conditional
+    conditional = experiment.formulation(label).conditional
     return None if conditional is None else conditional.guidance
 
 

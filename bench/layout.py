@@ -10,6 +10,7 @@ OUTCOME = "outcome.json"
 FAILED_OUTCOME = "outcome.failed.json"
 FINISHED = "finished.json"
 LEDGER = "ledger.json"
+FOREIGN = "model.json"
 EXTRACTOR_WEIGHTS = "extractor.safetensors"
 
 
@@ -49,7 +50,7 @@ class Layout:
         return self.root / "runs" / dataset / label / f"seed{seed}"
 
     def stage(self, dataset: str, label: str, seed: int, stage: str) -> Path:
-        """One stage of a formulation: a training or a set of pairs."""
+        """One stage of a label: a training, a set of pairs, or a network that was taken in."""
         return self.model(dataset, label, seed) / stage
 
     def sweep(self, dataset: str, label: str, seed: int) -> Path:

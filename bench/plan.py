@@ -154,13 +154,18 @@ class Plan:
             training = extractors * one.extractor.epochs * speed.extractor_epoch
             seconds = {"import": extractors * speed.start, "training": training}
             yield Job("extractor", extractors, seconds)
-        if one.budget.unit == "device_seconds":
-            count = sets * len(one.labels)
+        calibrated = sum(map(one.is_calibrated, one.labels))
+        if calibrated:
+            count = sets * calibrated
             yield Job("calibrate", count, {"import": count * speed.start}, alone=True)
-        stages = sum(len(one.formulation(label).stages) for label in one.labels)
-        count = sets * stages * blocks
-        training = len(one.seeds) * sum(self._stage_seconds())
-        yield Job("train", count, {"import": count * speed.start, "training": training})
+        stages = sum(len(one.formulation(label).stages) for label in one.formulations)
+        if stages:
+            count = sets * stages * blocks
+            training = len(one.seeds) * sum(self._stage_seconds())
+            yield Job("train", count, {"import": count * speed.start, "training": training})
+        if one.models:
+            count = sets * len(one.models) * blocks
+            yield Job("foreign", count, {"import": count * speed.start})
         starts = sum(self._evaluation_start(name) for name in one.datasets)
         pairs = [(name, label) for name in one.datasets for label in one.labels]
         swept = [self._sweep_seconds(name, label) for name, label in pairs]
@@ -188,7 +193,10 @@ class Plan:
         scored = data_module(dataset).EXTRACTOR is not None
         return self.speed.start_fidelity if scored else self.speed.start
 
-    def _forward_flops(self, dataset: str) -> float:
+    def _forward_flops(self, dataset: str, label: str | None = None) -> float:
+        """Operations of a forward on one sample; those of a foreign network are not known."""
+        if label in self.experiment.models:
+            return 0.0
         features = math.prod(data_module(dataset).SHAPE)
         return forward_flops(self.experiment.datasets[dataset].network, features)
 
@@ -198,7 +206,7 @@ class Plan:
         for dataset in one.datasets:
             forward = self._forward_flops(dataset)
             step = 3 * forward * one.training.batch_size
-            for label in one.labels:
+            for label in one.formulations:
                 for stage in one.formulation(label).stages:
                     planned = one.stage_budget(dataset, label, stage.name)
                     if one.budget.unit == "device_seconds":
@@ -208,9 +216,9 @@ class Plan:
                     updates = passes / step if stage.kind == "train" else 0.0
                     yield passes / speed.flops + updates * speed.update
 
-    def _solve_seconds(self, dataset: str, evaluations: float, samples: int) -> float:
+    def _solve_seconds(self, dataset: str, label: str, evaluations: float, samples: int) -> float:
         batches = math.ceil(samples / self.experiment.sweep.batch_size)
-        products = samples * self._forward_flops(dataset) / self.speed.flops
+        products = samples * self._forward_flops(dataset, label) / self.speed.flops
         return evaluations * (products + batches * self.speed.evaluation)
 
     def _cell_seconds(
@@ -235,12 +243,12 @@ class Plan:
         """Seconds of sampling and of metrics in the sweep over one model."""
         sweep, formulation = self.experiment.sweep, self.experiment.formulation(label)
         found, view = self.cells(label), self.view(label)
-        product = self._forward_flops(dataset) / self.speed.flops
+        product = self._forward_flops(dataset, label) / self.speed.flops
         sampling, metrics = self._cell_seconds(dataset, (*found, *view), product)
         if formulation.sampler == "ode":
             fine = (2 if view else 1) * _adaptive(sweep.reference_tolerance)
-            sampling += self._solve_seconds(dataset, fine, sweep.reference_samples)
-            sampling += self._solve_seconds(dataset, *GEOMETRY)
+            sampling += self._solve_seconds(dataset, label, fine, sweep.reference_samples)
+            sampling += self._solve_seconds(dataset, label, *GEOMETRY)
         if has_oracle(self.experiment, dataset) and compares_with_exact(formulation):
             each = self._exact_evaluation(dataset)
             sampling += each * (ADAPTIVE_EXACT * sweep.reference_samples + math.prod(FIELD))
@@ -266,7 +274,7 @@ class Plan:
             for cell in settings.values():
                 if cell.refused is None:
                     total += runs * self._solve_seconds(
-                        dataset, _evaluations(cell), timing.batch_size
+                        dataset, label, _evaluations(cell), timing.batch_size
                     )
         return total
 
@@ -337,11 +345,16 @@ def _cells_section(plan: Plan) -> Iterator[str]:
 
 def _budget_section(plan: Plan) -> Iterator[str]:
     one = plan.experiment
+    if not one.formulations:
+        yield "budget: nothing is trained"
+        return
     accounting = one.budget.accounting.replace("_", "-")
     yield f"budget of a model, {accounting}, in {one.budget.unit}"
     rows = []
     for dataset in one.datasets:
         for shown, label in _shown_labels(one):
+            if label in one.models:
+                continue
             for stage in one.formulation(label).stages:
                 units = one.stage_budget(dataset, label, stage.name)
                 share = units / one.budget.amount[dataset]
@@ -370,6 +383,8 @@ def _cost_section(plan: Plan, cores: int) -> Iterator[str]:
     yield "expected core-seconds"
     yield from _aligned([(k, f"{s:,.0f}", f"{s / total:.0%}") for k, s in seconds.items()])
     yield f"expected: {total:,.0f} core-seconds, {plan.minutes(cores):.1f} minutes on {cores} cores"
+    if plan.experiment.models:
+        yield "the evaluations of foreign networks are not in it: their cost is not known"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

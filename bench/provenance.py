@@ -10,6 +10,9 @@ from bench.files import read_json
 from bench.layout import LEDGER, Layout
 from bench.spec import Experiment
 
+FOREIGN = "foreign"
+"""Formulation, in the records, of a network that somebody else has trained."""
+
 
 def experiment_columns(experiment: Experiment) -> dict[str, Any]:
     """Columns that every record of an experiment shares."""
@@ -22,11 +25,10 @@ def model_columns(
     """Columns that describe a finished model: its composition and what it has spent."""
     formulation = experiment.formulation(label)
     final = formulation.final
-    ledger = read_json(layout.stage(dataset, label, seed, final.name) / LEDGER)
     return {
         "dataset": dataset,
         "label": label,
-        "formulation": experiment.formulations[label].formulation,
+        "formulation": formulation_name(experiment, label),
         "stage": final.name,
         "coupling": None if final.coupling is None else final.coupling.name,
         "prediction": final.prediction,
@@ -38,6 +40,25 @@ def model_columns(
         "trained_path": final.path.name,
         "sampled_path": final.path.name,
         "precision": experiment.training.precision,
+        **_budget_columns(experiment, layout, dataset, label, seed),
+    }
+
+
+def formulation_name(experiment: Experiment, label: str) -> str:
+    """The formulation of a label, or ``foreign``."""
+    spec = experiment.formulations.get(label)
+    return FOREIGN if spec is None else spec.formulation
+
+
+def _budget_columns(
+    experiment: Experiment, layout: Layout, dataset: str, label: str, seed: int
+) -> dict[str, Any]:
+    """What a model was given and has spent; of a foreign one nothing is known."""
+    if label in experiment.models:
+        return {}
+    formulation = experiment.formulation(label)
+    ledger = read_json(layout.stage(dataset, label, seed, formulation.final.name) / LEDGER)
+    return {
         "budget_unit": experiment.budget.unit,
         "accounting": experiment.budget.accounting,
         "split": " ".join(f"{stage.name}={stage.share:g}" for stage in formulation.stages),

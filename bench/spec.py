@@ -33,15 +33,18 @@ from pydantic_core import PydanticCustomError
 
 from bench.data import data_module
 from bench.declarations import (
+    FOREIGN_PREDICTIONS,
     PREDICTION_NAMES,
     ROOMS,
     STORED,
+    TABULATED,
     Conditional,
     Factor,
     Formulation,
     OptionModel,
     Part,
     discover,
+    foreign,
     formulation_module,
     nearest,
     part_options,
@@ -114,6 +117,12 @@ def _known(word: str, known: Sequence[str], what: str) -> str:
     return word
 
 
+def _factory(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", name):
+        raise _refuse("write package.module:factory")
+    return name
+
+
 def _named(value: Any) -> Any:
     """``cosine`` is short for ``{name: cosine}``."""
     part = {"name": value} if isinstance(value, str) else value
@@ -152,6 +161,12 @@ OneRateOrTable = Annotated[
 ]
 FactorName = Annotated[str, AfterValidator(lambda word: _known(word, get_args(Factor), "factor"))]
 NamedPart = Annotated[dict[str, Any], BeforeValidator(_named)]
+ForeignPrediction = Annotated[
+    str, AfterValidator(lambda name: _known(name, FOREIGN_PREDICTIONS, "prediction"))
+]
+Factories = Annotated[
+    list[Annotated[str, AfterValidator(lambda name: _factory(name))]], Field(min_length=1)
+]
 CountOrAll = Annotated[
     Annotated[Count, Tag("<count>")] | Annotated[Literal["all"], Tag("<all>")],
     Discriminator(lambda value: "<all>" if value == "all" else "<count>"),
@@ -188,6 +203,41 @@ class FormulationSpec(OptionModel):
     options: dict[str, Any] = Field(default={})
     factors: dict[FactorName, NamedPart] = Field(default={})
     conditional: Conditional | None = None
+
+
+class ForeignSpec(OptionModel):
+    """Networks that somebody else has trained, sampled and scored as our models are.
+
+    ``python -m bench sweep --model`` writes such an entry; see :mod:`bench.adapters`.
+
+    Attributes:
+        factories: what gives the network, ``package.module:factory``, one a seed.
+        states: digest of what each factory gave, its source and its weights: a changed checkpoint
+            is another model, and one whose state is not this is refused.
+        path: a path of ``bench/paths`` with its options, or ``tabulated``: the factory's own.
+        prediction: what the output means.
+        coupling: how noise was paired with data in training. Exact fields and score-based samplers
+            are for ``independent`` only.
+        forwards: forwards of the network that one evaluation takes.
+    """
+
+    factories: Factories
+    states: list[str]
+    path: NamedPart
+    prediction: ForeignPrediction
+    coupling: NamedPart = Field(default={"name": "independent"})
+    forwards: Count = 1
+
+    def formulation(self) -> Formulation:
+        """The one stage that takes a network in."""
+        path, coupling = _part("path", self.path), _part("coupling", self.coupling)
+        assert isinstance(path, Part) and isinstance(coupling, Part)
+        return foreign(
+            TABULATED if path.name == TABULATED.name else path,
+            self.prediction,
+            coupling,
+            self.forwards,
+        )
 
 
 class BudgetSpec(OptionModel):
@@ -321,9 +371,10 @@ class Experiment(OptionModel):
 
     name: Annotated[str, AfterValidator(_experiment_name)]
     datasets: Annotated[dict[str, DatasetSpec], Field(min_length=1)]
-    formulations: Annotated[dict[Label, FormulationSpec], Field(min_length=1)]
+    formulations: dict[Label, FormulationSpec] = Field(default={})
+    models: dict[Label, ForeignSpec] = Field(default={})
     seeds: Seeds = Field(default=[0, 1, 2, 3, 4])
-    budget: BudgetSpec
+    budget: BudgetSpec = BudgetSpec(amount={})
     training: TrainingSpec = TrainingSpec()
     sweep: SweepSpec = SweepSpec()
     unified_view: UnifiedViewSpec | None = None
@@ -343,6 +394,10 @@ class Experiment(OptionModel):
         if not isinstance(mapping, Mapping):
             raise InputError(f"{source}: holds {shown(mapping)}; write keys and values")
         only_words(mapping, source)
+        if not mapping.get("models"):
+            for key in ("formulations", "budget"):
+                if key not in mapping:
+                    raise InputError(f"{source}: {key}: is missing; add it")
         experiment = _validated(cls, _without_empty_sections(mapping), source, ())
         experiment = experiment._with_options(source)._with_tuning_grid()
         for key, value, remedy in experiment._faults():
@@ -352,7 +407,7 @@ class Experiment(OptionModel):
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels in the order of the file, which is the order of tables and figures."""
-        return tuple(self.formulations)
+        return (*self.formulations, *self.models)
 
     @property
     def digest(self) -> str:
@@ -361,7 +416,7 @@ class Experiment(OptionModel):
 
     def resolved(self) -> dict[str, Any]:
         """The whole experiment as plain values, defaults included; it loads to an equal one."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude=None if self.models else {"models"})
 
     def save(self, path: Path) -> None:
         """Write the resolved experiment, unless the file holds it already: its age matters."""
@@ -374,6 +429,8 @@ class Experiment(OptionModel):
 
         The last stage's share is the remainder.
         """
+        if label in self.models:
+            return self.models[label].formulation()
         spec = self.formulations[label]
         module = formulation_module(spec.formulation)
         declared: Formulation = module.formulation(module.Options(**spec.options))
@@ -391,8 +448,10 @@ class Experiment(OptionModel):
 
         ``all_in``: the stage's share of the amount. ``marginal``: the last stage has a full
         amount, and the stages before it share one further full amount in proportion to their
-        shares.
+        shares. A foreign network is taken in as it is: nothing is planned for it.
         """
+        if label in self.models:
+            return 0.0
         amount = self.budget.amount[dataset]
         formulation = self.formulation(label)
         share = formulation.stage(stage).share
@@ -402,6 +461,10 @@ class Experiment(OptionModel):
             return amount
         return amount * share / (1.0 - formulation.final.share)
 
+    def is_calibrated(self, label: str) -> bool:
+        """Whether the steps of a label are measured first: its budget is in seconds."""
+        return self.budget.unit == "device_seconds" and label in self.formulations
+
     def learning_rate(self, dataset: str, label: str) -> float:
         """The learning rate of a label on a data set."""
         rate = self.training.learning_rate
@@ -409,7 +472,7 @@ class Experiment(OptionModel):
 
     def classes(self, dataset: str, label: str) -> int:
         """Number of classes that a label's network is told on a data set; 0 for none."""
-        if self.formulations[label].conditional is None:
+        if self.formulation(label).conditional is None:
             return 0
         module = data_module(dataset)
         return module.classes(module.Options(**self.datasets[dataset].options)) or 0
@@ -452,6 +515,11 @@ class Experiment(OptionModel):
                 raise bad(source, f"datasets.{name}", name, remedy)
             options = _options(data_module(name), data.options, source, ("datasets", name))
             datasets[name] = data.model_copy(update={"options": options})
+        for label, model in self.models.items():
+            key = ("models", label)
+            if model.path["name"] != TABULATED.name:
+                _check_part("path", model.path, source, (*key, "path"))
+            _check_part("coupling", model.coupling, source, (*key, "coupling"))
         return self.model_copy(update={"formulations": formulations, "datasets": datasets})
 
     def _with_tuning_grid(self) -> Experiment:
@@ -460,7 +528,7 @@ class Experiment(OptionModel):
             return self
         grid = {
             f"{label}{TUNED}{rate:g}": (label, rate)
-            for label in self.labels
+            for label in self.formulations
             for rate in self.tuning.learning_rates
         }
         rates = {name: rate for name, (_, rate) in grid.items()}
@@ -482,9 +550,10 @@ class Experiment(OptionModel):
 
     def _with_rate_table(self) -> Experiment:
         """Rates as a table, and tables without entries for what the experiment does not hold."""
-        table = {d: {n: self.learning_rate(d, n) for n in self.labels} for d in self.datasets}
-        amount = {name: self.budget.amount[name] for name in self.datasets}
-        split = {name: self.budget.split[name] for name in self.labels if name in self.budget.split}
+        labels = tuple(self.formulations)
+        table = {d: {n: self.learning_rate(d, n) for n in labels} for d in self.datasets}
+        amount = {name: self.budget.amount[name] for name in self.datasets if labels}
+        split = {name: self.budget.split[name] for name in labels if name in self.budget.split}
         return self.model_copy(
             update={
                 "training": self.training.model_copy(update={"learning_rate": table}),
@@ -495,15 +564,33 @@ class Experiment(OptionModel):
     # Settings that are sound alone and wrong together.
 
     def _faults(self) -> Iterator[Fault]:
+        yield from self._foreign_faults()
         yield from self._formulation_faults()
         yield from self._budget_faults()
         yield from self._rate_faults()
         yield from self._sweep_faults()
         yield from self._view_faults()
 
+    def _foreign_faults(self) -> Iterator[Fault]:
+        if not self.labels:
+            yield "formulations", {}, "name at least 1 formulation, or a model"
+        for label, model in self.models.items():
+            key = f"models.{label}"
+            if label in self.formulations:
+                yield key, label, "a formulation has this label; choose another"
+            for name in ("factories", "states"):
+                given = getattr(model, name)
+                if len(given) != len(self.seeds):
+                    yield f"{key}.{name}", given, f"give one for each of {len(self.seeds)} seeds"
+            if len(self.datasets) > 1:
+                remedy = "a network is made for one: write an experiment for each"
+                yield "datasets", list(self.datasets), remedy
+            if self.tuning is not None:
+                yield key, label, "it is trained already: remove it, or the tuning"
+
     def _formulation_faults(self) -> Iterator[Fault]:
         rates = [f"{rate:g}" for rate in self.tuning.learning_rates] if self.tuning else []
-        for label in self.labels:
+        for label in self.formulations:
             key = f"formulations.{label}"
             if TUNED in label and label.split(TUNED, 1)[1] not in rates:
                 remedy = f"{TUNED!r} is kept for rates of a tuning grid; choose another label"
@@ -518,7 +605,7 @@ class Experiment(OptionModel):
                     yield f"{key}.options", stage.nfe, f"stage {stage.name}: {error}"
 
     def _conditional_faults(self, label: str) -> Iterator[Fault]:
-        if self.formulations[label].conditional is None:
+        if self.formulation(label).conditional is None:
             return
         for dataset in self.datasets:
             if not self.classes(dataset, label):
@@ -527,13 +614,15 @@ class Experiment(OptionModel):
 
     def _budget_faults(self) -> Iterator[Fault]:
         budget = self.budget
+        if not self.formulations:
+            return
         yield from _coverage("budget.amount", budget.amount, tuple(self.datasets), discover("data"))
         known = (*self.labels, *discover("formulations"))
         for label in budget.split:
             if label not in known and self.tuning is None:
                 remedy = f"unknown label; {nearest(label, self.labels)}"
                 yield f"budget.split.{label}", label, remedy
-        for label in self.labels:
+        for label in self.formulations:
             yield from self._split_faults(label)
 
     def _split_faults(self, label: str) -> Iterator[Fault]:
@@ -551,13 +640,13 @@ class Experiment(OptionModel):
 
     def _rate_faults(self) -> Iterator[Fault]:
         table = self.training.learning_rate
-        if not isinstance(table, dict):
+        if not isinstance(table, dict) or not self.formulations:
             return
-        key = "training.learning_rate"
+        key, known = "training.learning_rate", discover("formulations")
         yield from _coverage(key, table, tuple(self.datasets), discover("data"))
         for dataset in self.datasets:
             yield from _coverage(
-                f"{key}.{dataset}", table[dataset], self.labels, discover("formulations")
+                f"{key}.{dataset}", table[dataset], tuple(self.formulations), known
             )
 
     def _sweep_faults(self) -> Iterator[Fault]:
@@ -595,8 +684,9 @@ class Experiment(OptionModel):
 
     def _view_faults(self) -> Iterator[Fault]:
         for name in [] if self.unified_view is None else self.unified_view.solvers:
-            if SOLVERS[name].family not in ("fixed", "exponential"):
-                remedy = "paths are compared at equal steps: write a fixed solver, such as euler"
+            solver = SOLVERS[name]
+            if solver.family not in ("fixed", "exponential") or solver.equal_steps:
+                remedy = "paths are compared at equal steps of log_snr: write euler, or one like it"
                 yield "unified_view.solvers", name, remedy
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench import geometry
 from bench.cells import SCORING, Cell
-from bench.declarations import Conditional
+from bench.declarations import TABULATED, Conditional
 from bench.declarations import path as declare
 from bench.evaluation import Context, References
 from bench.exact import TOLERANCE, ExactModel, field_errors, field_points
@@ -263,7 +263,7 @@ def _without_value(columns: dict[str, Any], status: str, why: str) -> Record:
 def _changed(model: Flow, name: str | None, among: tuple[str, ...]) -> PathChange:
     """The model on a path over the range that ``among`` share with it; None keeps its own path."""
     shared = common_log_snr([model.path, *(_path(other) for other in among)])
-    other = model.path if name is None else _path(name)
+    other = model.path if name in (None, TABULATED.name) else _path(name)
     # A path of the model's own kind keeps the options that the model was trained with.
     own = type(other) is type(model.path)
     return PathChange(model, model.path if own else other, shared)

@@ -22,7 +22,8 @@ from bench.cells import UNIFIED, has_oracle
 from bench.data import data_module
 from bench.declarations import Stage
 from bench.files import read_json, replacing, write_json
-from bench.layout import LEDGER, OUTCOME, Layout
+from bench.layout import FOREIGN, LEDGER, OUTCOME, Layout
+from bench.provenance import formulation_name
 from bench.report import RECORDS
 from bench.report import manifest as manifests
 from bench.spec import Experiment
@@ -126,12 +127,15 @@ def _model_rows(
         experiment,
         dataset,
         label=label,
-        formulation=experiment.formulations[label].formulation,
+        formulation=formulation_name(experiment, label),
         train_seed=seed,
-        budget_unit=experiment.budget.unit,
-        accounting=experiment.budget.accounting,
-        budget_total=experiment.budget.amount[dataset],
     )
+    if label in experiment.formulations:
+        base |= {
+            "budget_unit": experiment.budget.unit,
+            "accounting": experiment.budget.accounting,
+            "budget_total": experiment.budget.amount[dataset],
+        }
     places = [(s.name, layout.stage(dataset, label, seed, s.name)) for s in formulation.stages]
     failed = False
     for name, folder in [*places, ("sweep", layout.sweep(dataset, label, seed))]:
@@ -160,9 +164,13 @@ def _outcome_rows(folder: Path, base: dict[str, Any], root: Path) -> Iterator[di
 
 
 def _budget_rows(folder: Path, base: dict[str, Any], stage: Stage) -> Iterator[dict[str, Any]]:
-    """A ledger as records."""
+    """A ledger as records; of a foreign network the size alone."""
     outcome = read_outcome(folder)
     if outcome is None or outcome["status"] != "ok":
+        return
+    if stage.kind == "foreign":
+        facts = read_json(folder / FOREIGN)
+        yield base | {"metric": "parameters", "value": float(facts["parameters"])}
         return
     ledger = read_json(folder / LEDGER)
     base = base | {

@@ -29,11 +29,8 @@ from bench.progress import Progress
 from bench.provenance import experiment_columns, model_columns
 from bench.spec import Experiment
 from bench.stages.common import INCOMPLETE, Seconds, run_guarded
-from bench.stages.job import CHECKPOINT
 
 if TYPE_CHECKING:
-    import torch
-
     from bench.declarations import Formulation
     from bench.evaluation import References
     from bench.exact import ExactModel
@@ -87,13 +84,14 @@ def _work(
 ) -> dict[str, Any]:
     with seconds("import"):
         device = ready(experiment.training.threads)
+        from bench.stages import finished
         from bench.sweeping import Sweep
     folder = layout.sweep(dataset, label, seed)
     with seconds("sampling"):
         if not shared:
             shared[dataset] = _references(experiment, layout, dataset)
         formulation = experiment.formulation(label)
-        model = _model(experiment, layout, dataset, label, seed, shared[dataset], device)
+        model = finished.model(experiment, layout, shared[dataset].dataset, label, seed, device)
         sweep = Sweep(
             model=model,
             conditional=formulation.conditional,
@@ -148,24 +146,6 @@ def _references(experiment: Experiment, layout: Layout, dataset: str) -> Referen
     from bench.evaluation import references
 
     return references(experiment, layout, load(layout.data(dataset)))
-
-
-def _model(
-    experiment: Experiment,
-    layout: Layout,
-    dataset: str,
-    label: str,
-    seed: int,
-    real: References,
-    device: torch.device,
-) -> Any:
-    from bench.assembly import trained
-
-    final = experiment.formulation(label).final
-    checkpoint = layout.stage(dataset, label, seed, final.name) / CHECKPOINT
-    network = experiment.datasets[dataset].network
-    classes = experiment.classes(dataset, label)
-    return trained(network, real.dataset, final, seed, checkpoint, device, classes=classes)
 
 
 def _write(folder: Path, experiment: Experiment, found: Mapping[Cell | str, Entry]) -> None:

@@ -24,7 +24,6 @@ from bench.records import Record
 from bench.solvers.catalogue import ADAPTIVE
 from bench.spec import Experiment
 from bench.stages.common import INCOMPLETE, Seconds, read_outcome, run_guarded
-from bench.stages.job import CHECKPOINT
 
 if TYPE_CHECKING:
     import torch
@@ -54,8 +53,8 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> None:
 def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds) -> dict[str, Any]:
     with seconds("import"):
         device = ready(experiment.training.threads)
-        from bench.assembly import trained
         from bench.data import load
+        from bench.stages import finished
 
     folder, seed = layout.timing(dataset), experiment.seeds[0]
     journal = Journal(folder / JOURNAL)
@@ -70,16 +69,7 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
             if outcome is None or outcome["status"] != "ok":
                 left_out.append(label)
                 continue
-            network = experiment.datasets[dataset].network
-            model = trained(
-                network,
-                data,
-                formulation.final,
-                seed,
-                stage / CHECKPOINT,
-                device,
-                classes=experiment.classes(dataset, label),
-            )
+            model = finished.model(experiment, layout, data, label, seed, device)
             if formulation.conditional is not None and data.train_labels is not None:
                 known = data.train_labels[: experiment.timing.batch_size].to(device)
                 model = model.given(known, formulation.conditional.guidance)

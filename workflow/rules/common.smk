@@ -67,7 +67,7 @@ def training_sources(seeds):
     def sources(wildcards):
         dataset, label = wildcards.dataset, wildcards.label
         folders = [files.data(dataset)]
-        if experiment.budget.unit == "device_seconds":
+        if experiment.is_calibrated(label):
             folders.append(files.calibration(dataset, label))
         upstream = experiment.formulation(label).stage(wildcards.stage).upstream
         folders += [files.stage(dataset, label, seed, name) for name in upstream for seed in seeds]

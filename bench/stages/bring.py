@@ -1,0 +1,285 @@
+"""``sweep --model``: somebody else's network through the whole evaluation, in one process.
+
+The command becomes an experiment like any other, without formulations: its file stands in the
+results, and the workflow can run it. A second identical command finds everything done. What is
+wrong with the command or the network is found before any work.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from bench import records
+from bench.cells import has_oracle
+from bench.data import data_module
+from bench.declarations import FOREIGN_PREDICTIONS, TABULATED, Part
+from bench.devices import limit_threads, ready
+from bench.digests import code_digest
+from bench.errors import InputError
+from bench.files import digest_of, read_json, sha256, write_json
+from bench.layout import OUTCOME, Layout
+from bench.report import RECORDS
+from bench.spec import Experiment, load
+from bench.stages import collect, extractor, floor, gate, oracle, prepare, report, sweep, timing
+
+if TYPE_CHECKING:
+    from bench.adapters import Foreign, ForeignModel
+
+COMMAND = "sweep --model"
+"""Names the command in errors, as a file is named."""
+
+SECTIONS = ("training", "sweep", "unified_view", "metrics", "timing", "extractor", "likelihood")
+"""What is taken from an experiment file."""
+
+WHOLE = "whole.json"
+"""Written last: what the report was made from."""
+
+UNKNOWN = "unknown"
+
+
+def sweep_or_bring(
+    experiment: Experiment | None = None,
+    layout: Layout | None = None,
+    *,
+    dataset: str | None,
+    label: str | None,
+    seeds: Sequence[int] | None,
+    model: Sequence[str] | None,
+    path: str | None,
+    prediction: str | None,
+    coupling: str,
+    data: str | None,
+    name: str | None,
+    settings: Path | None,
+) -> None:
+    """``sweep CONFIG ...``, or ``sweep --model ...``: one of the two.
+
+    Raises:
+        InputError: neither or both, or an option is missing.
+    """
+    if experiment is not None and layout is not None:
+        if dataset is None or label is None or seeds is None:
+            raise InputError("sweep: give --dataset, --label and --seeds with an experiment file")
+        if model:
+            raise InputError("sweep: give an experiment file or --model, not both")
+        sweep.run(experiment, layout, dataset=dataset, label=label, seeds=seeds)
+        return
+    if not model or data is None:
+        raise InputError("sweep: give an experiment file, or --model and --data")
+    asked = Request(tuple(model), path, prediction, coupling, data, name, label, settings)
+    found = brought(asked)
+    whole(found, Layout(Path("results", found.name)))
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command as it was given; see ``bench.cli.OPTIONS``."""
+
+    models: tuple[str, ...]
+    path: str | None
+    prediction: str | None
+    coupling: str
+    data: str
+    name: str | None = None
+    label: str | None = None
+    settings: Path | None = None
+
+    def by_label(self) -> dict[str, list[str]]:
+        """Factories of each label, in the order given: one a seed."""
+        found: dict[str, list[str]] = {}
+        for text in self.models:
+            label, equals, factory = text.rpartition("=")
+            if not equals:
+                label = self.label or factory.rpartition(":")[2].rpartition(".")[2]
+            found.setdefault(label, []).append(factory)
+        return found
+
+
+def brought(asked: Request) -> Experiment:
+    """The experiment of a command, its networks imported and tried.
+
+    Raises:
+        InputError: anything is wrong with the command, a factory or a network.
+    """
+    draft = _experiment(asked, {})
+    limit_threads(draft.training.threads)
+    device = ready(draft.training.threads)
+    from bench import adapters
+
+    known: dict[str, dict[str, Any]] = {}
+    for label, spec in draft.models.items():
+        tried = []
+        for factory in spec.factories:
+            foreign = adapters.load(factory, device)
+            path, prediction = _meaning(asked, draft, label, factory, foreign)
+            built = path.build() if isinstance(path, Part) else path
+            shape = data_module(asked.data).SHAPE
+            made = adapters.model(factory, foreign, built, prediction, shape, device)
+            tried.append((adapters.state(factory, foreign, made.foreign), path, prediction, made))
+        _, path, prediction, made = tried[0]
+        for (_, *others), factory in zip(tried[1:], spec.factories[1:], strict=True):
+            if _named(others[0]) != _named(path) or others[1] != prediction:
+                raise InputError(
+                    f"model {factory}: is not on the path of {spec.factories[0]} or predicts "
+                    f"something else; networks of one label differ in their weights: "
+                    "give it a label of its own"
+                )
+        known[label] = {
+            "states": [state for state, *_ in tried],
+            "path": _named(path),
+            "prediction": prediction,
+            "forwards": made.evaluations,
+        }
+        print(f"{label}: {_described(made, path, prediction)}", file=sys.stderr)
+    return _experiment(asked, known)
+
+
+def _experiment(asked: Request, known: Mapping[str, Mapping[str, Any]]) -> Experiment:
+    """The experiment with what is known of its models; without it, what was asked for."""
+    by_label = asked.by_label()
+    given = {} if asked.settings is None else load(asked.settings).resolved()
+    path = {"name": "linear"} if asked.path is None else _part(asked.path)
+    models = {
+        label: {
+            "factories": factories,
+            "states": [UNKNOWN] * len(factories),
+            "path": path,
+            "prediction": asked.prediction or FOREIGN_PREDICTIONS[0],
+            "coupling": _part(asked.coupling),
+        }
+        | dict(known.get(label, {}))
+        for label, factories in by_label.items()
+    }
+    mapping = {
+        "name": asked.name or next(iter(by_label)),
+        "datasets": {asked.data: given.get("datasets", {}).get(asked.data, {})},
+        "models": models,
+        "seeds": list(range(max(map(len, by_label.values())))),
+        **{name: given[name] for name in SECTIONS if given.get(name) is not None},
+    }
+    training = mapping.get("training")
+    if training is not None:
+        mapping["training"] = {**training, "learning_rate": {}}
+    return Experiment.from_mapping(mapping, COMMAND)
+
+
+def _part(text: str) -> dict[str, Any]:
+    """``name:option=value,option=value`` as a part of an experiment file."""
+    name, colon, options = text.partition(":")
+    part: dict[str, Any] = {"name": name}
+    for option in options.split(",") if colon else []:
+        key, equals, value = option.partition("=")
+        if not equals or not key:
+            raise InputError(f"{COMMAND}: {text!r}: write name:option=value,option=value")
+        number = yaml.safe_load(value)
+        try:
+            part[key] = float(number) if isinstance(number, str) else number
+        except ValueError:
+            raise InputError(f"{COMMAND}: {text!r}: {key} is no number") from None
+    return part
+
+
+def _meaning(
+    asked: Request, draft: Experiment, label: str, factory: str, foreign: Foreign
+) -> tuple[Any, str]:
+    """Path and prediction of a network: those of its adapter, or those of the command.
+
+    Returns:
+        The path as a part or as a table, and the name of the prediction.
+    """
+    for option, own in (("path", foreign.path), ("prediction", foreign.prediction)):
+        if (getattr(asked, option) is None) == (own is None):
+            remedy = "give" if own is None else "its adapter says it already: leave out"
+            raise InputError(f"model {factory}: {remedy} --{option}")
+    path = draft.formulation(label).final.path if foreign.path is None else foreign.path
+    prediction = asked.prediction if foreign.prediction is None else foreign.prediction
+    assert prediction is not None
+    return path, prediction
+
+
+def _named(path: Any) -> dict[str, Any]:
+    """A path as the experiment file names it."""
+    named = path if isinstance(path, Part) else TABULATED
+    return {"name": named.name, **named.options}
+
+
+def _described(made: ForeignModel, path: Any, prediction: str) -> str:
+    networks = ", ".join(made.foreign.names) or "a function without a network"
+    named = path if isinstance(path, Part) else TABULATED
+    return (
+        f"{networks} with {made.foreign.numbers:,} parameters on the path {named.describe()}, "
+        f"predicts {prediction}, {made.evaluations} forward(s) an evaluation"
+    )
+
+
+# --- the whole evaluation -------------------------------------------------------------------------
+
+
+def whole(experiment: Experiment, layout: Layout) -> None:
+    """Every stage of an experiment without trainings, the report, and the verdict on the run.
+
+    Raises:
+        InputError: the folder holds an experiment with trainings.
+        RunError: the run is not sound; the report is there.
+    """
+    if layout.config.is_file() and load(layout.config).formulations:
+        raise InputError(
+            f"{layout.root}: holds an experiment with trainings; choose another --name"
+        )
+    experiment.save(layout.config)
+    for dataset in experiment.datasets:
+        _measure(experiment, layout, dataset)
+    made_from = _made_from(experiment, layout)
+    if not _is_whole(layout, made_from):
+        collect.run(experiment, layout)
+        report.run(experiment, layout)
+        gate.run(experiment, layout)
+        files = {name: sha256(layout.root / name) for name in (RECORDS, report.PAGE)}
+        write_json(layout.root / WHOLE, {"made_from": made_from, "files": files})
+    print(f"report: {layout.root / report.PAGE}", file=sys.stderr)
+
+
+def _measure(experiment: Experiment, layout: Layout, dataset: str) -> None:
+    from bench.stages import foreign
+
+    seeds = experiment.seeds
+    prepare.run(experiment, layout, dataset=dataset)
+    if data_module(dataset).EXTRACTOR is not None:
+        extractor.run(experiment, layout, dataset=dataset)
+    for label in experiment.models:
+        stage = experiment.formulation(label).final.name
+        foreign.run(experiment, layout, dataset=dataset, label=label, stage=stage, seeds=seeds)
+        sweep.run(experiment, layout, dataset=dataset, label=label, seeds=seeds)
+    floor.run(experiment, layout, dataset=dataset)
+    if has_oracle(experiment, dataset):
+        oracle.run(experiment, layout, dataset=dataset)
+    timing.run(experiment, layout, dataset=dataset)
+
+
+def _made_from(experiment: Experiment, layout: Layout) -> str:
+    """Digest of all that records and report are made from."""
+    outcomes = [read_json(folder / OUTCOME) for folder in gate.stage_folders(experiment, layout)]
+    return digest_of(
+        {
+            "experiment": experiment.digest,
+            "code": code_digest("bench.stages.collect", "bench.stages.report", "bench.stages.gate"),
+            "schema": records.SCHEMA_VERSION,
+            "outcomes": [[one["digest"], one["status"], one["files"]] for one in outcomes],
+        }
+    )
+
+
+def _is_whole(layout: Layout, made_from: str) -> bool:
+    if not (layout.root / WHOLE).is_file():
+        return False
+    kept = read_json(layout.root / WHOLE)
+    files = {name: layout.root / name for name in kept["files"]}
+    return bool(kept["made_from"] == made_from) and all(
+        path.is_file() and sha256(path) == kept["files"][name] for name, path in files.items()
+    )

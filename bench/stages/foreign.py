@@ -1,0 +1,104 @@
+"""``foreign``: take in a network that somebody else has trained.
+
+The stage stands where a training stands for a formulation: it leaves the facts that are known of
+the network. The weights stay where they are; every later stage gets them from the factory again,
+and a network whose state is no longer that of the experiment is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bench.data import load
+from bench.declarations import TABULATED
+from bench.devices import ready
+from bench.digests import stage_digest
+from bench.errors import InputError
+from bench.files import write_json
+from bench.layout import FOREIGN, Layout
+from bench.spec import Experiment
+from bench.stages.common import Seconds, run_guarded
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.adapters import ForeignModel
+    from bench.data import DataSet
+
+
+def run(
+    experiment: Experiment,
+    layout: Layout,
+    *,
+    dataset: str,
+    label: str,
+    stage: str,
+    seeds: Sequence[int],
+) -> None:
+    """Try the networks of ``label`` and write down what they are; finished seeds are left alone."""
+    for seed in seeds:
+        run_guarded(
+            layout.stage(dataset, label, seed, stage),
+            stage_digest(experiment, dataset, label, stage, seed),
+            partial(_work, experiment, layout, dataset, label, stage, seed),
+            files=[FOREIGN],
+            upstream={"data": layout.data(dataset)},
+        )
+
+
+def _work(
+    experiment: Experiment,
+    layout: Layout,
+    dataset: str,
+    label: str,
+    stage: str,
+    seed: int,
+    seconds: Seconds,
+) -> dict[str, Any]:
+    with seconds("import"):
+        device = ready(experiment.training.threads)
+        found = model(experiment, load(layout.data(dataset)), label, seed, device)
+    facts = {
+        "factory": experiment.models[label].factories[experiment.seeds.index(seed)],
+        "networks": found.foreign.names,
+        "parameters": found.foreign.numbers,
+        "forwards": found.evaluations,
+    }
+    write_json(layout.stage(dataset, label, seed, stage) / FOREIGN, facts)
+    return {}
+
+
+def model(
+    experiment: Experiment, data: DataSet, label: str, seed: int, device: torch.device
+) -> ForeignModel:
+    """The network of a label and seed, as a model on its path.
+
+    Raises:
+        InputError: it cannot be had, does not work, or is not the one of the experiment.
+    """
+    from bench import adapters
+    from bench.paths import Path
+
+    spec, place = experiment.models[label], experiment.seeds.index(seed)
+    factory = spec.factories[place]
+    foreign = adapters.load(factory, device)
+    path = experiment.formulation(label).final.path
+    built = foreign.path if path == TABULATED else path.build()
+    if not isinstance(built, Path):
+        raise InputError(f"model {factory}: brings no table of its path; name one of bench/paths")
+    found = adapters.model(
+        factory, foreign, built, spec.prediction, data.shape, device, data.sigma_data
+    )
+    state = adapters.state(factory, foreign, found.foreign)
+    for what, now, then in (
+        ("state", state, spec.states[place]),
+        ("forwards", found.evaluations, spec.forwards),
+    ):
+        if now != then:
+            raise InputError(
+                f"model {factory}: its {what} is {now}, and models.{label} says {then}: "
+                "write what it is, or give the command again"
+            )
+    return found
