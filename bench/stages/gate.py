@@ -1,9 +1,10 @@
 """``gate``: is the run sound? The last job, after the report: a failure never hides the results.
 
-Three things make a run unsound: a stage that failed or has not run, a cell that failed, and a model
-that does not beat the untrained network, by the primary metric of its data set, with any solver at
-any number of evaluations. Losing to the Gaussian fitted to the data is said, and no failure: in two
-dimensions or at a tiny budget a Gaussian is hard to beat.
+Four things make a run unsound: a stage that failed or has not run, a cell that failed, a cell that
+has not spent the evaluations that it was asked for, and a model that does not beat the untrained
+network, by the primary metric of its data set, with any solver at any number of evaluations. Losing
+to the Gaussian fitted to the data is said, and no failure: in two dimensions or at a tiny budget a
+Gaussian is hard to beat.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench import records
+from bench.audit import wrong_evaluations
 from bench.cells import has_oracle
 from bench.data import data_module
 from bench.errors import RunError
@@ -41,6 +43,7 @@ def run(experiment: Experiment, layout: Layout) -> None:
     if (layout.root / RECORDS).is_file():
         table = records.read(layout.root / RECORDS)
         found += failed_cells(table)
+        found += wrong_evaluations(table)
         for dataset in experiment.datasets:
             lost, said = quality(table, dataset)
             found += lost
@@ -64,7 +67,7 @@ def stage_folders(experiment: Experiment, layout: Layout) -> Iterator[Path]:
         if data_module(dataset).EXTRACTOR is not None:
             yield layout.extractor(dataset)
         for label in experiment.labels:
-            if experiment.budget.unit == "device_seconds":
+            if experiment.is_calibrated(label):
                 yield layout.calibration(dataset, label)
             for seed in experiment.seeds:
                 for stage in experiment.formulation(label).stages:

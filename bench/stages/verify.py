@@ -19,23 +19,16 @@ from typing import Any
 import pandas as pd
 
 from bench import records
-from bench.cells import lacks_score
-from bench.declarations import Conditional
-from bench.errors import InputError, RefusedNfeError, RunError
+from bench.audit import wrong_evaluations
+from bench.errors import InputError, RunError
 from bench.files import read_json, sha256
 from bench.layout import CONFIG, LEDGER, OUTCOME, Layout
 from bench.report import RECORDS
-from bench.solvers.catalogue import SOLVERS
 from bench.spec import Experiment, load
 from bench.stages.gate import stage_folders
 from bench.stages.job import SMALLEST_FRACTION
 
 Entry = dict[str, Any]
-
-CELL = (
-    *("dataset", "label", "train_seed", "noise_bank"),
-    *("solver", "grid", "sampled_path", "nfe_requested"),
-)
 
 ROUNDING = 1e-9
 """Relative difference at which two sums of the same charges are equal."""
@@ -85,7 +78,7 @@ def ledgers(
 ) -> Iterator[tuple[str, str, int, dict[str, Entry]]]:
     """Data set, label and seed of every model, with those of its ledgers that exist, by stage."""
     for dataset in experiment.datasets:
-        for label in experiment.labels:
+        for label in experiment.formulations:
             for seed in experiment.seeds:
                 paths = {
                     stage.name: layout.stage(dataset, label, seed, stage.name) / LEDGER
@@ -143,41 +136,6 @@ def _wrong_ledger(ledger: Entry, found: dict[str, Entry], experiment: Experiment
 
 def _equal(one: float, other: float) -> bool:
     return abs(one - other) <= ROUNDING * max(abs(one), abs(other))
-
-
-def evaluations(guidance: float) -> int:
-    """Network evaluations that one evaluation of a model costs, from the column of its guidance."""
-    told = 1.0 if pd.isna(guidance) else guidance
-    return Conditional(dropout=0.0, guidance=told).evaluations
-
-
-def wrong_evaluations(table: pd.DataFrame) -> Iterator[str]:
-    """Cells that spent another number of evaluations than was asked for."""
-    asked = table[table["nfe_requested"].notna() & table["solver"].isin(list(SOLVERS))]
-    for _, rows in asked.groupby(list(CELL), dropna=False):
-        first = rows.iloc[0]
-        where = " ".join(f"{name}={first[name]}" for name in CELL if not pd.isna(first[name]))
-        requested = int(first["nfe_requested"])
-        refused = (rows["status"] == "refused").to_numpy(dtype=bool)
-        coupling = first["coupling"]
-        if not pd.isna(coupling) and lacks_score(SOLVERS[str(first["solver"])], str(coupling)):
-            if not refused.all():
-                yield f"cell {where}: reads a score that there is not, and is not refused"
-            continue
-        try:
-            SOLVERS[str(first["solver"])].intervals_for(requested, evaluations(first["guidance"]))
-        except RefusedNfeError:
-            if not refused.all():
-                yield f"cell {where}: cannot be hit, and is not refused"
-            continue
-        done = rows[rows["status"] == "ok"]
-        # The timing stage counts one batch; a sweep also says the least and the most of any batch.
-        spent = pd.concat([done["nfe"], done["nfe_min"].dropna(), done["nfe_max"].dropna()])
-        if refused.any():
-            yield f"cell {where}: can be hit, and is refused"
-        elif not spent.eq(requested).fillna(False).all():
-            counts = ", ".join(f"{count:g}" for count in sorted(set(spent.dropna())))
-            yield f"cell {where}: spent {counts or 'unknown'} evaluations"
 
 
 def wrong_records(experiment: Experiment, layout: Layout, table: pd.DataFrame) -> Iterator[str]:
