@@ -18,7 +18,7 @@
   :func:`adams_intervals`.
 
 ``heun2`` is the trapezoidal rule with two evaluations an interval; ``rk4`` is the 3/8 rule;
-``adaptive_heun`` and ``fehlberg2`` reuse the last stage of a step as the first of the next, although
+``adaptive_heun`` and ``fehlberg2`` reuse the last stage of a step as the first of the next, though
 it was taken at another state: one and two evaluations a step.
 """
 
@@ -74,7 +74,7 @@ def solve_adaptive(
 
 
 def solve_constant(field: Field, start: Tensor, times: Tensor, method: str) -> Tensor:
-    """End point of an adaptive method that takes and accepts exactly the steps of ``times [n + 1]``.
+    """End point of an adaptive method that takes just the steps of ``times [n + 1]``.
 
     Not for sampling: it shows the order of convergence. ``implicit_adams`` corrects until nothing
     changes.
