@@ -92,7 +92,7 @@ def solve_constant(field: Field, start: Tensor, times: Tensor, method: str) -> T
 def adams_intervals(tolerance: float) -> int:
     """Intervals of ``implicit_adams``: ``ceil(4*tolerance^(-1/5))``, a method of order 5.
 
-    7, 16 and 40 at 1e-1, 1e-3 and 1e-5.
+    7, 16 and 41 at 1e-1, 1e-3 and 1e-5.
     """
     return math.ceil(4 * tolerance ** (-1 / 5))
 

@@ -1,45 +1,53 @@
-"""Every solver: evaluations counted at the network, order of convergence, and its trust region."""
+"""Every solver: evaluations, the interval, memory, the order of convergence, and one flow."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from bench import convergence
 from bench.budget import counted
+from bench.declarations import discover
+from bench.declarations import path as declare
 from bench.errors import InputError, RefusedNfeError
+from bench.exact import ExactModel
 from bench.models import PathModel
 from bench.paths import Path
 from bench.paths.edm import Edm
 from bench.paths.linear import Linear
 from bench.paths.vp import Vp
-from bench.sampling import Request, sample, solver_noise
-from bench.solvers import exponential, grids, ode
+from bench.sampling import Request, cut_to, sample, solve, solver_noise
 from bench.solvers.catalogue import SOLVERS, Solver, solver
+from bench.solvers.karras import karras_levels
 from tests.fields import exact_model, ring
 
-WANTED = (1, 2, 3, 4, 7, 8, 16, 61, 64)
+INTERVALS = (1, 2, 3, 7, 16, 61)
 """61 is a number of intervals at which torchdiffeq's own step_size takes one too many."""
 
-FIXED = [s for s in SOLVERS.values() if s.family == "fixed"]
-COUNTED = [s for s in SOLVERS.values() if s.family in ("fixed", "exponential")]
+COUNTED = [s for s in SOLVERS.values() if s.cost is not None]
+FLOWS = [s for s in SOLVERS.values() if s.family != "flow_map"]
+ORDERED = [s for s in FLOWS if s.order is not None and not s.stochastic]
+PATHS = sorted(discover("paths"))
+
+
+def normal(count: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, 2, generator=generator, dtype=dtype)
 
 
 class Counter(nn.Module):
-    """A network that counts its samples itself, and notes the times it is asked about."""
+    """A network that counts its samples itself."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.full((), 0.3))
         self.samples = 0
-        self.conditions: list[float] = []
 
     def forward(self, x: Tensor, condition: Tensor, label: Tensor | None) -> Tensor:
         self.samples += len(x)
-        self.conditions.append(float(condition[0, 0]))
         return self.weight * x.tanh()
 
 
@@ -53,39 +61,54 @@ def small_model(declared: Solver) -> tuple[PathModel, Counter]:
 def check_nfe(declared: Solver, nfe: int, batch_size: int) -> None:
     """Counted by the budget == counted by the network == requested."""
     model, counter = small_model(declared)
-    noise = torch.randn(10, 2, generator=torch.Generator().manual_seed(0))
-    request = Request(declared, nfe)
-    solution = sample(model, noise, request, batch_size, lambda i: noise)
+    noise = normal(10)
+    solution = sample(model, noise, Request(declared, nfe), batch_size, lambda i: noise)
     assert solution.nfe == solution.nfe_min == solution.nfe_max == nfe
     assert counter.samples == nfe * len(noise)
 
 
-@pytest.mark.parametrize(
-    "declared", [s for s in SOLVERS.values() if s.stages], ids=lambda s: s.name
-)
-@pytest.mark.parametrize("nfe", WANTED)
-def test_an_nfe_is_spent_exactly_or_refused(declared: Solver, nfe: int) -> None:
-    assert declared.stages is not None
-    if nfe % declared.stages == 0:
-        check_nfe(declared, nfe, batch_size=10)
-        check_nfe(declared, nfe, batch_size=4)
-    else:
-        model, counter = small_model(declared)
+@pytest.mark.parametrize("declared", COUNTED, ids=lambda s: s.name)
+def test_declared_evaluations_are_spent_exactly(declared: Solver) -> None:
+    for intervals in INTERVALS:
+        check_nfe(declared, declared.spends(intervals), batch_size=4)
+
+
+@pytest.mark.parametrize("declared", COUNTED, ids=lambda s: s.name)
+def test_any_other_number_of_evaluations_is_refused(declared: Solver) -> None:
+    possible = {declared.spends(intervals) for intervals in range(1, 33)}
+    model, counter = small_model(declared)
+    for nfe in set(range(33)) - possible:
         with pytest.raises(RefusedNfeError, match=f"cannot spend {nfe}"):
-            sample(model, torch.zeros(2, 2), Request(declared, nfe), 2)
-        assert counter.samples == 0
+            sample(model, torch.zeros(2, 2), Request(declared, nfe), 2, lambda i: torch.zeros(2, 2))
+    assert counter.samples == 0
 
 
 def test_adaptive_solvers_refuse_an_nfe_and_take_a_tolerance() -> None:
     with pytest.raises(RefusedNfeError, match="tolerance"):
         solver("dopri5").intervals_for(8)
-    model, counter = small_model(solver("dopri5"))
-    noise = torch.randn(10, 2, generator=torch.Generator().manual_seed(0))
-    solution = sample(model, noise, Request(solver("dopri5"), tolerance=1e-3), 4)
-    assert counter.samples == pytest.approx(solution.nfe * 10)
-    assert solution.nfe_min <= solution.nfe <= solution.nfe_max
-    # One evaluation at the start, six an attempted step.
-    assert (solution.nfe_min - 1) % 6 == 0
+    # One evaluation at the start, then those of each attempted step.
+    stages = {"adaptive_heun": 1, "fehlberg2": 2, "bosh3": 3, "dopri5": 6, "dopri8": 13}
+    for name, of_a_step in stages.items():
+        model, counter = small_model(solver(name))
+        solution = sample(model, normal(10), Request(solver(name), tolerance=1e-3), 4)
+        assert counter.samples == pytest.approx(solution.nfe * 10)
+        assert solution.nfe_min <= solution.nfe <= solution.nfe_max
+        assert (solution.nfe_min - 1) % of_a_step == 0, name
+
+
+def test_a_tighter_tolerance_is_closer() -> None:
+    """For every solver that takes one, the errors on an exact flow follow it."""
+    model = ExactModel(ring(), Linear())
+    z = normal(8, 4, torch.float64)
+    with counted():
+        fine = solve(model, z, Request(SOLVERS["dopri8"], tolerance=1e-9))
+        for declared in SOLVERS.values():
+            if declared.family != "adaptive":
+                continue
+            ends = [solve(model, z, Request(declared, tolerance=t)) for t in (1e-2, 1e-4)]
+            loose, tight = (float((end - fine).square().mean().sqrt()) for end in ends)
+            assert tight < 5e-3, declared.name
+            assert tight < loose / 5, declared.name
 
 
 def test_an_unknown_solver_names_the_nearest() -> None:
@@ -93,130 +116,163 @@ def test_an_unknown_solver_names_the_nearest() -> None:
         solver("huen2")
 
 
-@pytest.mark.parametrize("name", ["dopri5", "euler", "rk4"])
-def test_nothing_is_evaluated_outside_the_interval(name: str) -> None:
-    seen: list[float] = []
+class Asked:
+    """A mixture's exact flow that notes every time at which it is asked, as it is asked."""
 
-    def field(x: Tensor, t: Tensor) -> Tensor:
-        seen.append(float(t[0]))
+    evaluations = 1
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.mixture = ring()
+        self.times: list[float] = []
+
+    def part(self, samples: slice) -> Asked:
+        return self
+
+    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
+        self.times += t.tolist()
+        return self.mixture.velocity(x, self.path.coefficients(t))
+
+    def data(self, x: Tensor, t: Tensor) -> Tensor:
+        self.times += t.tolist()
+        return self.mixture.posterior_mean_data(x, self.path.coefficients(t))
+
+
+def check_inside(declared: Solver, path: Path) -> None:
+    """Nothing is evaluated outside the interval, and the end point is finite."""
+    flow, z = Asked(path), normal(3)
+    if declared.cost is None:
+        request = Request(declared, tolerance=1e-2)
+    else:
+        request = Request(declared, declared.spends(12))
+    end = solve(flow, path.start_scale() * z, request, lambda i: z)
+    low, high = path.interval
+    assert low <= min(flow.times)
+    assert max(flow.times) <= high
+    assert end.isfinite().all()
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("declared", FLOWS, ids=lambda s: s.name)
+def test_nothing_is_evaluated_outside_the_interval(declared: Solver, name: str) -> None:
+    check_inside(declared, declare(name).build())
+
+
+@pytest.mark.parametrize("name", ["linear", "trigonometric"])
+@pytest.mark.parametrize("declared", [s for s in FLOWS if s.cost is not None], ids=lambda s: s.name)
+def test_one_interval_from_pure_noise_to_pure_data_is_finite(declared: Solver, name: str) -> None:
+    flow, z = Asked(declare(name).build()), normal(3)
+    end = solve(flow, z, Request(declared, declared.spends(1)), lambda i: z)
+    assert end.isfinite().all()
+
+
+class PeakMemory(TorchDispatchMode):
+    """The most bytes that tensors made inside have held at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = 0
+        self._held: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(
+        self, func: object, types: object, args: tuple[object, ...] = (), kwargs: object = None
+    ) -> object:
+        made = func(*args, **(kwargs or {}))  # type: ignore[operator, arg-type]
+        for tensor in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                self._held[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
+        self._held = {key: held for key, held in self._held.items() if not held[0].expired()}
+        self.peak = max(self.peak, sum(size for _, size in self._held.values()))
+        return made
+
+
+class Fading:
+    """A flow without a network: every coordinate of the data is a tenth of the state's."""
+
+    evaluations = 1
+    path = Vp()
+
+    def part(self, samples: slice) -> Fading:
+        return self
+
+    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         return -x
 
-    start = torch.ones(3, 2)
-    if name == "dopri5":
-        ode.solve_adaptive(field, start, (0.0, 1.0), name, 1e-6)
-    else:
-        ode.solve_fixed(field, start, grids.uniform_t(Linear(), 61), name)
-    assert min(seen) >= 0
-    assert max(seen) <= 1
+    def data(self, x: Tensor, t: Tensor) -> Tensor:
+        return 0.1 * x
 
 
-def test_an_evaluation_outside_would_be_refused() -> None:
-    velocity = ode._bounded(lambda x, t: x, torch.tensor([0.0, 1.0]))
-    with pytest.raises(ValueError, match="outside"):
-        velocity(torch.tensor(1.001), torch.ones(1, 2))
+def check_memory(declared: Solver) -> None:
+    """Eight times the intervals hold no more states."""
+    start = torch.ones(64, 512)
+    peaks = []
+    for intervals in (8, 64):
+        request = Request(declared, declared.spends(intervals))
+        with PeakMemory() as memory:
+            solve(Fading(), start, request, lambda i: torch.zeros_like(start))
+        peaks.append(memory.peak)
+    assert peaks[0] >= start.untyped_storage().nbytes()
+    assert peaks[1] <= peaks[0] + start.untyped_storage().nbytes() / 2
 
 
-def observed_order(solve: Callable[[int], Tensor], exact: Tensor, counts: tuple[int, int]) -> float:
-    """Slope of log error between two numbers of intervals."""
-    errors = [float((solve(count) - exact).abs().max()) for count in counts]
-    return math.log(errors[0] / errors[1]) / math.log(counts[1] / counts[0])
+@pytest.mark.parametrize(
+    "declared", [s for s in COUNTED if s.family != "flow_map"], ids=lambda s: s.name
+)
+def test_memory_does_not_grow_with_the_evaluations(declared: Solver) -> None:
+    check_memory(declared)
 
 
-@pytest.mark.parametrize("declared", FIXED, ids=lambda s: s.name)
-def test_order_through_torchdiffeq(declared: Solver) -> None:
-    """On an exact mixture's velocity, inside the interval, in float64."""
-    mixture, path = ring(), Linear()
-
-    def field(x: Tensor, t: Tensor) -> Tensor:
-        return mixture.velocity(x, path.coefficients(t))
-
-    start = torch.randn(16, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    interval = (0.1, 0.8)
-
-    def solve(count: int) -> Tensor:
-        grid = torch.linspace(*interval, count + 1, dtype=torch.float64)
-        return ode.solve_fixed(field, start, grid, declared.name)
-
-    exact = ode.solve_fixed(
-        field, start, torch.linspace(*interval, 1601, dtype=torch.float64), "rk4"
-    )
-    assert declared.order is not None
-    assert observed_order(solve, exact, (100, 200)) == pytest.approx(declared.order, abs=0.2)
+@pytest.mark.parametrize("name", ["linear", "vp", "trigonometric"])
+@pytest.mark.parametrize("declared", ORDERED, ids=lambda s: s.name)
+def test_order_of_convergence(declared: Solver, name: str) -> None:
+    """Measured on an exact flow, with the start-up that the solver has."""
+    runs = convergence.errors(declare(name).build(), declared)
+    assert [run.error for run in runs] == sorted((run.error for run in runs), reverse=True)
+    assert convergence.order(runs) == pytest.approx(declared.order, abs=0.2)
 
 
-@pytest.mark.parametrize("path", [Linear(), Vp()], ids=["linear", "vp"])
-@pytest.mark.parametrize("name", ["ddim", "dpmpp_2m"])
-def test_order_of_exponential_integrators(name: str, path: Path) -> None:
-    mixture, declared = ring(), SOLVERS[name]
-    low, high = -3.0, 3.0
-    assert declared.order is not None
-    order = declared.order
-
-    def solve(count: int, order: int = order) -> Tensor:
-        levels = torch.linspace(low, high, count + 1, dtype=torch.float64)
-        c = path.coefficients(path.t_of_log_snr(levels))
-
-        def denoiser(x: Tensor, i: int) -> Tensor:
-            at = type(c)(*(value[i].expand(len(x)) for value in c if value is not None))
-            return mixture.posterior_mean_data(x, at)
-
-        start = torch.randn(16, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-        return exponential.solve(denoiser, start, c.alpha, c.sigma, order)
-
-    assert observed_order(solve, solve(6400, 2), (200, 400)) == pytest.approx(order, abs=0.2)
-
-
-@pytest.mark.parametrize("path", [Vp(), Linear(), Edm()], ids=["vp", "linear", "edm"])
-def test_euler_on_the_linear_path_is_ddim_on_any_path(path: Path) -> None:
+@pytest.mark.parametrize("name", [name for name in PATHS if name != "linear"])
+def test_euler_on_the_linear_path_is_ddim_on_any_path(name: str) -> None:
     """At the same log_snr points, up to the change of scale between the two paths."""
-    mixture, linear = ring(), Linear()
-    levels = torch.linspace(-6, 6, 12, dtype=torch.float64)
-    a, b = (p.coefficients(p.t_of_log_snr(levels)) for p in (path, linear))
-
-    def denoiser(x: Tensor, i: int) -> Tensor:
-        at = type(a)(*(value[i].expand(len(x)) for value in a if value is not None))
-        return mixture.posterior_mean_data(x, at)
-
-    def field(x: Tensor, t: Tensor) -> Tensor:
-        return mixture.velocity(x, linear.coefficients(t))
-
-    z = torch.randn(32, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    on_path = exponential.solve(denoiser, a.sigma[0] * z, a.alpha, a.sigma, order=1)
-    on_linear = ode.solve_fixed(field, b.sigma[0] * z, b.alpha, "euler")
-    scale = b.alpha[-1] / a.alpha[-1]
-    torch.testing.assert_close(on_path * scale, on_linear, rtol=0, atol=1e-12)
+    ends = []
+    z = normal(32, 2, torch.float64)
+    for path, declared in ((declare(name).build(), "ddim"), (Linear(), "euler")):
+        model = ExactModel(ring(), cut_to(path, (-6.0, 6.0)))
+        request = Request(SOLVERS[declared], 11, grid="uniform_log_snr")
+        with counted():
+            end = solve(model, model.path.start_scale() * z, request)
+        last = torch.tensor([model.path.interval[1]], dtype=torch.float64)
+        ends.append(end / path.coefficients(last).alpha)
+    torch.testing.assert_close(*ends, rtol=0, atol=1e-12)
 
 
 def test_samples_do_not_depend_on_the_batch_size() -> None:
     model = exact_model(Vp(), ring())
-    noise = torch.randn(12, 2, generator=torch.Generator().manual_seed(3))
-    for name in ("euler", "rk4", "ddim", "dpmpp_2m"):
-        request = Request(SOLVERS[name], 8)
-        whole, parts = (sample(model, noise, request, size).end for size in (12, 5))
-        torch.testing.assert_close(whole, parts, rtol=0, atol=1e-6)
+    noise = normal(12, 3)
+    for declared in COUNTED:
+        if declared.sampler != "ode":
+            continue
+        request = Request(declared, declared.spends(4))
+        whole, parts = (
+            sample(model, noise, request, size, lambda i: noise).end for size in (12, 5)
+        )
+        torch.testing.assert_close(whole, parts, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("path", [Vp(), Linear()], ids=["vp", "linear"])
 def test_every_solver_reaches_the_same_end(path: Path) -> None:
     """One flow, one starting noise: all solvers agree once they are fine enough."""
-    model = exact_model(path, ring())
-    noise = torch.randn(8, 2, generator=torch.Generator().manual_seed(4))
-    fine = sample(model, noise, Request(SOLVERS["dopri5"], tolerance=1e-6), 8).end
-    for name, nfe, allowed in (("heun2", 512, 5e-3), ("rk4", 512, 5e-3), ("dpmpp_2m", 256, 2e-2)):
-        end = sample(model, noise, Request(SOLVERS[name], nfe), 8).end
-        assert float((end - fine).abs().max()) < allowed, name
-
-
-def test_fixed_solvers_keep_the_end_alone() -> None:
-    """Memory does not grow with the number of evaluations: two states are returned, not 65."""
-    kept: list[int] = []
-
-    def field(x: Tensor, t: Tensor) -> Tensor:
-        kept.append(x.untyped_storage().nbytes())
-        return -x
-
-    end = ode.solve_fixed(field, torch.ones(4, 2), grids.uniform_t(Linear(), 64), "euler")
-    assert end.untyped_storage().nbytes() == 2 * kept[0]
+    model, z = ExactModel(ring(), path), normal(8, 4, torch.float64)
+    start = path.start_scale() * z
+    with counted():
+        fine = solve(model, start, Request(SOLVERS["dopri5"], tolerance=1e-6))
+        for declared in COUNTED:
+            if declared not in ORDERED:
+                continue
+            end = solve(model, start, Request(declared, declared.spends(128)))
+            allowed = 0.1 if declared.order == 1 else 1e-2
+            assert float((end - fine).abs().max()) < allowed, declared.name
 
 
 def test_consistency_sampling_of_an_exact_function() -> None:
@@ -231,15 +287,15 @@ def test_consistency_sampling_of_an_exact_function() -> None:
             return torch.full_like(x, 0.25)
 
     model = PathModel(PointMass(), Edm(), "data", 0.7)
-    noise = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
     for nfe in (1, 2, 4):
         request = Request(SOLVERS["consistency"], nfe)
-        end = sample(model, noise, request, 5, lambda i: solver_noise(0, "scoring", 5, (2,), i)).end
+        fresh = [solver_noise(0, "scoring", 5, (2,), i) for i in range(nfe)]
+        end = sample(model, normal(5), request, 5, fresh.__getitem__).end
         torch.testing.assert_close(end, torch.full((5, 2), 0.25))
 
 
 def test_levels_of_consistency_sampling_fall_from_the_largest() -> None:
-    levels = karras.karras_levels(0.002, 80.0, 4)
+    levels = karras_levels(0.002, 80.0, 4)
     assert levels[0] == 80.0
     assert levels[-1] == 0.002
     assert (levels.diff() < 0).all()

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from bench.solvers.catalogue import SOLVERS, Solver
+from bench.solvers.catalogue import Solver
 from tests.contracts import test_solvers as contract
 
 
@@ -18,8 +18,8 @@ class OneMore(Solver):
         return super().intervals_for(nfe, evaluations) + 1
 
 
-@pytest.mark.parametrize("name", [s.name for s in SOLVERS.values() if s.stages])
-def test_the_contract_sees_it(name: str) -> None:
-    planted = OneMore(**dataclasses.asdict(SOLVERS[name]))
+@pytest.mark.parametrize("declared", contract.COUNTED, ids=lambda s: s.name)
+def test_the_contract_sees_it(declared: Solver) -> None:
+    planted = OneMore(**vars(declared))
     with pytest.raises(AssertionError):
-        contract.check_nfe(planted, 8, batch_size=10)
+        contract.check_nfe(planted, declared.spends(8), batch_size=10)

@@ -11,6 +11,7 @@ from bench.sampling import Request, sample
 from bench.solvers import consistency
 from bench.solvers.catalogue import SOLVERS
 from bench.solvers.karras import karras_levels
+from bench.solvers.schedule import Point, Schedule
 
 LARGEST = {"edm": 80.0, "trigonometric": float("inf")}
 
@@ -42,23 +43,31 @@ def test_it_evaluates_at_the_levels_of_edm(name: str, prediction: str) -> None:
     assert levels == pytest.approx(expected, rel=1e-4)
 
 
+def along(alpha: list[float], sigma: list[float]) -> Schedule:
+    """A schedule of given coefficients; no path is asked."""
+    times = [i / (len(alpha) - 1) for i in range(len(alpha))]
+    points = (Point(*row) for row in zip(times, alpha, sigma, strict=True))
+    return Schedule(path("linear").build(), tuple(points))
+
+
 def test_noise_is_added_up_to_that_of_the_path() -> None:
     states: list[torch.Tensor] = []
 
-    def function(x: torch.Tensor, i: int) -> torch.Tensor:
+    def function(x: torch.Tensor, point: Point) -> torch.Tensor:
         states.append(x)
         return torch.full_like(x, 0.5)
 
     start, z = torch.ones(1, 2), torch.full((1, 2), 2.0)
-    consistency.solve(function, start, [0.0, 0.6, 1.0], [1.0, 0.8, 0.0], lambda i: z)
+    consistency.solve(function, start, along([0.0, 0.6, 1.0], [1.0, 0.8, 0.0]), lambda i: z)
     assert torch.equal(states[0], start)
     assert torch.allclose(states[1], torch.full((1, 2), 0.6 * 0.5 + 0.8 * 2.0))
     states.clear()
-    consistency.solve(function, start, [1.0, 1.0, 1.0], [80.0, 2.0, 0.002], lambda i: z)
+    consistency.solve(function, start, along([1.0, 1.0, 1.0], [80.0, 2.0, 0.002]), lambda i: z)
     assert torch.allclose(states[1], torch.full((1, 2), 0.5 + 2 * (2.0**2 - 0.002**2) ** 0.5))
 
 
 def test_the_state_it_returns_is_the_last_estimate() -> None:
     zero = torch.zeros(1, 2)
-    end = consistency.solve(lambda x, i: x + i, zero, [0, 0.5, 1], [1, 0.5, 0], lambda i: zero)
-    assert torch.equal(end, torch.ones(1, 2))
+    schedule = along([0, 0.5, 1], [1, 0.5, 0])
+    end = consistency.solve(lambda x, point: x + point.t, zero, schedule, lambda i: zero)
+    assert torch.equal(end, torch.full((1, 2), 0.5))
