@@ -22,7 +22,7 @@ from bench.paths import Path
 from bench.solvers import flow_map, grids, ode
 from bench.solvers.catalogue import Solver
 from bench.solvers.grids import Grid
-from bench.solvers.schedule import Point, Schedule
+from bench.solvers.schedule import Denoiser, Point, Schedule
 from bench.streams import normal_per_sample, stream
 from bench.tensors import expand
 
@@ -159,16 +159,21 @@ def solve(
     if solver.family == "flow_map":
         assert isinstance(model, PathModel), f"{solver.name} samples networks"
         return flow_map.solve(model.leap, start, times.to(start.device))
-
-    def denoiser(x: Tensor, point: Point) -> Tensor:
-        return model.data(x, torch.full((len(x),), point.t, dtype=torch.float64, device=x.device))
-
     if solver.stochastic and fresh is None:
         raise ValueError(f"{solver.name} needs fresh noise")
     method = import_module(solver.module).METHODS[solver.name]
     noise = (fresh,) if solver.stochastic else ()
-    end: Tensor = method(denoiser, start, Schedule.of(path, times), *noise)
+    end: Tensor = method(denoiser(model), start, Schedule.of(path, times), *noise)
     return end
+
+
+def denoiser(model: Flow) -> Denoiser:
+    """A model's estimate of the data, as the solvers of the diffusion literature ask for it."""
+
+    def estimate(x: Tensor, point: Point) -> Tensor:
+        return model.data(x, torch.full((len(x),), point.t, dtype=torch.float64, device=x.device))
+
+    return estimate
 
 
 def common_log_snr(paths: Iterable[Path]) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from bench.metrics import evaluate
 from bench.metrics.endpoint_rmse import rmse
 from bench.models import PathModel
 from bench.paths import Path
+from bench.pilots import Fitted, adapted_grid, energy_distance, searched_times
 from bench.provenance import cell_columns
 from bench.records import Record
 from bench.sampling import (
@@ -36,14 +37,24 @@ from bench.sampling import (
     starting_labels,
     starting_noise,
 )
-from bench.solvers.catalogue import SOLVERS
-from bench.spec import NoiseBank, SweepSpec
+from bench.solvers.catalogue import ADAPTED, SEARCHED, SOLVERS, Family
+from bench.solvers.grids import Grid
+from bench.spec import SweepSpec
 
 REFERENCE = "reference"
 """Name of the fine solve in the records: dopri5 at ``sweep.reference_tolerance``."""
 
 VIEW_GRID = "uniform_log_snr"
 """Grid of a model that was changed to another path."""
+
+PILOT = "pilot"
+"""Noise bank of what is fitted to a model before it is sampled."""
+
+PILOT_SAMPLES, PILOT_SOLVES = 597, 64
+"""Samples of the bank ``pilot``, and how many of them a pilot solve follows."""
+
+SETUP = "setup.evaluations"
+"""Evaluations of the network, in samples, that a grid made for a model took."""
 
 GEOMETRY_SAMPLES = 256
 SHOWN_IMAGES = 64
@@ -78,6 +89,7 @@ class Sweep:
     exact: ExactModel | None = None
     dtype: torch.dtype = torch.float32
     _noise: dict[str, Tensor] = field(default_factory=dict)
+    _grids: dict[Family, Fitted] = field(default_factory=dict)
     _fine: dict[tuple[str, ...], Tensor] = field(default_factory=dict)
 
     def measure(self, cell: Cell, columns: dict[str, Any], digest: str) -> Entry:
@@ -109,6 +121,9 @@ class Sweep:
             "nfe_max": solution.nfe_max,
         }
         rows: list[Record] = [{**columns, **m.columns()} for m in measured]
+        if cell.grid in (ADAPTED, SEARCHED):
+            spent = self._fitted(cell.declaration.family).evaluations
+            rows.append({**columns, "metric": SETUP, "value": spent})
         kept = cell.bank == SCORING and cell.path is None
         shown = {"samples": self._shown(ends)} if kept else {}
         return Entry(rows, shown)
@@ -182,19 +197,25 @@ class Sweep:
             "run_digest": digest,
         }
 
-    def _bank(self, bank: NoiseBank) -> Tensor:
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        """Samples of each noise bank."""
+        return {PILOT: PILOT_SAMPLES, **dict(self.spec.samples.items())}
+
+    def _bank(self, bank: str) -> Tensor:
         if bank not in self._noise:
-            count = self.spec.samples[bank]
-            noise = starting_noise(self.seed, bank, count, self.references.dataset.shape)
+            noise = starting_noise(
+                self.seed, bank, self._sizes[bank], self.references.dataset.shape
+            )
             self._noise[bank] = noise.to(self.device, self.dtype)
         return self._noise[bank]
 
-    def _labels(self, bank: NoiseBank) -> Tensor:
+    def _labels(self, bank: str) -> Tensor:
         known = self.references.dataset.train_labels
         assert known is not None, "a conditional model needs data with classes"
-        return starting_labels(self.seed, bank, self.spec.samples[bank], known).to(self.device)
+        return starting_labels(self.seed, bank, self._sizes[bank], known).to(self.device)
 
-    def _model(self, bank: NoiseBank) -> Flow:
+    def _model(self, bank: str) -> Flow:
         """The model of the samples of a noise bank: bound to their classes, if it knows any."""
         if self.conditional is None:
             return self.model
@@ -206,18 +227,40 @@ class Sweep:
         return model if cell.path is None else _changed(model, cell.path, cell.among)
 
     def _sample(self, cell: Cell, flow: Flow) -> Solution:
-        noise = self._bank(cell.bank)
-
-        def fresh(interval: int) -> Tensor:
-            shape = tuple(noise.shape[1:])
-            return solver_noise(self.seed, cell.bank, len(noise), shape, interval).to(noise)
-
-        grid = cell.grid if cell.path is None else VIEW_GRID
+        grid: str | Grid = cell.grid if cell.path is None else VIEW_GRID
+        if cell.grid in (ADAPTED, SEARCHED):
+            grid = self._fitted(cell.declaration.family).grid
         request = Request(cell.declaration, cell.nfe, cell.tolerance, grid)
+        noise, fresh = self._bank(cell.bank), self._fresh(cell.bank)
         return sample(flow, noise, request, self.spec.batch_size, fresh)
 
+    def _fresh(self, bank: str) -> Callable[[int], Tensor]:
+        """Noise that stochastic solvers add to the samples of a bank, by interval."""
+        noise = self._bank(bank)
+        shape = tuple(noise.shape[1:])
+        return lambda i: solver_noise(self.seed, bank, len(noise), shape, i).to(noise)
+
+    def _fitted(self, family: Family) -> Fitted:
+        """The grid that is made for the model and the solvers of a family."""
+        if family not in self._grids:
+            model, noise = self._model(PILOT), self._bank(PILOT)
+            if family == "consistency":
+                real = self.references.dataset.train.to(self.device)
+                self._grids[family] = searched_times(
+                    model,
+                    noise,
+                    self._fresh(PILOT),
+                    lambda samples: energy_distance(samples, real),
+                    max(self.spec.few_step_nfe),
+                )
+            else:
+                few = slice(PILOT_SOLVES)
+                self._grids[family] = adapted_grid(model.part(few), noise[few], family)
+        return self._grids[family]
+
     def _has_fine(self, cell: Cell) -> bool:
-        return cell.bank == SCORING and cell.declaration.sampler == "ode"
+        solver = cell.declaration
+        return cell.bank == SCORING and solver.sampler == "ode" and not solver.stochastic
 
     def _fine_end(self, among: tuple[str, ...]) -> Tensor:
         """End points ``[m, ...]`` of a fine solve of the first samples of the scoring bank.
