@@ -108,6 +108,9 @@ VERBS: dict[str, Verb] = {
         optional=True,
         function="bench.stages.bring:sweep_or_bring",
     ),
+    "likelihood": Verb(
+        "measure the likelihood of held-out data under models", ("dataset", "label", "seeds")
+    ),
     "floor": Verb("score real data, a fitted Gaussian and an untrained network", ("dataset",)),
     "oracle": Verb("sample and score the exact field, where the law is known", ("dataset",)),
     "timing": Verb("measure seconds a sample, on an idle machine", ("dataset",)),

@@ -19,11 +19,11 @@ the law of the data widened by noise of the standard deviation ``sigma/alpha``. 
 too: what the exact marginal there differs from ``N(0, sigma^2 I)`` by, sampling does as well.
 
 The trace is a sum of vector-Jacobian products, each a backward pass of the network. All ``d`` of
-them make it exact (:func:`has_exact_trace`); else Hutchinson's estimator averages
-``e^T (dv/dx) e`` over probes ``e`` of random signs, the same over the whole solve, which leaves
-``log p`` unbiased. The solve is dopri5 through :mod:`bench.solvers.ode`, with the states and
-times in float64 and the network in its own precision. Its error norm spans states and log
-densities of a batch: its evaluations are a property of the batch size.
+them make it exact; where ``d`` is large, Hutchinson's estimator averages ``e^T (dv/dx) e`` over
+probes ``e`` of random signs, the same over the whole solve, which leaves ``log p`` unbiased. The
+solve is dopri5 through :mod:`bench.solvers.ode`, with states and times in float64 and the network
+in its own precision. Its error norm spans states and log densities of a batch: its evaluations are
+a property of the batch size.
 
 Images of ``L`` grey levels have a probability, not a density. Uniform dequantisation (Theis et al.,
 1511.01844) spreads level k over its cell in the scale of the model, ``(2k - 1 + 2u)/(L - 1) - 1``
@@ -51,10 +51,6 @@ from bench.streams import Key, normal_per_sample, stream
 
 SOLVER = "dopri5"
 
-EXACT_TRACE_DIMENSION = 16
-"""Most dimensions of an exact trace. On one core a vector-Jacobian product costs half a forward of
-the networks here: an evaluation with 16 of them costs nine forwards, one with 64 more than 30."""
-
 
 @dataclass(frozen=True)
 class Likelihood:
@@ -75,11 +71,6 @@ class Likelihood:
     nfe_min: float
     nfe_max: float
     backwards: float
-
-
-def has_exact_trace(dimension: int) -> bool:
-    """Whether the trace is summed over all dimensions, not estimated."""
-    return dimension <= EXACT_TRACE_DIMENSION
 
 
 def rademacher(count: int, probes: int, shape: Sequence[int], *key: Key) -> Tensor:

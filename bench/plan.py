@@ -18,6 +18,7 @@ from bench.cells import (
     cells,
     compares_with_exact,
     exact_flows,
+    has_likelihood,
     has_oracle,
     unified_cells,
 )
@@ -73,6 +74,9 @@ ADAPTIVE_EVALUATIONS = ((1e-2, 25), (1e-3, 40), (1e-4, 61), (1e-6, 200))
 
 ADAPTIVE_EXACT = 900
 """About what dopri5 spends on an exact field, in float64 at a tolerance of 1e-8."""
+
+VECTOR_JACOBIAN = 0.5
+"""A backward pass to the input alone, in forwards; an evaluation of a likelihood takes several."""
 
 FIELD = (17 * 2, 2048)
 """Evaluations and samples of the field error of a model."""
@@ -175,6 +179,12 @@ class Plan:
             "metrics": len(one.seeds) * sum(metrics for _, metrics in swept),
         }
         yield Job("sweep", len(pairs) * blocks, seconds)
+        likely = [(name, label) for name, label in pairs if has_likelihood(one, label)]
+        if likely:
+            count = len(likely) * blocks
+            solved = sum(self._likelihood_seconds(name) for name, _ in likely)
+            seconds = {"import": count * speed.start, "metrics": len(one.seeds) * solved}
+            yield Job("likelihood", count, seconds)
         yield Job("floor", sets, {"import": starts})
         exact = [name for name in one.datasets if has_oracle(one, name)]
         if exact:
@@ -264,6 +274,14 @@ class Plan:
         parts = [self._cell_seconds(dataset, flow.cells, each) for flow in flows]
         fine = len(flows) * ADAPTIVE_EXACT * self.experiment.sweep.reference_samples * each
         return sum(sampling for sampling, _ in parts) + fine, sum(metrics for _, metrics in parts)
+
+    def _likelihood_seconds(self, dataset: str) -> float:
+        """Seconds of the likelihood under one model."""
+        settings = self.experiment.likelihood
+        assert settings is not None
+        dimension = math.prod(data_module(dataset).SHAPE)
+        work = 1 + VECTOR_JACOBIAN * settings.products(dimension)
+        return self._solve_seconds(dataset, work * _adaptive(settings.tolerance), settings.samples)
 
     def _timing_seconds(self, dataset: str) -> float:
         """Seconds of timing one model of each label."""

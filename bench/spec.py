@@ -320,15 +320,21 @@ class LikelihoodSpec(OptionModel):
 
     Attributes:
         tolerance: relative and absolute, of dopri5.
-        probes: random signs that estimate the trace in images; several, so that their error shows.
+        exact_trace: most dimensions whose trace is exact, by a vector-Jacobian product each.
+        probes: random signs that estimate a larger one; several, so that their error shows.
         samples: held-out samples, or all where there are fewer.
         batch_size: samples solved together, which the evaluations depend on.
     """
 
     tolerance: Positive = 1.0e-5
+    exact_trace: Count = 16
     probes: Annotated[int, Field(ge=2), BeforeValidator(_number)] = 8
     samples: Count = 597
     batch_size: Count = 597
+
+    def products(self, dimension: int) -> int:
+        """Vector-Jacobian products of an evaluation, for samples of a dimension."""
+        return dimension if dimension <= self.exact_trace else self.probes
 
 
 class MetricsSpec(OptionModel):

@@ -15,6 +15,7 @@ TABLES = (
     "straightness",
     "unified_view",
     "error_split",
+    "likelihood",
     "floor",
     "budget",
     "cost",

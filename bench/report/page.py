@@ -31,6 +31,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("time", "Quality and time", ("quality_vs_wallclock",), ()),
     ("geometry", "Straightness", ("straightness", "trajectories"), ("straightness",)),
     ("paths", "Field, path and solver", ("error_split",), ("unified_view", "error_split")),
+    ("likelihood", "Likelihood", (), ("likelihood",)),
     ("samples", "Samples", ("samples",), ()),
     ("cost", "Budget and cost", ("budget", "training"), ("budget", "cost")),
     ("methods", "Methods", (), ("methods", "status")),

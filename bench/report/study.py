@@ -50,6 +50,8 @@ METRIC_TITLES = {
     "memorisation": "memorisation",
     "mmd": "maximum mean discrepancy to the exact law",
     "sample_nll": "negative log density of samples under the exact law (nats)",
+    "nll": "negative log-likelihood of held-out data (nats)",
+    "bits_per_dim": "bits per dimension of held-out data",
     "endpoint_rmse": "endpoint RMSE to a fine solve",
     "total_rmse": "endpoint RMSE to the exact flow",
     "field_rmse": "endpoint RMSE of the fine solve to the exact flow",

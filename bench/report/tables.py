@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from bench.report import TABLES
 from bench.report.budget_tables import budget, cost
+from bench.report.likelihood_tables import likelihood
 from bench.report.method_tables import methods, status
 from bench.report.path_tables import error_split, unified_view
 from bench.report.quality_tables import (
@@ -29,6 +30,7 @@ BUILDERS: dict[str, Callable[[Study], Table]] = {
     "straightness": straightness,
     "unified_view": unified_view,
     "error_split": error_split,
+    "likelihood": likelihood,
     "floor": floor,
     "budget": budget,
     "cost": cost,

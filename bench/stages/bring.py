@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bench import records
-from bench.cells import has_oracle
+from bench.cells import has_likelihood, has_oracle
 from bench.data import data_module
 from bench.declarations import FOREIGN_PREDICTIONS, TABULATED, Part
 from bench.devices import limit_threads, ready
@@ -26,7 +26,18 @@ from bench.files import digest_of, read_json, sha256, write_json
 from bench.layout import OUTCOME, Layout
 from bench.report import RECORDS
 from bench.spec import Experiment, load
-from bench.stages import collect, extractor, floor, gate, oracle, prepare, report, sweep, timing
+from bench.stages import (
+    collect,
+    extractor,
+    floor,
+    gate,
+    likelihood,
+    oracle,
+    prepare,
+    report,
+    sweep,
+    timing,
+)
 
 if TYPE_CHECKING:
     from bench.adapters import Foreign, ForeignModel
@@ -256,6 +267,8 @@ def _measure(experiment: Experiment, layout: Layout, dataset: str) -> None:
         stage = experiment.formulation(label).final.name
         foreign.run(experiment, layout, dataset=dataset, label=label, stage=stage, seeds=seeds)
         sweep.run(experiment, layout, dataset=dataset, label=label, seeds=seeds)
+        if has_likelihood(experiment, label):
+            likelihood.run(experiment, layout, dataset=dataset, label=label, seeds=seeds)
     floor.run(experiment, layout, dataset=dataset)
     if has_oracle(experiment, dataset):
         oracle.run(experiment, layout, dataset=dataset)

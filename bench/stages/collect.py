@@ -18,7 +18,7 @@ import pandas as pd
 from safetensors import safe_open
 
 from bench import records
-from bench.cells import UNIFIED, has_oracle
+from bench.cells import UNIFIED, has_likelihood, has_oracle
 from bench.data import data_module
 from bench.declarations import Stage
 from bench.files import read_json, replacing, write_json
@@ -64,6 +64,12 @@ def _measured(experiment: Experiment, layout: Layout) -> Iterator[pd.DataFrame]:
         files += [
             layout.sweep(dataset, label, seed) / "sweep.parquet"
             for label in experiment.labels
+            for seed in experiment.seeds
+        ]
+        files += [
+            layout.likelihood(dataset, label, seed) / "likelihood.parquet"
+            for label in experiment.labels
+            if has_likelihood(experiment, label)
             for seed in experiment.seeds
         ]
         for path in files:
@@ -137,8 +143,11 @@ def _model_rows(
             "budget_total": experiment.budget.amount[dataset],
         }
     places = [(s.name, layout.stage(dataset, label, seed, s.name)) for s in formulation.stages]
+    measured = [("sweep", layout.sweep(dataset, label, seed))]
+    if has_likelihood(experiment, label):
+        measured.append(("likelihood", layout.likelihood(dataset, label, seed)))
     failed = False
-    for name, folder in [*places, ("sweep", layout.sweep(dataset, label, seed))]:
+    for name, folder in [*places, *measured]:
         for row in _outcome_rows(folder, base | {"stage": name}, layout.root):
             if row["metric"] != "failed":
                 yield row

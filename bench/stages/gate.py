@@ -17,7 +17,7 @@ import pandas as pd
 
 from bench import records
 from bench.audit import wrong_evaluations
-from bench.cells import has_oracle
+from bench.cells import has_likelihood, has_oracle
 from bench.data import data_module
 from bench.errors import RunError
 from bench.files import write_json
@@ -73,6 +73,8 @@ def stage_folders(experiment: Experiment, layout: Layout) -> Iterator[Path]:
                 for stage in experiment.formulation(label).stages:
                     yield layout.stage(dataset, label, seed, stage.name)
                 yield layout.sweep(dataset, label, seed)
+                if has_likelihood(experiment, label):
+                    yield layout.likelihood(dataset, label, seed)
         yield layout.floor(dataset)
         if has_oracle(experiment, dataset):
             yield layout.oracle(dataset)

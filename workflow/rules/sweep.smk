@@ -1,4 +1,4 @@
-"""What is measured: sweeps over solvers, the floor, the exact field, and seconds a sample."""
+"""What is measured: sweeps over solvers, likelihoods, the floor, the exact field, and seconds a sample."""
 
 for seeds in experiment.seed_blocks():
 
@@ -30,6 +30,40 @@ for seeds in experiment.seed_blocks():
         shell:
             "python -m bench sweep {params.config} --dataset {wildcards.dataset}"
             " --label {wildcards.label} --seeds {params.seeds} --log {log}"
+
+
+    if experiment.likelihood is not None:
+
+        rule:
+            name:
+                f"likelihood_{seeds[0]}_{seeds[-1]}"
+            input:
+                lambda wildcards: outcomes(files.data(wildcards.dataset)),
+                lambda wildcards, seeds=seeds: models(wildcards.dataset, wildcards.label, seeds),
+            output:
+                outcomes(*(files.likelihood("{dataset}", "{label}", seed) for seed in seeds)),
+            log:
+                logs / f"likelihood/{{dataset}}.{{label}}.{seeds[0]}-{seeds[-1]}.log",
+            threads: THREADS
+            resources:
+                gpu=GPU,
+            params:
+                config=files.config,
+                seeds=" ".join(map(str, seeds)),
+                digest=lambda wildcards, seeds=seeds: [
+                    digests.likelihood_digest(
+                        experiment, wildcards.dataset, wildcards.label, seed
+                    )
+                    for seed in seeds
+                ],
+                failed=lambda wildcards, seeds=seeds: failed(
+                    *(files.likelihood(wildcards.dataset, wildcards.label, seed) for seed in seeds)
+                ),
+            message:
+                "likelihood: {wildcards.label} on {wildcards.dataset}, seeds {params.seeds}"
+            shell:
+                "python -m bench likelihood {params.config} --dataset {wildcards.dataset}"
+                " --label {wildcards.label} --seeds {params.seeds} --log {log}"
 
 
 rule floor:
