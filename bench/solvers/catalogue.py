@@ -188,7 +188,7 @@ _ALL = (
         "stochastic",
         "karras",
         _last_is_euler,
-        1,
+        2,
         _EDM,
         "2206.00364",
     ),
