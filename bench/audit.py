@@ -27,7 +27,7 @@ CELL = (
 CONVERGENCE = "convergence_rmse"
 """Metric of the proofs of order: solves of the exact field of lengths that no sweep asks for."""
 
-LIKELIHOODS = ("nll", "bits_per_dim")
+LIKELIHOODS = ("nll", "nll_exact", "nll_gap", "nll_probe_se", "bits_per_dim")
 """Metrics of another equation: its evaluations are not those of samples."""
 
 

@@ -39,7 +39,9 @@ def eight() -> GaussianMixture:
     turned = 0.2 * torch.randn(4, 8, 8, generator=generator, dtype=torch.float64)
     means = 0.4 * torch.randn(4, 8, generator=generator, dtype=torch.float64)
     weights = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
-    return GaussianMixture(weights, means - weights @ means, turned @ turned.mT + 0.04 * torch.eye(8))
+    return GaussianMixture(
+        weights, means - weights @ means, turned @ turned.mT + 0.04 * torch.eye(8)
+    )
 
 
 def diagonal() -> GaussianMixture:
