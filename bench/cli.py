@@ -113,6 +113,7 @@ VERBS: dict[str, Verb] = {
     ),
     "floor": Verb("score real data, a fitted Gaussian and an untrained network", ("dataset",)),
     "oracle": Verb("sample and score the exact field, where the law is known", ("dataset",)),
+    "convergence": Verb("measure the order of every solver on an exact flow"),
     "timing": Verb("measure seconds a sample, on an idle machine", ("dataset",)),
     "collect": Verb(
         "gather all records of an experiment in one table, or join the records of finished runs",

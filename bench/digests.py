@@ -21,7 +21,7 @@ training's: adding one computes only that one.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from importlib.metadata import version
@@ -301,6 +301,22 @@ def likelihood_digest(experiment: Experiment, dataset: str, label: str, seed: in
             "guidance": _guidance(experiment, label),
             "data": data_digest(experiment, dataset),
             "settings": None if settings is None else settings.model_dump(),
+            "versions": versions(*_SAMPLING),
+        }
+    )
+
+
+def convergence_digest(paths: Sequence[str]) -> str:
+    """Digest of the orders of convergence that are measured on some paths."""
+    modules = [Part("paths", name).module for name in paths]
+    measured = [solver for solver in SOLVERS.values() if solver.order is not None]
+    return digest_of(
+        {
+            "code": code_digest(
+                "bench.stages.convergence", *modules, *(solver.module for solver in measured)
+            ),
+            "paths": list(paths),
+            "solvers": {solver.name: solver.signature for solver in measured},
             "versions": versions(*_SAMPLING),
         }
     )

@@ -69,6 +69,10 @@ class Layout:
         """The exact field of a data set whose law is known, sampled as models are."""
         return self.root / "oracle" / dataset
 
+    def convergence(self) -> Path:
+        """Orders of convergence of the solvers, on a flow that is known exactly."""
+        return self.root / "convergence"
+
     def timing(self, dataset: str) -> Path:
         """Seconds a sample, measured alone on the machine."""
         return self.root / "timing" / dataset

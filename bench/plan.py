@@ -48,6 +48,7 @@ class Speed:
             exact W2; both grow about with the square of the block.
         exact_number: seconds of an evaluation of an exact field, for each number of a sample.
         extractor_epoch: seconds of an epoch of the extractor.
+        convergence: seconds of measuring all orders of convergence on one path.
         report: seconds of the workflow itself, of gathering records and of drawing the report.
     """
 
@@ -61,6 +62,7 @@ class Speed:
     vector_block: float = 0.036
     exact_number: float = 2.0e-7
     extractor_epoch: float = 0.06
+    convergence: float = 9.0
     report: float = 15.0
 
 
@@ -195,6 +197,10 @@ class Plan:
                 "metrics": sum(metrics for _, metrics in solved),
             }
             yield Job("oracle", len(exact), seconds)
+        if one.convergence is not None:
+            paths = len(one.convergence.paths)
+            seconds = {"import": speed.start, "metrics": paths * speed.convergence}
+            yield Job("convergence", 1, seconds)
         timing = sum(self._timing_seconds(name) for name in one.datasets)
         yield Job("timing", sets, {"import": sets * speed.start, "timing": timing}, alone=True)
         yield Job("report", 1, {"import": speed.start_report, "metrics": speed.report}, alone=True)

@@ -165,7 +165,9 @@ ForeignPrediction = Annotated[
     str, AfterValidator(lambda name: _known(name, FOREIGN_PREDICTIONS, "prediction"))
 ]
 Factories = Annotated[
-    list[Annotated[str, AfterValidator(lambda name: _factory(name))]], Field(min_length=1)
+    list[Annotated[str, AfterValidator(lambda name: _factory(name))]],
+    Field(min_length=1),
+    AfterValidator(_distinct),
 ]
 CountOrAll = Annotated[
     Annotated[Count, Tag("<count>")] | Annotated[Literal["all"], Tag("<all>")],
@@ -337,6 +339,12 @@ class LikelihoodSpec(OptionModel):
         return dimension if dimension <= self.exact_trace else self.probes
 
 
+class ConvergenceSpec(OptionModel):
+    """Measure the order of convergence of every solver on an exact flow, on these paths."""
+
+    paths: PathNames = Field(default=["linear", "vp", "trigonometric"])
+
+
 class MetricsSpec(OptionModel):
     """Settings of the metrics: KID subsets, and neighbours of precision and recall."""
 
@@ -385,6 +393,7 @@ class Experiment(OptionModel):
     sweep: SweepSpec = SweepSpec()
     unified_view: UnifiedViewSpec | None = None
     likelihood: LikelihoodSpec | None = None
+    convergence: ConvergenceSpec | None = None
     metrics: MetricsSpec = MetricsSpec()
     timing: TimingSpec = TimingSpec()
     extractor: ExtractorSpec = ExtractorSpec()

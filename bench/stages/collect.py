@@ -57,26 +57,27 @@ def write(table: pd.DataFrame, root: Path) -> None:
 
 def _measured(experiment: Experiment, layout: Layout) -> Iterator[pd.DataFrame]:
     """Records that stages have written, of those that succeeded."""
+    for path in _written(experiment, layout):
+        outcome = read_outcome(path.parent)
+        if outcome is not None and outcome["status"] == "ok":
+            # A change that a stage does not depend on leaves its file, and changes the digest.
+            yield records.read(path).assign(config_digest=experiment.digest)
+
+
+def _written(experiment: Experiment, layout: Layout) -> Iterator[Path]:
+    """The files of records that stages write."""
     for dataset in experiment.datasets:
-        files = [layout.floor(dataset) / "floor.parquet", layout.timing(dataset) / "timing.parquet"]
+        yield layout.floor(dataset) / "floor.parquet"
+        yield layout.timing(dataset) / "timing.parquet"
         if has_oracle(experiment, dataset):
-            files.append(layout.oracle(dataset) / "oracle.parquet")
-        files += [
-            layout.sweep(dataset, label, seed) / "sweep.parquet"
-            for label in experiment.labels
-            for seed in experiment.seeds
-        ]
-        files += [
-            layout.likelihood(dataset, label, seed) / "likelihood.parquet"
-            for label in experiment.labels
-            if has_likelihood(experiment, label)
-            for seed in experiment.seeds
-        ]
-        for path in files:
-            outcome = read_outcome(path.parent)
-            if outcome is not None and outcome["status"] == "ok":
-                # A change that a stage does not depend on leaves its file, and changes the digest.
-                yield records.read(path).assign(config_digest=experiment.digest)
+            yield layout.oracle(dataset) / "oracle.parquet"
+        for label in experiment.labels:
+            for seed in experiment.seeds:
+                yield layout.sweep(dataset, label, seed) / "sweep.parquet"
+                if has_likelihood(experiment, label):
+                    yield layout.likelihood(dataset, label, seed) / "likelihood.parquet"
+    if experiment.convergence is not None:
+        yield layout.convergence() / "convergence.parquet"
 
 
 def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
@@ -113,9 +114,12 @@ def _facts(experiment: Experiment, layout: Layout) -> Iterator[dict[str, Any]]:
                 yield from _outcome_rows(folder, row, layout.root)
             for seed in experiment.seeds:
                 yield from _model_rows(experiment, layout, dataset, label, seed)
+    if experiment.convergence is not None:
+        row = _row(experiment, None, stage="convergence")
+        yield from _outcome_rows(layout.convergence(), row, layout.root)
 
 
-def _row(experiment: Experiment, dataset: str, **more: Any) -> dict[str, Any]:
+def _row(experiment: Experiment, dataset: str | None, **more: Any) -> dict[str, Any]:
     return {
         "experiment": experiment.name,
         "config_digest": experiment.digest,

@@ -79,6 +79,8 @@ def stage_folders(experiment: Experiment, layout: Layout) -> Iterator[Path]:
         if has_oracle(experiment, dataset):
             yield layout.oracle(dataset)
         yield layout.timing(dataset)
+    if experiment.convergence is not None:
+        yield layout.convergence()
 
 
 def failed_stages(experiment: Experiment, layout: Layout) -> Iterator[str]:

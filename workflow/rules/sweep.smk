@@ -106,6 +106,24 @@ rule oracle:
         "python -m bench oracle {params.config} --dataset {wildcards.dataset} --log {log}"
 
 
+if experiment.convergence is not None:
+
+    rule convergence:
+        output:
+            outcomes(files.convergence()),
+        log:
+            logs / "convergence.log",
+        threads: THREADS
+        params:
+            config=files.config,
+            digest=digests.convergence_digest(experiment.convergence.paths),
+            failed=failed(files.convergence()),
+        message:
+            "convergence: the order of every solver on an exact flow"
+        shell:
+            "python -m bench convergence {params.config} --log {log}"
+
+
 # Claims the whole machine: other jobs would be measured with it.
 rule timing:
     input:
