@@ -184,8 +184,8 @@ class Plan:
         likely = [(name, label) for name, label in pairs if has_likelihood(one, label)]
         if likely:
             count = len(likely) * blocks
-            solved = sum(self._likelihood_seconds(name) for name, _ in likely)
-            seconds = {"import": count * speed.start, "metrics": len(one.seeds) * solved}
+            solving = len(one.seeds) * sum(self._likelihood_seconds(*pair) for pair in likely)
+            seconds = {"import": count * speed.start, "metrics": solving}
             yield Job("likelihood", count, seconds)
         yield Job("floor", sets, {"import": starts})
         exact = [name for name in one.datasets if has_oracle(one, name)]
@@ -281,13 +281,14 @@ class Plan:
         fine = len(flows) * ADAPTIVE_EXACT * self.experiment.sweep.reference_samples * each
         return sum(sampling for sampling, _ in parts) + fine, sum(metrics for _, metrics in parts)
 
-    def _likelihood_seconds(self, dataset: str) -> float:
+    def _likelihood_seconds(self, dataset: str, label: str) -> float:
         """Seconds of the likelihood under one model."""
         settings = self.experiment.likelihood
         assert settings is not None
         dimension = math.prod(data_module(dataset).SHAPE)
         work = 1 + VECTOR_JACOBIAN * settings.products(dimension)
-        return self._solve_seconds(dataset, work * _adaptive(settings.tolerance), settings.samples)
+        evaluations = work * _adaptive(settings.tolerance)
+        return self._solve_seconds(dataset, label, evaluations, settings.samples)
 
     def _timing_seconds(self, dataset: str) -> float:
         """Seconds of timing one model of each label."""
