@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -228,7 +230,7 @@ def test_memory_does_not_grow_with_the_evaluations(declared: Solver) -> None:
 def test_order_of_convergence(declared: Solver, name: str) -> None:
     """Measured on an exact flow, with the start-up that the solver has."""
     runs = convergence.errors(declare(name).build(), declared)
-    assert [run.error for run in runs] == sorted((run.error for run in runs), reverse=True)
+    assert all(coarse.error > fine.error for coarse, fine in pairwise(runs))
     assert convergence.order(runs) == pytest.approx(declared.order, abs=0.2)
 
 
@@ -270,8 +272,8 @@ def test_every_solver_reaches_the_same_end(path: Path) -> None:
         for declared in COUNTED:
             if declared not in ORDERED:
                 continue
-            end = solve(model, start, Request(declared, declared.spends(128)))
-            allowed = 0.1 if declared.order == 1 else 1e-2
+            end = solve(model, start, Request(declared, declared.spends(64)))
+            allowed = 0.2 if declared.order == 1 else 4e-2
             assert float((end - fine).abs().max()) < allowed, declared.name
 
 
