@@ -13,6 +13,7 @@ from bench.cells import (
     UNIFIED,
     cells,
     compares_with_exact,
+    evaluations_left,
     exact_flows,
     exact_label,
     has_oracle,
@@ -116,8 +117,8 @@ def test_only_independent_couplings_are_held_to_the_exact_field() -> None:
     ("view", "words"),
     [
         ({"paths": ["linaer"]}, "did you mean 'linear'"),
-        ({"solvers": ["dopri5"]}, "write a fixed solver"),
-        ({"solvers": ["consistency"]}, "write a fixed solver"),
+        ({"solvers": ["dopri5"]}, "write euler"),
+        ({"solvers": ["consistency"]}, "write euler"),
         ({"nfe": []}, "unified_view.nfe"),
         ({"path": ["vp"]}, "did you mean 'paths'"),
     ],
@@ -175,3 +176,61 @@ def test_an_edited_path_of_the_view_sweeps_again(monkeypatch: pytest.MonkeyPatch
         digests, "_content", lambda m: "edited" if m == "bench.paths.cosine" else honest(m)
     )
     assert not set(before) & set(all_digests())
+
+
+def test_grids_are_crossed_with_the_solvers_that_run_on_them() -> None:
+    swept = {"solvers": ["euler", "explicit_adams", "dopri5", "ddim", "ancestral", "consistency"]}
+    one = experiment(sweep=swept | {"grids": ["own", "karras", "adapted", "searched"], "nfe": [8]})
+
+    def grids(label: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for cell in cells(one, one.formulation(label)):
+            if cell.bank == SCORING and cell.nfe in (8, 4):
+                found.setdefault(cell.solver, []).append(cell.grid)
+        return found
+
+    assert grids("vp_diffusion") == {
+        "euler": ["uniform_t", "karras", "adapted"],
+        "explicit_adams": ["uniform_t"],
+        "ddim": ["uniform_log_snr", "karras", "adapted"],
+        "ancestral": ["uniform_log_snr", "karras"],
+    }
+    assert grids("consistency_training") == {"consistency": ["edm_levels", "karras", "searched"]}
+
+
+def test_a_grid_that_is_a_solvers_own_is_run_once() -> None:
+    one = experiment(sweep={"grids": ["own", "uniform_t"], "solvers": ["euler", "consistency"]})
+    found = cells(one, one.formulation("flow_matching"))
+    assert len(found) == len(set(found)) == 2 * len(one.sweep.nfe)
+
+
+def test_adams_keeps_equal_steps_where_a_formulation_has_another_grid() -> None:
+    one = experiment(
+        formulations={"edm": {}}, sweep={"solvers": ["euler", "explicit_adams"], "nfe": [8]}
+    )
+    found = {cell.solver: cell.grid for cell in cells(one, one.formulation("edm"))}
+    assert found == {"euler": "karras", "explicit_adams": "uniform_t"}
+
+
+@pytest.mark.parametrize(
+    ("label", "refused"),
+    [("vp_diffusion", False), ("ot_flow_matching", True), ("rectified_flow", True)],
+)
+def test_a_solver_that_reads_a_score_is_refused_without_one(label: str, refused: bool) -> None:
+    one = experiment(sweep={"solvers": ["ancestral", "euler", "consistency"]})
+    found = [c for c in cells(one, one.formulation(label)) if c.solver == "ancestral"]
+    assert found
+    assert all((c.refused is not None) == refused for c in found)
+    if refused:
+        assert "needs a score" in str(found[0].refused)
+
+
+def test_a_grid_that_no_solver_of_a_label_runs_on_is_refused() -> None:
+    with pytest.raises(InputError, match=r"sweep\.grids: got \['searched'\]; add 'own'"):
+        experiment(sweep={"grids": ["searched"]})
+
+
+def test_what_is_left_is_said_in_evaluations() -> None:
+    one = experiment(sweep={"solvers": ["midpoint", "dopri5", "consistency"], "nfe": [1, 4]})
+    found = cells(one, one.formulation("flow_matching"))
+    assert evaluations_left(found) == "8 evaluations a sample and 6 adaptive cells to go"

@@ -18,7 +18,6 @@ from bench.stages import tune
 from tests import synthetic
 
 RATES = [5e-4, 1e-3, 2e-3, 4e-3]
-REFERENCE = Path("results/reference/tuning")
 EXPERIMENT = synthetic.experiment(
     formulations=dict.fromkeys(("flow_matching", "consistency_training")),
     tuning={"learning_rates": RATES, "seed": 100},
@@ -130,16 +129,22 @@ def test_what_cannot_be_tuned(tmp_path: Path) -> None:
         tune.run(EXPERIMENT, Layout(tmp_path))
 
 
-def test_the_default_experiment_uses_the_published_winners() -> None:
-    experiment = load("configs/default.yaml")
-    published = tune.read_winners(REFERENCE)
-    assert {
-        dataset: {label: experiment.learning_rate(dataset, label) for label in experiment.labels}
-        for dataset in experiment.datasets
-    } == published
+TUNED = {"default": "tuning", "formulations": "formulations_tuning", "solvers": "tuning"}
+"""Experiments, and the published tuning that their rates come from."""
 
 
-def test_published_winners_follow_from_the_published_records() -> None:
-    experiment = load(REFERENCE / "config.yaml")
-    found = tune.scores(experiment, records.read(REFERENCE / "records.parquet"))
-    assert tune.winners(found) == tune.read_winners(REFERENCE)
+@pytest.mark.parametrize(("name", "tuning"), TUNED.items())
+def test_experiments_use_the_published_winners(name: str, tuning: str) -> None:
+    experiment = load(f"configs/{name}.yaml")
+    published = tune.read_winners(Path("results/reference", tuning))
+    for dataset in experiment.datasets:
+        for label in experiment.labels:
+            assert experiment.learning_rate(dataset, label) == published[dataset][label]
+
+
+@pytest.mark.parametrize("tuning", sorted(set(TUNED.values())))
+def test_published_winners_follow_from_the_published_records(tuning: str) -> None:
+    folder = Path("results/reference", tuning)
+    experiment = load(folder / "config.yaml")
+    found = tune.scores(experiment, records.read(folder / "records.parquet"))
+    assert tune.winners(found) == tune.read_winners(folder)
