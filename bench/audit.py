@@ -16,6 +16,7 @@ import pandas as pd
 from bench.cells import lacks_score
 from bench.declarations import Conditional
 from bench.errors import RefusedNfeError
+from bench.provenance import forwards
 from bench.solvers.catalogue import SOLVERS
 
 CELL = (
@@ -62,7 +63,7 @@ def fixed_cost(table: pd.DataFrame) -> pd.DataFrame:
     rows = rows[rows["nfe_requested"].notna()]
     done, refused = rows["status"] == "ok", rows["status"] == "refused"
     counts = rows[["nfe", "nfe_min", "nfe_max"]].where(done)
-    rows = rows[[*CELL, "nfe_requested", "guidance", "coupling"]].assign(
+    rows = rows[[*CELL, "nfe_requested", "formulation", "guidance", "coupling"]].assign(
         least=counts.min(axis=1),
         most=counts.max(axis=1),
         uncounted=done & rows["nfe"].isna(),
@@ -70,6 +71,7 @@ def fixed_cost(table: pd.DataFrame) -> pd.DataFrame:
         reason=rows["error"].where(refused),
     )
     cells = rows.groupby([*CELL, "nfe_requested"], dropna=False, sort=False, as_index=False).agg(
+        formulation=("formulation", "first"),
         guidance=("guidance", "first"),
         coupling=("coupling", "first"),
         least=("least", "min"),
@@ -89,7 +91,8 @@ def fixed_cost(table: pd.DataFrame) -> pd.DataFrame:
 
 def _checked(cell: Any) -> tuple[int, float, float, str]:
     """Evaluations each, intervals and declared cost of a cell, and what does not agree."""
-    solver, each = SOLVERS[cell.solver], evaluations(cell.guidance)
+    solver = SOLVERS[cell.solver]
+    each = evaluations(cell.guidance) * forwards(cell.formulation)
     lacking = not pd.isna(cell.coupling) and lacks_score(solver, str(cell.coupling))
     count = None if lacking else intervals(solver.name, cell.nfe_requested, each)
     if count is None or solver.cost is None:

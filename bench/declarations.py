@@ -284,6 +284,8 @@ def part_options(room: str, name: str) -> dict[str, bool]:
 
 def without_defaults(part: Part) -> Part:
     """The same part, without the options that are given as they are by default."""
+    if not part.options:
+        return part
     defaults = {k: v for k, v in _signature(part.room, part.name).items() if v is not None}
     kept = {
         option: value

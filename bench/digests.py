@@ -30,7 +30,7 @@ from typing import Any
 
 from bench.cells import exact_flows
 from bench.data import data_module
-from bench.declarations import Part, Stage
+from bench.declarations import TABULATED, Part, Stage
 from bench.files import digest_of
 from bench.metrics import applicable
 from bench.solvers.catalogue import SOLVERS
@@ -280,7 +280,9 @@ def cell_digest(base: str, cell: Mapping[str, Any]) -> str:
     how = None
     if solver is not None:
         how = [*solver.signature, code_digest(solver.module)]
-    paths = [name for name in (cell.get("path"), *cell.get("among", ())) if name is not None]
+    # The table of a foreign path is a part of its model, and its code of the base.
+    named = (cell.get("path"), *cell.get("among", ()))
+    paths = [name for name in named if name not in (None, TABULATED.name)]
     code = code_digest(*(f"bench.paths.{name}" for name in paths)) if paths else None
     return digest_of({"base": base, "cell": dict(cell), "how": how, "paths": code})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from bench.cells import Cell
@@ -45,9 +46,17 @@ def model_columns(
 
 
 def formulation_name(experiment: Experiment, label: str) -> str:
-    """The formulation of a label, or ``foreign``."""
-    spec = experiment.formulations.get(label)
-    return FOREIGN if spec is None else spec.formulation
+    """The formulation of a label, or ``foreign`` with the forwards of an evaluation."""
+    if label in experiment.models:
+        count = experiment.models[label].forwards
+        return FOREIGN if count == 1 else f"{FOREIGN}(forwards={count})"
+    return experiment.formulations[label].formulation
+
+
+def forwards(formulation: object) -> int:
+    """Forwards of an evaluation, from a name that :func:`formulation_name` gave."""
+    found = re.fullmatch(rf"{FOREIGN}\(forwards=(\d+)\)", str(formulation))
+    return int(found[1]) if found else 1
 
 
 def _budget_columns(

@@ -173,7 +173,7 @@ def load(factory: str, device: torch.device) -> Foreign:
             raise InputError(f"model {factory}: {module_name} has no {attribute!r}; name a factory")
         found = getattr(found, name)
     if not callable(found):
-        raise InputError(f"model {factory}: is {_kind(found)}, not a function; name a factory")
+        raise InputError(f"model {factory}: is {_kind(found)}, no function; name a factory")
     made = _call(factory, found, device)
     if isinstance(made, Foreign):
         return made
@@ -344,7 +344,7 @@ def _first_tensor(output: Any) -> Tensor:
 
 
 def _kind(value: Any) -> str:
-    return f"a {type(value).__name__}"
+    return f"something of type {type(value).__name__}"
 
 
 def _told(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.paths import T_DATA, T_NOISE, Path
+from bench.paths import Path
 
 INVERSION_STEPS = 60
 """Bisections of an interval between two knots: more than float64 can tell apart."""
@@ -58,20 +58,20 @@ class Tabulated(Path):
         wanted = log_snr.double()
         knots = self.knots.to(log_snr.device)
         index = (torch.searchsorted(knots, wanted, right=True) - 1).clamp(0, len(knots) - 2)
-        low, high = (index + shift for shift in (0.0, 1.0))
+        low, high = index.double(), index.double() + 1
         last = len(knots) - 1
         for _ in range(INVERSION_STEPS):
             middle = (low + high) / 2
             above = self._spline(middle / last)[0] > wanted
             low, high = torch.where(above, low, middle), torch.where(above, middle, high)
-        return (T_NOISE + (low + high) / 2 / last * (T_DATA - T_NOISE)).to(log_snr.dtype)
+        return ((low + high) / 2 / last).to(log_snr.dtype)
 
     def _spline(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """The cubic and its derivative by t, at ``t [b]`` in float64."""
         knots, slopes = self.knots.to(t.device), self._slopes.to(t.device)
         last = len(knots) - 1
-        place = (t * last).clamp(0, last)
-        index = place.floor().long().clamp(max=last - 1)
+        place = t * last
+        index = place.floor().long().clamp(0, last - 1)
         u = place - index
         y0, y1, m0, m1 = knots[index], knots[index + 1], slopes[index], slopes[index + 1]
         rise = y1 - y0

@@ -129,7 +129,7 @@ def brought(asked: Request) -> Experiment:
         for factory in spec.factories:
             foreign = adapters.load(factory, device)
             path, prediction = _meaning(asked, draft, label, factory, foreign)
-            built = path.build() if isinstance(path, Part) else path
+            built = _built(path, label)
             shape = data_module(asked.data).SHAPE
             made = adapters.model(factory, foreign, built, prediction, shape, device)
             tried.append((adapters.state(factory, foreign, made.foreign), path, prediction, made))
@@ -212,6 +212,15 @@ def _meaning(
     prediction = asked.prediction if foreign.prediction is None else foreign.prediction
     assert prediction is not None
     return path, prediction
+
+
+def _built(path: Any, label: str) -> Any:
+    if not isinstance(path, Part):
+        return path
+    try:
+        return path.build()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{COMMAND}: {label}: {path.describe()}: {error}") from None
 
 
 def _named(path: Any) -> dict[str, Any]:
