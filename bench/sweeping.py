@@ -53,6 +53,9 @@ PILOT = "pilot"
 PILOT_SAMPLES, PILOT_SOLVES = 597, 64
 """Samples of the bank ``pilot``, and how many of them a pilot solve follows."""
 
+KEPT_BYTES = 2**28
+"""Noise of stochastic solvers that is kept: it is one stream a sample, and slow to draw."""
+
 SETUP = "setup.evaluations"
 """Evaluations of the network, in samples, that a grid made for a model took."""
 
@@ -89,6 +92,7 @@ class Sweep:
     exact: ExactModel | None = None
     dtype: torch.dtype = torch.float32
     _noise: dict[str, Tensor] = field(default_factory=dict)
+    _added: dict[tuple[str, int], Tensor] = field(default_factory=dict)
     _grids: dict[Family, Fitted] = field(default_factory=dict)
     _fine: dict[tuple[str, ...], Tensor] = field(default_factory=dict)
 
@@ -236,16 +240,25 @@ class Sweep:
 
     def _fresh(self, bank: str) -> Callable[[int], Tensor]:
         """Noise that stochastic solvers add to the samples of a bank, by interval."""
-        noise = self._bank(bank)
-        shape = tuple(noise.shape[1:])
-        return lambda i: solver_noise(self.seed, bank, len(noise), shape, i).to(noise)
+        start = self._bank(bank)
+
+        def fresh(interval: int) -> Tensor:
+            if (bank, interval) in self._added:
+                return self._added[bank, interval]
+            shape = tuple(start.shape[1:])
+            noise = solver_noise(self.seed, bank, len(start), shape, interval).to(start)
+            if (1 + len(self._added)) * start.nbytes <= KEPT_BYTES:
+                self._added[bank, interval] = noise
+            return noise
+
+        return fresh
 
     def _fitted(self, family: Family) -> Fitted:
         """The grid that is made for the model and the solvers of a family."""
         if family not in self._grids:
             model, noise = self._model(PILOT), self._bank(PILOT)
             if family == "consistency":
-                real = self.references.dataset.train.to(self.device)
+                real = self.references.dataset.train[:PILOT_SAMPLES].to(self.device)
                 self._grids[family] = searched_times(
                     model,
                     noise,
