@@ -30,8 +30,10 @@ Images of ``L`` grey levels have a probability, not a density. Uniform dequantis
 with u uniform on [0, 1): cells of the width 2/(L - 1) with the level in the middle. Then
 ``E_u log p(x + cell) + log(cell)`` is a lower bound on the log probability, and bits per dimension
 an upper bound; the law that is uniform on the cells has log2(L). Models are trained on the levels
-themselves, as the literature does with its 256 levels, and so may gather their density onto them
-more narrowly than a cell: with 17 wide cells this costs bits that the pictures do not show.
+themselves, as the literature does with its 256 levels, and so gather their density onto them more
+narrowly than a cell. With the 17 wide cells of the digits this counts: flow matching of the default
+experiment has 2.8 bits per dimension, and would have 2.1 if it were judged at the levels alone,
+which is no probability.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from bench import cli, digests, records
 from bench.cells import has_likelihood
 from bench.errors import InputError
 from bench.layout import Layout
+from bench.plan import Plan
 from bench.spec import Experiment
 from bench.stages import likelihood, prepare, train
 from bench.stages.common import read_outcome
@@ -31,7 +32,7 @@ def experiment(dataset: str = "mixture2d", **sections: Any) -> Experiment:
             "consistency_training": {},
         },
         "seeds": [0],
-        "budget": {"amount": {dataset: 2.0e8}},
+        "budget": {"amount": {dataset: 2.0e7 if dataset == "mixture2d" else 6.0e7}},
         "training": {"batch_size": 32},
         "likelihood": SETTINGS,
     }
@@ -139,7 +140,9 @@ def test_it_runs_only_where_it_is_asked_for_and_there_is_a_flow(tmp_path: Path) 
     for label in one.labels:
         assert has_likelihood(one, label) == (label != "consistency_training")
         assert (layout.likelihood("mixture2d", label, 0) in folders) == has_likelihood(one, label)
+    assert {job.verb: job.count for job in Plan(one).jobs()}["likelihood"] == 3
     without = experiment(likelihood=None)
+    assert "likelihood" not in {job.verb for job in Plan(without).jobs()}
     assert not any(has_likelihood(without, label) for label in without.labels)
     with pytest.raises(InputError, match="likelihood"):
         likelihood.run(without, layout, dataset="mixture2d", label="by_class", seeds=[0])
