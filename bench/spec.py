@@ -409,11 +409,10 @@ class Experiment(OptionModel):
         if not isinstance(mapping, Mapping):
             raise InputError(f"{source}: holds {shown(mapping)}; write keys and values")
         only_words(mapping, source)
-        if not mapping.get("models"):
-            for key in ("formulations", "budget"):
-                if key not in mapping:
-                    raise InputError(f"{source}: {key}: is missing; add it")
         experiment = _validated(cls, _without_empty_sections(mapping), source, ())
+        for key in ("formulations", "budget"):
+            if key not in mapping and not experiment.models:
+                raise InputError(f"{source}: {key}: is missing; add it")
         experiment = experiment._with_options(source)._with_tuning_grid()
         for key, value, remedy in experiment._faults():
             raise bad(source, key, value, remedy)

@@ -111,9 +111,12 @@ def test_it_leaves_an_experiment_like_any_other(folder: Path) -> None:
     assert set(table["metric"]) >= {"w2", "endpoint_rmse", "total_rmse", "seconds_per_sample"}
     assert set(table[table["label"] == "perfect"]["formulation"].dropna()) == {"foreign"}
     assert not table["metric"].str.startswith("budget.").any()
+    page = (root / "report.html").read_text()
+    assert "Perfect, Table: their network, their training data" in page
+    assert "the same budget" not in page
     methods = (root / "tables" / "methods.md").read_text()
     assert "trained elsewhere" in methods
-    assert "her_networks:linear, 1 parameters" in methods
+    assert "her_networks:linear, 1.00 parameters" in methods
     assert "| Perfect | trained elsewhere: not known |" in (root / "tables/budget.md").read_text()
 
 
@@ -186,7 +189,7 @@ HERS = ["sweep", "--model", "her_networks:bare", "--data", "mixture2d"]
     ("arguments", "words"),
     [
         (["sweep"], "give an experiment file, or --model and --data"),
-        (["sweep", "settings.yaml", "--label", "x"], "give --dataset, --label and --seeds"),
+        (["sweep", "settings.yaml", "--label", "flow_matching"], "give --dataset, --label and --seeds"),
         ([*HERS], "model her_networks:bare: give --path"),
         ([*HERS, "--path", "linear"], "give --prediction"),
         ([*HERS, "--path", "linaer"], "unknown path; did you mean 'linear'"),
