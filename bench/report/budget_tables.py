@@ -54,7 +54,9 @@ def budget(study: Study) -> Table:
                     {
                         BLOCK: panel.title,
                         "formulation": study.titles[label],
-                        "stage": absent(study, panel, label),
+                        "stage": "trained elsewhere: not known"
+                        if study.is_foreign(panel, label)
+                        else absent(study, panel, label),
                     }
                 )
                 continue

@@ -30,7 +30,8 @@ def _stage_attributes(study: Study, panel: Panel, label: str) -> list[dict[str, 
     """What each stage of a label is made of, as declared; a set of pairs trains nothing."""
     experiment = study.experiment(panel)
     training = experiment.training
-    rate = tick(experiment.learning_rate(panel.dataset, label))
+    foreign = study.is_foreign(panel, label)
+    rate = MISSING if foreign else tick(experiment.learning_rate(panel.dataset, label))
     optimisation = {
         "learning rate": f"{panel.dataset}: {rate}",
         "batch size": str(training.batch_size),
@@ -42,19 +43,14 @@ def _stage_attributes(study: Study, panel: Panel, label: str) -> list[dict[str, 
     rows = []
     for stage in experiment.formulation(label).stages:
         trains = stage.kind == "train"
-        done = (
-            stage.objective.name
-            if stage.objective is not None
-            else f"pairs by {stage.solver} at NFE {stage.nfe}"
-        )
         rows.append(
             {
                 "stage": stage.name,
-                "share": fraction(stage.share),
+                "share": MISSING if foreign else fraction(stage.share),
                 "path": stage.path.describe(),
                 "coupling": stage.coupling.describe() if stage.coupling else MISSING,
-                "prediction": stage.prediction if trains else MISSING,
-                "objective": done,
+                "prediction": MISSING if stage.kind == "pairs" else stage.prediction,
+                "objective": _done(stage),
                 "time sampling": _described(stage.time_sampling),
                 "weighting": _described(stage.weighting),
                 "told of time": CONDITIONS[stage.condition] if trains else MISSING,
@@ -65,6 +61,15 @@ def _stage_attributes(study: Study, panel: Panel, label: str) -> list[dict[str, 
             | {key: value if trains else MISSING for key, value in optimisation.items()}
         )
     return rows
+
+
+def _done(stage: Stage) -> str:
+    """What a stage does: the objective that it trains, or where its result comes from."""
+    if stage.kind == "foreign":
+        return "not known: trained elsewhere"
+    if stage.objective is not None:
+        return stage.objective.name
+    return f"pairs by {stage.solver} at NFE {stage.nfe}"
 
 
 CONDITIONS = {"log_snr": "log SNR", "time": "t", "interval": "t and the interval ahead"}
@@ -96,11 +101,14 @@ def _model_attributes(study: Study, panel: Panel, label: str) -> dict[str, str]:
         return ", ".join(sorted(set(rows[column].dropna().astype(str)))) or MISSING
 
     network = study.experiment(panel).datasets[panel.dataset].network
+    kind = f"{network.kind} {network.width}x{network.depth}"
+    if study.is_foreign(panel, label):
+        kind = ", ".join(study.experiment(panel).models[label].factories)
     parameters = study.rows(panel, label, "parameters")["value"]
     size = f", {scaled(float(parameters.iloc[-1]))} parameters" if len(parameters) else ""
     return {
         "interval": seen("interval"),
-        "network": f"{panel.dataset}: {network.kind} {network.width}x{network.depth}{size}",
+        "network": f"{panel.dataset}: {kind}{size}",
         "precision": seen("precision"),
     }
 
@@ -132,7 +140,9 @@ def methods(study: Study) -> Table:
                 if formulation.sampler == "ode"
                 else MISSING,
                 "classes": _classes(formulation),
-                "published in": f"arXiv:{formulation.reference}",
+                "published in": f"arXiv:{formulation.reference}"
+                if formulation.reference
+                else MISSING,
             }
             stages = _stage_attributes(study, panel, label)
             for stage in stages:

@@ -99,6 +99,7 @@ def _facts(study: Study) -> list[dict[str, Any]]:
                 "datasets": ", ".join(
                     p.title for p in study.panels if p.experiment == experiment.name
                 ),
+                "foreign": ", ".join(study.titles[label] for label in experiment.models),
                 "seeds": len(experiment.seeds),
                 "budget": "; ".join(
                     f"{name} {scaled(amount)} {unit[budget.unit]}".replace("  ", " ")

@@ -168,7 +168,12 @@ class Study:
                 base = untuned(label)
                 name = title if base == spec.formulation else base.replace("_", " ")
                 found[label] = name + label.removeprefix(base)
+            found |= {label: label.replace("_", " ") for label in experiment.models}
         return found
+
+    def is_foreign(self, panel: Panel, label: str) -> bool:
+        """Whether the label's networks were trained elsewhere: their budget is not known."""
+        return label in self.experiment(panel).models
 
     def has_flow(self, panel: Panel, label: str) -> bool:
         """Whether the label's models are sampled by solvers of a probability flow."""
