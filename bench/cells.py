@@ -140,7 +140,8 @@ def exact_flows(experiment: Experiment) -> tuple[ExactFlow, ...]:
     for formulation in unconditional:
         path = formulation.final.path
         _, known = found.setdefault(exact_label(path), (without_defaults(path), {}))
-        known.update(dict.fromkeys(c for c in cells(experiment, formulation) if c.bank == SCORING))
+        swept = (cell for cell in cells(experiment, formulation) if cell.bank == SCORING)
+        known.update(dict.fromkeys(map(_of_exact_field, swept)))
     flows = [ExactFlow(label, path, tuple(known)) for label, (path, known) in found.items()]
     if experiment.unified_view is not None and unconditional:
         view = [c for f in unconditional for c in unified_cells(experiment, f)]
@@ -148,6 +149,12 @@ def exact_flows(experiment: Experiment) -> tuple[ExactFlow, ...]:
         kept = tuple(dict.fromkeys(cell for cell in view if cell.path in listed))
         flows.append(ExactFlow(EXACT, Part("paths", listed[0]), kept))
     return tuple(flows)
+
+
+def _of_exact_field(cell: Cell) -> Cell:
+    """The cell as the exact field has it, which has a score however a model was coupled."""
+    refused = None if cell.nfe is None else _cost_refusal(cell.declaration, cell.nfe, 1)
+    return replace(cell, refused=refused)
 
 
 def exact_label(path: Part) -> str:
@@ -195,8 +202,12 @@ def _refusal(formulation: Formulation, solver: Solver, nfe: int) -> str | None:
     coupling = formulation.final.coupling
     if coupling is not None and lacks_score(solver, coupling.name):
         return f"{solver.name} needs a score, and the coupling {coupling.name!r} gives none"
+    return _cost_refusal(solver, nfe, formulation.evaluations)
+
+
+def _cost_refusal(solver: Solver, nfe: int, evaluations: int) -> str | None:
     try:
-        solver.intervals_for(nfe, formulation.evaluations)
+        solver.intervals_for(nfe, evaluations)
     except RefusedNfeError as error:
         return str(error)
     return None

@@ -234,3 +234,11 @@ def test_what_is_left_is_said_in_evaluations() -> None:
     one = experiment(sweep={"solvers": ["midpoint", "dopri5", "consistency"], "nfe": [1, 4]})
     found = cells(one, one.formulation("flow_matching"))
     assert evaluations_left(found) == "8 evaluations a sample and 6 adaptive cells to go"
+
+
+def test_the_exact_field_has_a_score_whatever_the_coupling() -> None:
+    one = experiment(sweep={"solvers": ["ancestral", "euler", "consistency"]})
+    flow = next(flow for flow in exact_flows(one) if flow.label == "exact.linear")
+    stochastic = [cell for cell in flow.cells if cell.solver == "ancestral"]
+    assert len(stochastic) == len(one.sweep.nfe)
+    assert not any(cell.refused for cell in stochastic)
