@@ -225,10 +225,21 @@ def test_memory_does_not_grow_with_the_evaluations(declared: Solver) -> None:
     check_memory(declared)
 
 
-@pytest.mark.parametrize("name", ["linear", "vp", "trigonometric"])
-@pytest.mark.parametrize("declared", ORDERED, ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    ("declared", "name"),
+    [
+        (declared, name)
+        for declared in ORDERED
+        for name in ("linear", "vp", "trigonometric")
+        if name != "trigonometric" or declared.family != "exponential"
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
 def test_order_of_convergence(declared: Solver, name: str) -> None:
-    """Measured on an exact flow, with the start-up that the solver has."""
+    """Measured on an exact flow, with the start-up that the solver has.
+
+    To exponential integrators the trigonometric path is VP: they do not see time.
+    """
     runs = convergence.errors(declare(name).build(), declared)
     assert all(coarse.error > fine.error for coarse, fine in pairwise(runs))
     assert convergence.order(runs) == pytest.approx(declared.order, abs=0.2)
