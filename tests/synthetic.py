@@ -59,6 +59,7 @@ def experiment(**changes: Any) -> Experiment:
         "formulations": dict.fromkeys(PLATEAU),
         "budget": {"amount": {"mixture2d": 2e11, "digits": 4e12}},
         "unified_view": {},
+        "convergence": {},
     }
     return Experiment.from_mapping(mapping | changes, "synthetic.yaml")
 
@@ -231,6 +232,27 @@ def oracle_rows(exp: Experiment, dataset: str) -> Iterator[dict[str, Any]]:
             for row in _metrics(dataset, 0.1 + 0.2 / cell.nfe, (flow.label, cell.solver)):
                 yield mine | where | row
             yield mine | where | {"metric": "endpoint_rmse", "value": 1.5 / cell.nfe**1.5}
+
+
+def convergence_rows(exp: Experiment) -> Iterator[dict[str, Any]]:
+    """Errors on exact flows that fall as declared: ``(8/intervals)^order`` on two paths."""
+    for place, path in enumerate(("linear", "vp")):
+        for solver in SOLVERS.values():
+            if solver.order is None:
+                continue
+            for count in (8, 16, 32, 64):
+                yield {
+                    "experiment": exp.name,
+                    "config_digest": exp.digest,
+                    "label": f"exact.{path}",
+                    "sampled_path": path,
+                    "solver": solver.name,
+                    "grid": "uniform_t" if solver.cost is None else solver.grid,
+                    "nfe_requested": count if solver.cost is None else solver.spends(count),
+                    "nfe": 7 * count,
+                    "metric": "convergence_rmse",
+                    "value": 0.1 * (1 + place) * (8 / count) ** solver.order,
+                }
 
 
 def floor_rows(exp: Experiment, dataset: str) -> Iterator[dict[str, Any]]:
@@ -424,4 +446,8 @@ def write_run(exp: Experiment, root: Path, failed: tuple[str, ...] = ()) -> Path
         _outcome(layout.timing(dataset), seconds={"import": 3.0, "timing": 20.0})
         timed = [row for row in timing_rows(exp, dataset) if row["label"] not in failed]
         records.write(records.frame(timed), layout.timing(dataset) / "timing.parquet")
+    if exp.convergence is not None:
+        folder = layout.convergence()
+        _outcome(folder, seconds={"import": 3.0, "metrics": 2.0})
+        records.write(records.frame(convergence_rows(exp)), folder / "convergence.parquet")
     return root

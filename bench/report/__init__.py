@@ -15,6 +15,9 @@ TABLES = (
     "straightness",
     "unified_view",
     "error_split",
+    "convergence",
+    "grids",
+    "audit",
     "likelihood",
     "floor",
     "budget",
@@ -31,6 +34,7 @@ FIGURES = (
     "samples",
     "trajectories",
     "error_split",
+    "convergence",
     "training",
     "budget",
 )

@@ -163,7 +163,9 @@ def cost(study: Study) -> Table:
     title = {(p.experiment, p.dataset): p.title for p in study.panels}
     text = [
         {
-            "data set": title.get((row["experiment"], row["dataset"]), row["dataset"]),
+            "data set": title.get(
+                (row["experiment"], row["dataset"]), row["dataset"] or EVERYTHING
+            ),
             "what": study.titles.get(row["label"], row["label"]),
             **{kind: plain(row[kind]) for kind in kinds},
             "total": plain(row["total"]),

@@ -17,6 +17,7 @@ from bench.report.drawing import (
 from bench.report.model_figures import samples, straightness, trajectories
 from bench.report.path_figures import error_split
 from bench.report.quality_figures import quality_vs_nfe, quality_vs_wallclock
+from bench.report.solver_figures import convergence
 from bench.report.study import Study
 from bench.report.style import (
     NOTHING,
@@ -34,6 +35,7 @@ DRAWERS: dict[str, Callable[[Study], Drawn]] = {
     "samples": samples,
     "trajectories": trajectories,
     "error_split": error_split,
+    "convergence": convergence,
     "training": training,
     "budget": budget,
 }

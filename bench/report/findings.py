@@ -33,7 +33,9 @@ def warnings(study: Study) -> list[str]:
             where = f"{study.titles[label]} on {panel.title}, seeds {seeds}"
             said.append(f"Failed: {where}: {failed['error'].dropna().iloc[0]}")
     shared = study.records[(study.records["status"] == "failed") & study.records["label"].isna()]
-    said += [f"Failed: {r.stage} of {r.dataset}: {r.error}" for r in shared.itertuples()]
+    for row in shared.fillna({"dataset": ""}).to_dict("records"):
+        place = f" of {row['dataset']}" if row["dataset"] else ""
+        said.append(f"Failed: {row['stage']}{place}: {row['error']}")
     timed = study.records[study.records["metric"] == "seconds_per_sample"]
     busy = int(timed["error"].notna().sum())
     if busy:

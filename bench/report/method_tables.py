@@ -16,13 +16,15 @@ from bench.report.numbers import (
     tick,
 )
 from bench.report.study import (
+    CROWDED,
     Panel,
     Study,
 )
 from bench.report.table import (
+    BLOCK,
     FAILED,
-    REFUSAL,
     Table,
+    short_reason,
 )
 
 
@@ -127,12 +129,15 @@ def methods(study: Study) -> Table:
     """How each formulation is made: everything that is not printed elsewhere."""
     data: list[dict[str, Any]] = []
     columns: dict[str, dict[str, list[str]]] = {}
+    kinds: dict[str, list[str]] = {}
     for panel in study.panels:
         several = len(study.experiments) > 1
         for label in study.labels(panel):
             formulation: Formulation = study.experiment(panel).formulation(label)
             head = study.titles[label] + (f" ({panel.experiment})" if several else "")
             column = columns.setdefault(head, {})
+            if head not in kinds.setdefault(study.kind(panel, label), []):
+                kinds[study.kind(panel, label)].append(head)
             model = _model_attributes(study, panel, label)
             whole = {
                 "sampler": formulation.sampler,
@@ -155,12 +160,14 @@ def methods(study: Study) -> Table:
             for key, value in (model | whole).items():
                 column.setdefault(key, []).append(value)
     rows = list(next(iter(columns.values()), {}))
+    blocks = kinds if len(columns) > CROWDED else {"": list(columns)}
     text = pd.DataFrame(
         [
-            {"": key} | {head: _joined(column.get(key, [])) for head, column in columns.items()}
+            {BLOCK: title, "": key} | {head: _joined(columns[head].get(key, [])) for head in heads}
+            for title, heads in blocks.items()
             for key in rows
         ]
-    )
+    ).fillna(MISSING)
     caption = (
         "What each formulation is made of, from the resolved configuration, the declarations of "
         "its file and the records. Whatever is equal in a row is matched on purpose; a learning "
@@ -183,7 +190,13 @@ def status(study: Study) -> Table:
     )
     text = []
     for (state, solver, error), group in rows.groupby(
-        ["status", "solver", rows["error"].where(rows["status"] == FAILED, REFUSAL)],
+        [
+            "status",
+            "solver",
+            rows["error"].where(
+                rows["status"] == FAILED, rows["error"].map(short_reason, "ignore")
+            ),
+        ],
         dropna=False,
         sort=True,
     ):
@@ -203,7 +216,8 @@ def status(study: Study) -> Table:
         )
     columns = ["status", "data sets", "formulations", "stage", "solver", "NFE", "seeds", "reason"]
     caption = (
-        "Refused: a solver cannot spend exactly the NFE that was asked for; nothing is rounded. "
+        "Refused: a solver cannot spend exactly the NFE that was asked for, and nothing is "
+        "rounded; or it reads a score that the model does not have. "
         "Failed: the work ended with the error that stands beside it; everything else is whole."
     )
     frame = pd.DataFrame(text, columns=columns)

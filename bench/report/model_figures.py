@@ -20,7 +20,7 @@ from bench.report.drawing import (
     legend,
     wrapped,
 )
-from bench.report.study import COMMON_SOLVER, STRAIGHTNESS, Panel, Study, metric_title
+from bench.report.study import COMMON_SOLVER, CROWDED, STRAIGHTNESS, Panel, Study, metric_title
 from bench.report.style import (
     FAINT,
     FLOOR,
@@ -41,7 +41,11 @@ def straightness(study: Study) -> Drawn:
     ]  # fmt: skip
     if not panels:
         return "No model has a trajectory to measure."
-    labels = all_labels(study)
+    labels = [
+        label
+        for label in all_labels(study)
+        if any(label in study.labels(p) and study.has_flow(p, label) for p in panels)
+    ]
     figure = new_figure(11, 0.6 + len(panels) * (0.95 + 0.26 * len(labels)))
     grid = figure.subplots(len(panels), 3, sharey=True, squeeze=False)
     straight = {"arc_over_chord": 1.0}
@@ -55,8 +59,7 @@ def straightness(study: Study) -> Drawn:
                 values = study.rows(panel, label, metric)["value"].astype(float)
                 found = study.model_metric(panel, label, metric)
                 if not found.n:
-                    what = "missing" if study.has_flow(panel, label) else "not applicable"
-                    axes.text(0.98, place, what, transform=axes.get_yaxis_transform(),
+                    axes.text(0.98, place, "missing", transform=axes.get_yaxis_transform(),
                               ha="right", va="center", color=FAINT, fontsize=8)  # fmt: skip
                     continue
                 axes.scatter(values, np.full(len(values), place + 0.22), s=7, color=look.colour,
@@ -106,7 +109,8 @@ def _sample_at(
     at = {
         key.split("|")[0]: array for key, array in arrays.items() if key.split("|")[1] == str(nfe)
     }
-    order = [*study.samplers(panel, label, nfe), COMMON_SOLVER, *sorted(at)]
+    chosen = [solver for solver, _ in study.chosen(panel, label, nfe)]
+    order = [*chosen, COMMON_SOLVER, *sorted(at)]
     solver = next((name for name in order if name in at), None)
     return None if solver is None else (solver, at[solver])
 
@@ -138,9 +142,14 @@ def samples(study: Study) -> Drawn:
             found.append((panel, arrays))
     if not found:
         return "No samples were kept with these records."
-    heights = [0.75 + 1.35 * (1 + len(arrays)) for _, arrays in found]
-    figure = new_figure(9.4, sum(heights))
-    parts = figure.subfigures(len(found), 1, height_ratios=heights, squeeze=False)[:, 0]
+    if len(all_labels(study)) > CROWDED:  # side by side, in smaller pictures
+        rows = 1 + max(len(arrays) for _, arrays in found)
+        figure = new_figure(6.3 * len(found), 0.5 + 1.14 * rows)
+        parts = figure.subfigures(1, len(found), squeeze=False)[0]
+    else:
+        heights = [0.75 + 1.35 * (1 + len(arrays)) for _, arrays in found]
+        figure = new_figure(9.4, sum(heights))
+        parts = figure.subfigures(len(found), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, (panel, arrays) in zip(parts, found, strict=True):
         _draw_samples(part, study, panel, arrays)
     return figure
@@ -175,8 +184,8 @@ def _draw_samples(
                 continue
             solver, points = shown
             _draw_cloud(axes, panel, points, look_of(label).colour)
-            axes.set_title(f"NFE {nfe}, {SOLVERS[solver].title}", fontsize=7, fontweight="normal",
-                           pad=2)  # fmt: skip
+            axes.set_title(f"NFE {nfe}, {SOLVERS[solver].title}", fontweight="normal", pad=2,
+                           fontsize=7 if len(arrays) <= CROWDED else 5.5)  # fmt: skip
 
 
 def _draw_cloud(axes: Axes, panel: Panel, points: Any, colour: str) -> None:

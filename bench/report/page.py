@@ -21,7 +21,7 @@ from bench.report.captions import FIGURE_CAPTIONS
 from bench.report.findings import findings, warnings
 from bench.report.numbers import plain, scaled
 from bench.report.study import Study, metric_title
-from bench.report.table import FAILED, Table
+from bench.report.table import Table, is_loud
 
 TEMPLATE = "page.html.j2"
 
@@ -32,6 +32,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("geometry", "Straightness", ("straightness", "trajectories"), ("straightness",)),
     ("paths", "Field, path and solver", ("error_split",), ("unified_view", "error_split")),
     ("likelihood", "Likelihood", (), ("likelihood",)),
+    ("solvers", "Solvers and grids", ("convergence",), ("convergence", "grids", "audit")),
     ("samples", "Samples", ("samples",), ()),
     ("cost", "Budget and cost", ("budget", "training"), ("budget", "cost")),
     ("methods", "Methods", (), ("methods", "status")),
@@ -155,7 +156,7 @@ def _lines(text: str) -> Markup:
 def _cell(text: str) -> dict[str, Any]:
     """A cell; the sampler below a number is small, and a failure is marked."""
     first, *rest = text.split("\n")
-    return {"text": _lines(text), "first": first, "rest": rest, "failed": first == FAILED}
+    return {"text": _lines(text), "first": first, "rest": rest, "failed": is_loud(first)}
 
 
 def _machine(manifest: Mapping[str, Any]) -> str:

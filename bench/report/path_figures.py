@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from bench.cells import EXACT
-from bench.report.drawing import Drawn, draw_curve, frame, handles, legend
+from bench.cells import EXACT, exact_label
+from bench.report.drawing import Drawn, draw_curve, frame, handles, legend, nothing
 from bench.report.path_tables import (
     DISCRETISATION,
     FIELD,
@@ -16,7 +21,6 @@ from bench.report.path_tables import (
     by_nfe,
     compared,
     exact_rows,
-    grid_of,
     over_log_snr,
     scored,
     split_panels,
@@ -25,7 +29,6 @@ from bench.report.study import COMMON_SOLVER, Panel, Study
 from bench.report.style import (
     DASHED,
     DOTTED,
-    FAINT,
     INK,
     SOLID,
     SPARE_COLOURS,
@@ -41,16 +44,21 @@ MARKERS = ("o", "s", "^", "D", "v")
 SOLVER_DASHES = {COMMON_SOLVER: SOLID, SECOND_SOLVER: DASHED}
 
 
+Kind = tuple[str, str]
+"""Label of the exact field on a path, and the grid of the common solver there."""
+
+
 def error_split(study: Study) -> Drawn:
     """Field error over log_snr; solver error of the exact field; the model's total."""
     panels = split_panels(study)
     if not panels:
         return "No data set of this experiment has an exact law that a model could be held to."
-    figure = new_figure(11, 0.9 + 3.3 * len(panels))
+    looks = _exact_looks(study, panels)
+    figure = new_figure(11, 1.5 + 3.3 * len(panels))
     grid = figure.subplots(len(panels), 3, squeeze=False)
     for (over_time, of_solver, of_both), panel in zip(grid, panels, strict=True):
         _draw_field(over_time, study, panel)
-        _draw_exact(of_solver, study, panel)
+        _draw_exact(of_solver, study, panel, looks)
         _draw_total(of_both, study, panel)
     labels = list(dict.fromkeys(label for panel in panels for label in compared(study, panel)))
     kinds = [
@@ -59,7 +67,41 @@ def error_split(study: Study) -> Drawn:
         Line2D([], [], color=INK, dashes=DASHED, linewidth=1, label="field, at any NFE"),
     ]
     legend(figure, [*handles(study, labels), *kinds], 3)
+    entries = _exact_entries(looks)
+    figure.legend(
+        handles=entries, title="exact field, in the middle", loc="outside lower center",
+        ncols=min(4, len(entries)), handlelength=3.2,
+    )  # fmt: skip
     return figure
+
+
+def _exact_looks(study: Study, panels: Sequence[Panel]) -> dict[Kind, Look]:
+    """A colour and a marker for each path and grid that a formulation names, in their order."""
+    kinds: dict[Kind, None] = {}
+    for panel in panels:
+        found = set(exact_rows(study, panel)["label"])
+        for label in filter(partial(study.has_flow, panel), study.labels(panel)):
+            exact = exact_label(study.experiment(panel).formulation(label).final.path)
+            if exact in found:
+                kinds[exact, study.own_grid(panel, label, COMMON_SOLVER)] = None
+    return {
+        kind: Look(SPARE_COLOURS[i % len(SPARE_COLOURS)], MARKERS[i % len(MARKERS)], SOLID)
+        for i, kind in enumerate(kinds)
+    }
+
+
+def _exact_entries(looks: Mapping[Kind, Look]) -> list[Line2D]:
+    """Legend entries: a path each, with its grid where there are two, and the solvers' dashes."""
+    grids = Counter(label for label, _ in looks)
+    paths = [
+        Line2D([], [], label=label.removeprefix(f"{EXACT}.")
+               + (f", {grid}" if grids[label] > 1 else ""), **look.line())
+        for (label, grid), look in looks.items()
+    ]  # fmt: skip
+    return paths + [
+        Line2D([], [], color=INK, dashes=dashes, label=SOLVERS[solver].title)
+        for solver, dashes in SOLVER_DASHES.items()
+    ]
 
 
 def _draw_field(axes: Axes, study: Study, panel: Panel) -> None:
@@ -73,36 +115,23 @@ def _draw_field(axes: Axes, study: Study, panel: Panel) -> None:
     _finish(axes)
 
 
-def _draw_exact(axes: Axes, study: Study, panel: Panel) -> None:
+def _draw_exact(axes: Axes, study: Study, panel: Panel, looks: Mapping[Kind, Look]) -> None:
     axes.set_title(f"{panel.title}\nexact field: error of the solver", fontweight="normal")
     axes.set_xlabel("evaluations (NFE)")
     axes.set_ylabel("endpoint RMSE to a fine solve")
     rows = exact_rows(study, panel)
-    found = sorted(set(zip(rows["label"], rows["solver"], rows["grid"], strict=True)))
-    # The common solver first: another one, with a grid of its own, looks like its path's first.
-    lines = [line for name in SOLVER_DASHES for line in found if line[1] == name]
-    kinds: list[tuple[str, str]] = []
-    for label, solver, grid in lines:
+    # A solver with a grid of its own is drawn once a path, and looks like its path's first.
+    first = {label: look for (label, _), look in reversed(list(looks.items()))}
+    lines = {(label, COMMON_SOLVER, grid): look for (label, grid), look in looks.items()}
+    lines |= {
+        (label, SECOND_SOLVER, SOLVERS[SECOND_SOLVER].grid): look for label, look in first.items()
+    }
+    for (label, solver, grid), look in lines.items():
         points = by_nfe(rows, label, solver, grid, DISCRETISATION)
-        known = [place for place, kind in enumerate(kinds) if kind[0] == label]
-        if solver == COMMON_SOLVER or not known:
-            kinds.append((label, grid))
-            known = [len(kinds) - 1]
-        place = known[0]
-        colour = SPARE_COLOURS[place % len(SPARE_COLOURS)]
-        marker = MARKERS[place % len(MARKERS)]
-        draw_curve(
-            axes,
-            Look(colour, marker, SOLVER_DASHES[solver]),
-            list(points),
-            list(points.values()),
-        )
-        several = sum(line[:2] == (label, solver) for line in lines) > 1
-        name = f"{label.removeprefix(f'{EXACT}.')}, {SOLVERS[solver].title}"
-        axes.lines[-1].set_label(f"{name}, {grid}" if several else name)
+        if points:
+            dashed = replace(look, dash=SOLVER_DASHES[solver])
+            draw_curve(axes, dashed, list(points), list(points.values()))
     _finish(axes, sorted(set(rows["nfe_requested"].dropna().astype(int))))
-    if axes.lines:
-        axes.legend(fontsize=7, handlelength=5, loc="lower left")
 
 
 def _draw_total(axes: Axes, study: Study, panel: Panel) -> None:
@@ -112,7 +141,7 @@ def _draw_total(axes: Axes, study: Study, panel: Panel) -> None:
     axes.set_ylabel("endpoint RMSE")
     rows, nfe = scored(study, panel), set[int]()
     for label in compared(study, panel):
-        look, grid = look_of(label), grid_of(study, panel, label, COMMON_SOLVER)
+        look, grid = look_of(label), study.own_grid(panel, label, COMMON_SOLVER)
         own, total = (
             by_nfe(rows, label, COMMON_SOLVER, grid, metric) for metric in (DISCRETISATION, TOTAL)
         )
@@ -130,7 +159,7 @@ def _draw_total(axes: Axes, study: Study, panel: Panel) -> None:
 def _finish(axes: Axes, nfe: list[int] | None = None) -> None:
     """Logarithmic axes around what was drawn, or a word where nothing was."""
     if not axes.lines:
-        axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", color=FAINT)
+        nothing(axes, "no value")
         return
     if nfe:
         log_nfe(axes, nfe)

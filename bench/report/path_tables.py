@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from bench.audit import CONVERGENCE
 from bench.cells import EXACT, UNIFIED, exact_label
 from bench.report.numbers import MISSING, bracket, plain, seeds
 from bench.report.study import COMMON_SOLVER, TRAIN, Panel, Study, metric_title
 from bench.report.table import BLOCK, INTERVAL_NOTE, Table, absent, columns_of
-from bench.solvers.catalogue import SOLVERS
 from bench.statistics import Interval, interval
 
 Curve = dict[int, Interval]
@@ -161,20 +161,17 @@ def split_panels(study: Study) -> list[Panel]:
 def exact_rows(study: Study, panel: Panel) -> pd.DataFrame:
     """Rows of the exact field on its paths, at an exact NFE, outside of the unified view."""
     rows = scored(study, panel)
-    exact = rows["label"].str.startswith(f"{EXACT}.") & rows["tolerance"].isna()
+    exact = (
+        rows["label"].str.startswith(f"{EXACT}.")
+        & rows["tolerance"].isna()
+        & (rows["metric"] != CONVERGENCE)
+    )
     return rows[exact.fillna(False)]
 
 
 def compared(study: Study, panel: Panel) -> list[str]:
     """Labels whose models should have learnt the exact field, and have been compared with it."""
     return [label for label in study.labels(panel) if len(study.rows(panel, label, FIELD))]
-
-
-def grid_of(study: Study, panel: Panel, label: str, solver: str) -> str:
-    """Grid on which a solver of fixed cost samples a label's models."""
-    declared = SOLVERS[solver]
-    formulation = study.experiment(panel).formulation(label)
-    return formulation.grid if declared.family == "fixed" else declared.grid
 
 
 def by_nfe(rows: pd.DataFrame, label: str, solver: str, grid: str, metric: str) -> Curve:
@@ -261,7 +258,7 @@ def _split_lines(study: Study, panel: Panel, label: str) -> Iterator[dict[str, s
     known = exact_label(study.experiment(panel).formulation(label).final.path)
     field = study.model_metric(panel, label, FIELD)
     for solver in (COMMON_SOLVER, SECOND_SOLVER):
-        grid = grid_of(study, panel, label, solver)
+        grid = study.own_grid(panel, label, solver)
         columns = {
             "solver, model": by_nfe(rows, label, solver, grid, DISCRETISATION),
             "solver, exact field": by_nfe(rows, known, solver, grid, DISCRETISATION),

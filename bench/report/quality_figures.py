@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.drawing import (
     BASELINES,
+    ROOM,
     Drawn,
     all_labels,
     baseline_handles,
     baselines,
+    beyond,
     draw_curve,
+    fence,
     frame,
     handles,
     legend,
+    multiples,
+    nothing,
     wrapped,
 )
-from bench.report.study import COMMON_SOLVER, TRAIN, Panel, Study, metric_title
+from bench.report.study import COMMON_SOLVER, CROWDED, TRAIN, Panel, Study, metric_title
 from bench.report.style import (
     FAINT,
+    GREY,
     log_nfe,
     look_of,
     new_figure,
@@ -49,50 +59,134 @@ def _adaptive_points(study: Study, panel: Panel, label: str) -> list[tuple[float
     )
 
 
+Curves = dict[str, tuple[list[float], list[Interval]]]
+"""Evaluations and quality of each label."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to choose a sampler: what it is called, and the curve of each label."""
+
+    title: str
+    curves: Curves
+    exact: bool
+
+    @property
+    def values(self) -> list[float]:
+        """Every estimate."""
+        return [point.estimate for _, points in self.curves.values() for point in points]
+
+
+def _views(study: Study, panel: Panel) -> list[View]:
+    """Selected sampler, common solver, adaptive solvers: those that have a curve, or the first."""
+    selected: Curves = {}
+    common: Curves = {}
+    adaptive: Curves = {}
+    for label in study.labels(panel):
+        for curves, chosen in ((selected, study.selected), (common, study.common)):
+            if curve := study.curve(panel, label, chosen):
+                curves[label] = list(map(float, curve)), list(curve.values())
+        if points := _adaptive_points(study, panel, label):
+            adaptive[label] = [x for x, _ in points], [y for _, y in points]
+    views = [
+        View("sampler selected on other seeds", selected, exact=True),
+        View(f"one common solver: {SOLVERS[COMMON_SOLVER].title}", common, exact=True),
+        View("adaptive, by measured NFE", adaptive, exact=False),
+    ]
+    return [view for view in views if view.curves] or views[:1]
+
+
 def quality_vs_nfe(study: Study) -> Drawn:
     """Primary metric against evaluations: selected sampler, common solver, adaptive solvers."""
     if study.selected.empty:
         return "No cell has a value."
-    panels = study.panels
-    figure = new_figure(11, 0.9 + 3.3 * len(panels))
-    grid = figure.subplots(len(panels), 3, squeeze=False)
-    titles = (
-        "sampler selected on other seeds",
-        f"one common solver: {SOLVERS[COMMON_SOLVER].title}",
-        "adaptive, by measured NFE",
-    )
-    for row, panel in zip(grid, panels, strict=True):
-        for axes, chosen, title in zip(row, (study.selected, study.common, None), titles,
-                                       strict=True):  # fmt: skip
+    views = {panel: _views(study, panel) for panel in study.panels}
+    if len(all_labels(study)) > CROWDED:
+        return _grouped_by_nfe(study, views)
+    columns = max(map(len, views.values()))
+    figure = new_figure(max(3.67 * columns, 7.4), 0.9 + 3.3 * len(views))
+    grid = figure.subplots(len(views), columns, squeeze=False)
+    for row, (panel, shown) in zip(grid, views.items(), strict=True):
+        for axes in row[len(shown) :]:
+            axes.set_visible(False)
+        for axes, view in zip(row, shown, strict=False):
             baselines(axes, study, panel)
-            axes.set_title(f"{panel.title}\n{title}", fontweight="normal")
+            axes.set_title(f"{panel.title}\n{view.title}", fontweight="normal")
             axes.set_xlabel("network evaluations (NFE)")
-            for label in study.labels(panel):
-                if chosen is None:
-                    points = _adaptive_points(study, panel, label)
-                    x, y = [p[0] for p in points], [p[1] for p in points]
-                else:
-                    curve = study.curve(panel, label, chosen)
-                    x, y = list(map(float, curve)), list(curve.values())
-                if x:
-                    draw_curve(axes, look_of(label), x, y)
-            if chosen is None:
-                plain_log(axes, "x")
-            elif nfe := study.nfe(panel):
-                log_nfe(axes, nfe)
+            for label, (x, points) in view.curves.items():
+                draw_curve(axes, look_of(label), x, points)
+            _nfe_axis(axes, study, panel, view)
             frame(axes)
             plain_log(axes, "y")
-            if len(axes.lines) <= len(BASELINES):
-                axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", color=FAINT)
+            if not view.curves:
+                nothing(axes, "no value")
         row[0].set_ylabel(wrapped(metric_title(panel.primary)))
     legend(figure, handles(study, all_labels(study)) + baseline_handles(), 4)
     return figure
 
 
+def _nfe_axis(axes: Axes, study: Study, panel: Panel, view: View) -> None:
+    if not view.exact:
+        plain_log(axes, "x")
+    elif nfe := study.nfe(panel):
+        log_nfe(axes, nfe)
+
+
+def _grouped_by_nfe(study: Study, views: dict[Panel, list[View]]) -> Figure:
+    """A row a data set and view, a column a kind of formulation, the other kinds in grey."""
+    rows = [(panel, view) for panel, shown in views.items() for view in shown]
+    figure, found, grid = multiples(study, len(rows), 2.55, baseline_handles())
+    for row, (panel, view) in zip(grid, rows, strict=True):
+        ticks = sorted(x for xs, _ in view.curves.values() for x in xs)
+        for axes, group in zip(row, found, strict=True):
+            baselines(axes, study, panel)
+            for label, (x, points) in view.curves.items():
+                if label in group.labels:
+                    draw_curve(axes, look_of(label), x, points)
+                else:
+                    estimates = [point.estimate for point in points]
+                    axes.plot(x, estimates, color=GREY, linewidth=1, zorder=1.5)
+            if view.exact:
+                _nfe_axis(axes, study, panel, view)
+            else:
+                axes.set_xlim(ticks[0] / 1.1, ticks[-1] * 1.1)
+                plain_log(axes, "x")
+            _robust(axes, study, panel, view.values)
+            for label in set(group.labels) & set(view.curves):
+                x, points = view.curves[label]
+                beyond(axes, x, [p.estimate for p in points], look_of(label).colour)
+            if not set(group.labels) & set(view.curves):
+                nothing(axes, "no such sampler")
+        _name_row(row, panel, view.title)
+    for axes in grid[-1]:
+        axes.set_xlabel("network evaluations (NFE)")
+    return figure
+
+
+def _robust(axes: Axes, study: Study, panel: Panel, values: Sequence[float]) -> None:
+    """A logarithmic axis that is the same along a row, and leaves out values that are far out."""
+    levels = [level.value for name, *_ in BASELINES if (level := study.floor(panel, name))]
+    shown = [value for value in values if value > 0]
+    if shown:
+        axes.set_ylim(min(shown + levels) / ROOM, max([fence(shown), *levels]) * ROOM)
+    plain_log(axes, "y")
+
+
+def _name_row(row: Sequence[Axes], panel: Panel, what: str) -> None:
+    """Title above the first axes of a row; the axis is named and numbered there alone."""
+    row[0].set_title(f"{panel.title}: {what}" if what else panel.title, loc="left")
+    row[0].set_ylabel(wrapped(metric_title(panel.primary)))
+    for axes in row[1:]:
+        axes.tick_params(labelleft=False)
+
+
 SAME_SECONDS = 0.05
 
+Front = tuple[pd.DataFrame, pd.DataFrame]
+"""Every timed sampler of a label, and those on its front."""
 
-def pareto(study: Study, panel: Panel, label: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+
+def pareto(study: Study, panel: Panel, label: str) -> Front:
     """All timed samplers of a label, and those on its front of seconds against quality.
 
     The front is chosen on the noise bank ``selection`` and valued on ``scoring``, so that its
@@ -133,34 +227,77 @@ def pareto(study: Study, panel: Panel, label: str) -> tuple[pd.DataFrame, pd.Dat
 
 def quality_vs_wallclock(study: Study) -> Drawn:
     """Primary metric against seconds a sample, with each formulation's Pareto front."""
-    panels = study.panels
-    figure = new_figure(max(5.4, 5.2 * len(panels)), 5.0)
-    grid = figure.subplots(1, len(panels), squeeze=False)[0]
-    drawn = False
-    for axes, panel in zip(grid, panels, strict=True):
+    fronts = {
+        panel: {label: pareto(study, panel, label) for label in study.labels(panel)}
+        for panel in study.panels
+    }
+    timed = {panel: found for panel, found in fronts.items() if any(map(_is_timed, found.values()))}
+    if not timed:
+        return "No cell has a measured time."
+    small = Line2D([], [], color=FAINT, marker="o", markersize=3, linestyle="none", alpha=0.6,
+                   label="every solver and NFE")  # fmt: skip
+    if len(all_labels(study)) > CROWDED:
+        return _grouped_by_time(study, timed, [small, *baseline_handles()])
+    figure = new_figure(max(5.4, 5.2 * len(timed)), 5.0)
+    grid = figure.subplots(1, len(timed), squeeze=False)[0]
+    for axes, (panel, found) in zip(grid, timed.items(), strict=True):
         axes.set_title(panel.title)
         baselines(axes, study, panel)
-        fronts = {label: pareto(study, panel, label) for label in study.labels(panel)}
-        seconds = [s for every, _ in fronts.values() for s in every["seconds"]]
-        if not seconds:
-            continue
-        drawn = True
-        unit, factor = ("ms", 1e3) if float(np.median(seconds)) > 1e-3 else ("µs", 1e6)
-        for label, (every, front) in fronts.items():
-            look = look_of(label)
-            axes.scatter(
-                factor * every["seconds"], every["value"], s=9, color=look.colour, alpha=0.35,
-                marker=look.marker, linewidths=0, zorder=2,
-            )  # fmt: skip
-            axes.plot(factor * front["seconds"], front["value"], **look.line(), zorder=3)
+        unit, factor = _unit(found)
+        for label in found:
+            _draw_front(axes, found, label, factor)
         axes.set_xlabel(f"measured {unit} a sample")
         plain_log(axes, "x")
         plain_log(axes, "y")
         axes.set_ylabel(metric_title(panel.primary))
-    if not drawn:
-        return "No cell has a measured time."
-    labels = all_labels(study)
-    small = Line2D([], [], color=FAINT, marker="o", markersize=3, linestyle="none", alpha=0.6,
-                   label="every solver and NFE")  # fmt: skip
-    legend(figure, [*handles(study, labels), small, *baseline_handles()], 3)
+    legend(figure, [*handles(study, all_labels(study)), small, *baseline_handles()], 3)
+    return figure
+
+
+def _is_timed(front: Front) -> bool:
+    return len(front[0]) > 0
+
+
+def _unit(found: Mapping[str, Front]) -> tuple[str, float]:
+    """Milliseconds or microseconds, and how many of them a second has."""
+    seconds = [s for every, _ in found.values() for s in every["seconds"]]
+    return ("ms", 1e3) if float(np.median(seconds)) > 1e-3 else ("µs", 1e6)
+
+
+def _draw_front(axes: Axes, found: Mapping[str, Front], label: str, factor: float) -> None:
+    every, front = found[label]
+    look = look_of(label)
+    axes.scatter(
+        factor * every["seconds"], every["value"], s=9, color=look.colour, alpha=0.35,
+        marker=look.marker, linewidths=0, zorder=2,
+    )  # fmt: skip
+    axes.plot(factor * front["seconds"], front["value"], **look.line(), zorder=3)
+
+
+def _grouped_by_time(
+    study: Study, timed: Mapping[Panel, Mapping[str, Front]], more: Sequence[Line2D]
+) -> Figure:
+    """A row a data set, a column a kind of formulation, the fronts of the other kinds in grey."""
+    figure, groups, grid = multiples(study, len(timed), 2.9, more)
+    for row, (panel, found) in zip(grid, timed.items(), strict=True):
+        unit, factor = _unit(found)
+        seconds = [factor * s for every, _ in found.values() for s in every["seconds"]]
+        values = [v for _, front in found.values() for v in front["value"]]
+        for axes, group in zip(row, groups, strict=True):
+            baselines(axes, study, panel)
+            axes.set_xlim(min(seconds) / 1.2, max(seconds) * 1.2)
+            plain_log(axes, "x")
+            axes.set_xlabel(f"measured {unit} a sample")
+            for label, (_, front) in found.items():
+                if label in group.labels:
+                    _draw_front(axes, found, label, factor)
+                else:
+                    axes.plot(factor * front["seconds"], front["value"], color=GREY, linewidth=1,
+                              zorder=1.5)  # fmt: skip
+            _robust(axes, study, panel, values)
+            for label in set(group.labels) & set(found):
+                front = found[label][1]
+                places = (factor * front["seconds"]).tolist()
+                beyond(axes, places, front["value"].tolist(), look_of(label).colour)
+        _name_row(row, panel, "")
     return figure

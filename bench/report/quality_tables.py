@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from bench.report.numbers import (
 from bench.report.study import (
     COMMON_SOLVER,
     FLOORS,
+    SETUP,
     STRAIGHTNESS,
     TRAIN,
     Level,
@@ -35,6 +37,7 @@ from bench.report.table import (
     absent,
     columns_of,
 )
+from bench.solvers.catalogue import SOLVERS
 from bench.statistics import interval
 
 
@@ -92,19 +95,42 @@ def summary(study: Study) -> Table:
     caption = (
         f"Lower is better ({_primaries(study)}). Each formulation, at each number of network "
         "evaluations (NFE), with the sampler that was best on the other seeds and other noise; "
-        "its name stands below. Floor: training data against held-out data at the same sample "
-        f"size. {INTERVAL_NOTE}"
+        "its name stands below, with its grid where that is not its own. Floor: training data "
+        f"against held-out data at the same sample size. {INTERVAL_NOTE}"
     )
     return Table("summary", "Quality at each number of evaluations", caption, data, text)
+
+
+def _without_flow(study: Study, words: str) -> str:
+    """``words`` and the formulations that solve no equation, or nothing where all do."""
+    found = [
+        study.titles[label]
+        for panel in study.panels
+        for label in study.labels(panel)
+        if not study.has_flow(panel, label)
+    ]
+    return f"{words} {', '.join(dict.fromkeys(found))}. " if found else ""
+
+
+def _common_grids(study: Study) -> str:
+    """The grids that the common solver runs on, with the formulations that name other ones."""
+    named: dict[str, dict[str, None]] = {}
+    for panel in study.panels:
+        for label in filter(partial(study.has_flow, panel), study.labels(panel)):
+            grid = study.own_grid(panel, label, COMMON_SOLVER)
+            named.setdefault(grid, {})[study.titles[label]] = None
+    usual = SOLVERS[COMMON_SOLVER].grid
+    others = [f"{grid} for {', '.join(titles)}" for grid, titles in named.items() if grid != usual]
+    return f"on the grid {usual}" + (f" ({'; '.join(others)})" if others else "")
 
 
 def common_solver(study: Study) -> Table:
     """Primary metric at each NFE with one solver for all."""
     data, text = _quality_by_nfe(study, study.common, with_sampler=False)
     caption = (
-        f"The same with one solver for all, {COMMON_SOLVER} on a grid uniform in each path's own "
-        "time. A common solver is unfair to paths that need their own grid; it stands here to show "
-        f"how much the choice matters. Consistency models have no such solver. {INTERVAL_NOTE}"
+        f"The same with one solver for all, {COMMON_SOLVER} {_common_grids(study)}. A common "
+        "solver is unfair to paths that need their own; it stands here to show how much the choice "
+        f"matters. {_without_flow(study, 'It does not apply to')}{INTERVAL_NOTE}"
     )
     return Table("common_solver", "Quality with one common solver", caption, data, text)
 
@@ -226,6 +252,7 @@ def quality(study: Study) -> Table:
     for panel in study.panels:
         expected = study.expected(panel)
         rows = study.at_selected(panel)
+        rows = rows[(rows["metric"] != SETUP).fillna(False)]
         arrows = {"lower": " ↓", "higher": " ↑", None: ""}
         better = directions(panel.dataset)
         names = {
@@ -273,7 +300,8 @@ def quality(study: Study) -> Table:
         "Memorisation is the fraction of samples nearer to a training sample than to any of as "
         "many held-out ones: 0.5 means none, 1 means that all samples hug the training set; read "
         "every Fréchet distance beside it. The distance against train flatters models that "
-        f"memorise and ranks nothing here. The CSV has every NFE. {INTERVAL_NOTE}"
+        "memorise and ranks nothing here. Samplers that add noise of their own have no end point "
+        f"to compare with a fine solve. The CSV has every NFE. {INTERVAL_NOTE}"
     )
     return Table(
         "quality",
@@ -322,7 +350,7 @@ def straightness(study: Study) -> Table:
         "and normalised time, over the squared chord (0 is straight). Arc over chord: length of "
         "the trajectory over the distance between its ends (1 is straight). Linear: native after "
         "change to the linear path. The three answer different questions and may disagree. "
-        f"Consistency models have no trajectory. {INTERVAL_NOTE}"
+        f"{_without_flow(study, 'No trajectory have')}{INTERVAL_NOTE}"
     )
     frame = pd.DataFrame(text).fillna(MISSING)
     return Table("straightness", "Straightness", caption, pd.DataFrame(data), frame)

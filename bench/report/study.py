@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bench import records
+from bench.cells import own_grid
 from bench.data import data_module
 from bench.declarations import formulation_module
 from bench.errors import InputError
@@ -20,6 +22,7 @@ from bench.files import read_json
 from bench.layout import Layout
 from bench.report import RECORDS
 from bench.report.manifest import MANIFEST, parts
+from bench.solvers.catalogue import SOLVERS
 from bench.spec import Experiment, untuned
 from bench.statistics import (
     CrossingSummary,
@@ -34,7 +37,13 @@ from bench.statistics import (
 )
 
 COMMON_SOLVER = "euler"
+
+CROWDED = 8
+"""Most formulations that one figure or table can hold side by side; more are shown by kind."""
+
 TRAIN = "train"
+SETUP = "setup.evaluations"
+"""Metric of the evaluations that it took to make a grid for a model."""
 STRAIGHTNESS = ("straightness_native", "arc_over_chord", "straightness_linear")
 FLOORS = {
     "floor.train": "train vs held-out",
@@ -64,6 +73,11 @@ METRIC_TITLES = {
 def metric_title(metric: str) -> str:
     """What a metric is called in figures and tables."""
     return METRIC_TITLES.get(metric, metric.replace("_", " "))
+
+
+def _spelt(label: str) -> str:
+    """A label as a title: ``my_flow`` becomes ``My flow``."""
+    return label[:1].upper() + label[1:].replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -166,9 +180,9 @@ class Study:
             for label, spec in experiment.formulations.items():
                 title: str = formulation_module(spec.formulation).TITLE
                 base = untuned(label)
-                name = title if base == spec.formulation else base.replace("_", " ")
+                name = title if base == spec.formulation else _spelt(base)
                 found[label] = name + label.removeprefix(base)
-            found |= {label: label.replace("_", " ") for label in experiment.models}
+            found |= {label: _spelt(label) for label in experiment.models}
         return found
 
     def is_foreign(self, panel: Panel, label: str) -> bool:
@@ -179,10 +193,29 @@ class Study:
         """Whether the label's models are sampled by solvers of a probability flow."""
         return self.experiment(panel).formulation(label).sampler == "ode"
 
+    def kind(self, panel: Panel, label: str) -> str:
+        """What a label is grouped under where there are many, told from its declaration."""
+        formulation = self.experiment(panel).formulation(label)
+        if formulation.sampler != "ode":
+            return "consistency models, flow maps"
+        if any(stage.kind == "pairs" for stage in formulation.stages):
+            return "reflow"
+        linear = formulation.final.path.name == "linear"
+        return "flow matching" if linear else "diffusion-like paths"
+
     def is_few_step(self, panel: Panel, label: str) -> bool:
         """Whether the label is made for few evaluations: by its sampler, or by reflow."""
         stages = self.experiment(panel).formulation(label).stages
         return not self.has_flow(panel, label) or any(s.kind == "pairs" for s in stages)
+
+    def own_grid(self, panel: Panel, label: str, solver: str) -> str:
+        """The grid that a solver runs on for a label where the sweep asks for no other."""
+        return own_grid(self.experiment(panel).formulation(label), SOLVERS[solver])
+
+    def sampler_name(self, panel: Panel, label: str, solver: str, grid: str) -> str:
+        """``solver``, with its grid where that is not the one the label's models have anyway."""
+        own = grid in ("", self.own_grid(panel, label, solver))
+        return solver if own else f"{solver} ({grid})"
 
     # --- quality ----------------------------------------------------------------------------
 
@@ -206,8 +239,17 @@ class Study:
 
     @cached_property
     def common(self) -> pd.DataFrame:
-        """The same cells with the one common solver."""
-        return fixed_sampler(self.cells, COMMON_SOLVER)
+        """The same cells with the one common solver, on the grid that each formulation names."""
+        cells = self.cells[self.cells["solver"] == COMMON_SOLVER]
+        own = {
+            (panel.experiment, panel.dataset, label): self.own_grid(panel, label, COMMON_SOLVER)
+            for panel in self.panels
+            for label in self.labels(panel)
+        }
+        keys = zip(cells["experiment"], cells["dataset"], cells["label"], strict=True)
+        named = [own.get(key, "") for key in keys]
+        there = [grid in ("", name) for grid, name in zip(cells["grid"], named, strict=True)]
+        return fixed_sampler(cells[np.array(there, dtype=bool)], COMMON_SOLVER)
 
     def curve(self, panel: Panel, label: str, chosen: pd.DataFrame) -> dict[int, Interval]:
         """Interval over seeds at each NFE, from :attr:`selected` or :attr:`common`."""
@@ -233,13 +275,18 @@ class Study:
         """Every NFE at which some formulation has a value."""
         return sorted(set(panel.of(self.selected).dropna(subset="value")["nfe"]))
 
-    def samplers(self, panel: Panel, label: str, nfe: int) -> dict[str, int]:
-        """How often each solver was selected at an NFE, most frequent first."""
+    def chosen(self, panel: Panel, label: str, nfe: int) -> dict[tuple[str, str], int]:
+        """How often each solver and grid was selected at an NFE, most frequent first."""
         rows = panel.of(self.selected)
         rows = rows[(rows["label"] == label) & (rows["nfe"] == nfe)]
-        counts = rows["solver"].value_counts().sort_index()
+        counts = Counter(sorted(zip(rows["solver"], rows["grid"], strict=True)))
+        return dict(counts.most_common())
+
+    def samplers(self, panel: Panel, label: str, nfe: int) -> dict[str, int]:
+        """The same by name, see :meth:`sampler_name`."""
         return {
-            str(k): int(v) for k, v in counts.sort_values(ascending=False, kind="stable").items()
+            self.sampler_name(panel, label, solver, grid): count
+            for (solver, grid), count in self.chosen(panel, label, nfe).items()
         }
 
     def targets(self, panel: Panel) -> dict[float, float]:

@@ -81,7 +81,7 @@ SPARE_COLOURS = ("#332288", "#117733", "#882255", "#999933", "#44AA99", "#AA4499
 SPARE_MARKERS = ("<", ">", "p", "h", "*")
 SPARE_DASHES = (SOLID, DASHED, DOTTED, DASH_DOT)
 
-INK, FAINT, FLOOR = "#222222", "#8a8a8a", "#4d4d4d"
+INK, FAINT, FLOOR, GREY = "#222222", "#8a8a8a", "#4d4d4d", "#d2d2d2"
 
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "genpathbench",

@@ -20,10 +20,17 @@ from bench.report.study import Panel, Study
 from bench.statistics import Interval
 
 BLOCK = "data set"
-WORDS = (BLOCK, "formulation", "what", "stage", "solver", "trained on")
+WORDS = (
+    *(BLOCK, "formulation", "what", "stage", "solver", "trained on"),
+    *("grid", "refused because"),
+)
 WORDY = ("methods", "status")
 FAILED = "failed"
 NOT_APPLICABLE = "n/a"
+REFUSED = "refused"
+MISMATCH = "mismatch"
+"""What a cell begins with that must not be overlooked, as does :data:`FAILED`."""
+
 REFUSAL = "cannot spend this NFE exactly"
 
 INTERVAL_NOTE = (
@@ -80,6 +87,16 @@ def columns_of(i: Interval, expected: int) -> dict[str, Any]:
 def absent(study: Study, panel: Panel, label: str) -> str:
     """What stands where a label has no value: it failed, or the cell was never asked for."""
     return FAILED if len(study.failures(panel, label)) else MISSING
+
+
+def short_reason(error: str) -> str:
+    """Why a cell was refused, without the numbers that differ from cell to cell."""
+    return REFUSAL if "cannot spend" in error else error
+
+
+def is_loud(cell: str) -> bool:
+    """Whether a cell tells of a failure or a mismatch."""
+    return cell == FAILED or cell.startswith(f"{MISMATCH}:")
 
 
 def markdown(table: Table) -> str:

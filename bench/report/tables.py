@@ -18,6 +18,7 @@ from bench.report.quality_tables import (
     straightness,
     summary,
 )
+from bench.report.solver_tables import audit, convergence, grids
 from bench.report.study import Study
 from bench.report.table import Table
 
@@ -31,6 +32,9 @@ BUILDERS: dict[str, Callable[[Study], Table]] = {
     "unified_view": unified_view,
     "error_split": error_split,
     "likelihood": likelihood,
+    "convergence": convergence,
+    "grids": grids,
+    "audit": audit,
     "floor": floor,
     "budget": budget,
     "cost": cost,

@@ -93,7 +93,8 @@ def _draw_losses(axes: Axes, label: str, curves: Sequence[tuple[str, int, pd.Dat
     if len(stages) > 1:
         handles = [Line2D([], [], color=INK, linewidth=0.9, dashes=dashes[s], label=s)
                    for s in stages]  # fmt: skip
-        axes.legend(handles=handles, fontsize=7, loc="best", handlelength=2.2)
+        axes.legend(handles=handles, fontsize=7, loc="best", handlelength=2.2, frameon=True,
+                    framealpha=0.8, edgecolor="none")  # fmt: skip
 
 
 STAGE_HATCHES = ("", "////", "....", "xxxx", "----")
@@ -155,6 +156,6 @@ def _draw_stages(axes: Axes, place: int, label: str, stages: pd.DataFrame, amoun
         axes.barh(place, share, left=start, height=0.62, color=look_of(label).colour,
                   alpha=0.75, edgecolor="white", linewidth=0.8, hatch=hatch)  # fmt: skip
         axes.text(start + share / 2, place, f"{stage} {plain(100 * share)}%", ha="center",
-                  va="center", fontsize=7.5, color=INK,
+                  va="center", fontsize=7.5 if len(stages) <= 3 else 6, color=INK,
                   bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1})  # fmt: skip
         start += share

@@ -7,15 +7,19 @@ import shutil
 from pathlib import Path
 
 import matplotlib.image
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from bench.report import FIGURE_SUFFIXES, FIGURES, TABLES
 from bench.report.captions import FIGURE_CAPTIONS
+from bench.report.drawing import groups
 from bench.report.figures import write_all
-from bench.report.quality_figures import pareto
+from bench.report.method_tables import methods
+from bench.report.quality_figures import pareto, quality_vs_nfe, quality_vs_wallclock
 from bench.report.study import Study
-from bench.report.style import KNOWN, NOTHING, is_empty, look_of
+from bench.report.style import GREY, KNOWN, NOTHING, is_empty, look_of
 from tests import synthetic
 
 
@@ -110,6 +114,71 @@ def test_the_front_is_chosen_on_one_bank_and_valued_on_the_other(study: Study) -
     assert set(front["value"].round(9)) <= set(every["value"].round(9))
     assert len(every) == len(rows[rows["noise_bank"] == "scoring"].drop_duplicates(
         ["solver", "tolerance", "nfe_requested"]))  # fmt: skip
+
+
+MANY = {
+    "vp_diffusion": "vp_diffusion", "vp_cosine": "vp_diffusion", "edm": "vp_diffusion",
+    "flow_matching": "flow_matching", "sd3": "flow_matching", "gvp": "flow_matching",
+    "ot_flow_matching": "ot_flow_matching", "rectified_flow": "rectified_flow",
+    "consistency_training": "consistency_training", "scm": "consistency_training",
+}  # fmt: skip
+"""More formulations than one figure holds, and whose made-up rows they get."""
+
+
+@pytest.fixture(scope="module")
+def crowd(study: Study) -> Study:
+    """Ten formulations, of which one is a hundred times worse than the rest at one evaluation."""
+    experiment = synthetic.experiment(seeds=[0, 1, 2], formulations=dict.fromkeys(MANY))
+    rows = [study.records[study.records["label"] == source].assign(label=label)
+            for label, source in MANY.items()]  # fmt: skip
+    rows.append(study.records[study.records["label"].str.startswith("floor").fillna(False)])
+    table = pd.concat(rows, ignore_index=True)
+    bad = (table["label"] == "edm") & (table["nfe_requested"] == 1) & table["metric"].eq("w2")
+    return Study(table.assign(value=table["value"].mask(bad, 1e4)), [experiment])
+
+
+def test_many_formulations_are_drawn_a_kind_a_column(crowd: Study) -> None:
+    kinds = [(group.title, len(group.labels)) for group in groups(crowd)]
+    assert kinds == [
+        ("diffusion-like paths", 4),
+        ("flow matching", 3),
+        ("reflow", 1),
+        ("consistency models, flow maps", 2),
+    ]
+    figure = quality_vs_nfe(crowd)
+    assert isinstance(figure, Figure)
+    panels = [axes for axes in figure.axes if axes.lines]
+    assert len(panels) == 4 * 2 * 3  # kinds, data sets, views
+    coloured = [sum(line.get_color() != GREY for line in axes.lines) - 2 for axes in panels[:4]]
+    assert coloured == [4, 3, 1, 2]
+    shown = [sum(line.get_color() == GREY for line in axes.lines) for axes in panels[:4]]
+    assert shown == [6, 7, 9, 8]
+    assert isinstance(quality_vs_wallclock(crowd), Figure)
+
+
+def test_a_value_far_out_is_printed_and_sets_no_scale(crowd: Study) -> None:
+    figure = quality_vs_nfe(crowd)
+    assert isinstance(figure, Figure)
+    first, second = [axes for axes in figure.axes if axes.lines][:2]
+    assert first.get_ylim() == second.get_ylim()
+    assert first.get_ylim()[1] < 100
+    assert [text.get_text() for text in first.texts] == ["10,000 ↑"]
+    assert not second.texts
+
+
+def test_views_that_nothing_was_swept_for_take_no_room(study: Study) -> None:
+    fixed = Study(study.records[study.records["tolerance"].isna()], study.experiments)
+    three, two = quality_vs_nfe(study), quality_vs_nfe(fixed)
+    assert isinstance(three, Figure)
+    assert isinstance(two, Figure)
+    assert (len(three.axes), len(two.axes)) == (6, 4)
+
+
+def test_methods_of_many_formulations_are_told_a_kind_a_block(crowd: Study) -> None:
+    blocks = methods(crowd).blocks()
+    assert [(title, rows.shape[1] - 1) for title, rows in blocks] == [
+        (group.title, len(group.labels)) for group in groups(crowd)
+    ]
 
 
 def test_snakemake_shows_the_same_captions() -> None:
