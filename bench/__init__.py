@@ -1,3 +1,3 @@
 """GenPathBench: a matched-budget comparison of generative path formulations."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
