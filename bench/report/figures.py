@@ -11,9 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.report import FIGURES
-from bench.report.drawing import (
-    Drawn,
-)
+from bench.report.drawing import Drawn
 from bench.report.model_figures import samples, straightness, trajectories
 from bench.report.path_figures import error_split
 from bench.report.quality_figures import quality_vs_nfe, quality_vs_wallclock
@@ -44,6 +42,9 @@ FROM_ARRAYS = ("samples", "trajectories", "training")
 """Figures that need files a published run does not hold."""
 
 
+TUNED = "A grid of learning rates is read in its table."
+
+
 def write_all(study: Study, folder: Path) -> dict[str, str]:
     """Draw every figure into ``folder``; a drawing that arrays are missing for is left as it is.
 
@@ -51,9 +52,10 @@ def write_all(study: Study, folder: Path) -> dict[str, str]:
         For each figure that shows nothing the reason, by name.
     """
     reasons = {}
+    tuned = all(experiment.tuning is not None for experiment in study.experiments)
     with styled():
         for name in FIGURES:
-            drawn = DRAWERS[name](study)
+            drawn = TUNED if tuned else DRAWERS[name](study)
             if isinstance(drawn, str):
                 kept = folder / f"{name}.svg"
                 if name in FROM_ARRAYS and kept.is_file() and not is_empty(kept):

@@ -12,10 +12,11 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from bench import records
 from bench.report import FIGURE_SUFFIXES, FIGURES, TABLES
 from bench.report.captions import FIGURE_CAPTIONS
 from bench.report.drawing import groups
-from bench.report.figures import write_all
+from bench.report.figures import TUNED, write_all
 from bench.report.method_tables import methods
 from bench.report.quality_figures import pareto, quality_vs_nfe, quality_vs_wallclock
 from bench.report.study import Study
@@ -187,3 +188,16 @@ def test_snakemake_shows_the_same_captions() -> None:
         assert (folder / f"figure_{name}.rst").read_text() == f"**{title}.** {caption}\n"
     for name in TABLES:
         assert (folder / f"table_{name}.rst").read_text().startswith("**")
+
+
+def test_a_tuning_grid_is_not_drawn(tmp_path: Path) -> None:
+    tuned = synthetic.experiment(
+        formulations={"flow_matching": {}},
+        tuning={"learning_rates": [1e-3, 2e-3], "seed": 100},
+        sweep={"solvers": ["euler"]},
+    )
+    rows = [
+        row for label in tuned.labels for row in synthetic.sweep_rows(tuned, "digits", label, 100)
+    ]
+    reasons = write_all(Study(records.frame(rows), [tuned]), tmp_path)
+    assert reasons == dict.fromkeys(FIGURES, TUNED)
