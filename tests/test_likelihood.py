@@ -19,6 +19,7 @@ from bench.likelihood import (
     log_likelihood,
     rademacher,
 )
+from bench.models import PathModel, build_network
 from bench.oracles import GaussianMixture
 from bench.paths import Path
 from bench.paths.linear import Linear
@@ -164,6 +165,21 @@ def test_a_network_in_float32_agrees_with_the_exact_field() -> None:
     assert (found.log_density - at_the_end(law, path, x)).abs().mean() < LIMIT
     with counted():
         assert not model.velocity(x.float(), torch.full((len(x),), 0.5)).requires_grad
+
+
+def test_the_density_of_any_network_integrates_to_one() -> None:
+    """On a grid of the plane; nothing exact is known of this field."""
+    network = build_network("residual_mlp", (2,), {"width": 16, "depth": 1, "embedding": 8}, 0)
+    leave = network.get_parameter("leave.weight")
+    torch.nn.init.normal_(leave, std=0.15, generator=torch.Generator().manual_seed(0))
+    model = PathModel(network.requires_grad_(False), Linear(), "velocity", 1.0)
+    axis = torch.linspace(-6, 6, 61)
+    found = log_likelihood(
+        model, torch.cartesian_prod(axis, axis), tolerance=1e-4, batch_size=61 * 61
+    )
+    assert found.log_density.exp().sum().item() * 0.2**2 == pytest.approx(1, abs=2e-3)
+    normal = torch.distributions.Normal(0.0, 1.0).log_prob(torch.cartesian_prod(axis, axis)).sum(1)
+    assert (found.log_density - normal).abs().max() > 0.5
 
 
 def test_each_sample_is_told_its_class() -> None:
