@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogFormatterSciNotation
 
 from bench.report.drawing import Drawn
 from bench.report.solver_tables import FAMILIES, convergence_runs, measured_order
 from bench.report.study import Study
-from bench.report.style import FAINT, SPARE_COLOURS, log_nfe, new_figure, plain_log
+from bench.report.style import FAINT, SPARE_COLOURS, log_nfe, new_figure
 from bench.solvers.catalogue import SOLVERS
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -31,12 +31,13 @@ def convergence(study: Study) -> Drawn:
         for axes, family in zip(row, families, strict=True):
             several = f"\n{name}" if len(found) > 1 else ""
             axes.set_title(FAMILIES[family] + several, fontweight="normal")
-            _draw_family(axes, runs[[SOLVERS[s].family == family for s in runs["solver"]]])
+            mine = runs[[SOLVERS[s].family == family for s in runs["solver"]]]
+            _draw_family(axes, mine, 0.3 * float(runs["value"].min()))
         row[0].set_ylabel("error on the exact flow")
     return figure
 
 
-def _draw_family(axes: Axes, runs: pd.DataFrame) -> None:
+def _draw_family(axes: Axes, runs: pd.DataFrame, lowest: float) -> None:
     """A solver a colour, with its slope in the legend; a line a path, the first one in front."""
     axes.set_xlabel("intervals")
     samplers = list(dict.fromkeys(zip(runs["solver"], runs["grid"], strict=True)))
@@ -58,8 +59,9 @@ def _draw_family(axes: Axes, runs: pd.DataFrame) -> None:
                   label=f"{name}: {_slopes(orders)}")  # fmt: skip
     if len(runs):
         log_nfe(axes, runs["intervals"].astype(int))
-        plain_log(axes, "y")
-        _guides(axes, runs, sorted({SOLVERS[s].order or 0 for s, _ in samplers} - {0}))
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(LogFormatterSciNotation())
+        _guides(axes, runs, sorted({SOLVERS[s].order or 0 for s, _ in samplers} - {0}), lowest)
     axes.legend(
         title="slope", alignment="left", fontsize=8, handlelength=2, loc="upper left",
         bbox_to_anchor=(0, -0.16), borderpad=0,
@@ -75,14 +77,12 @@ def _slopes(orders: list[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _guides(axes: Axes, runs: pd.DataFrame, orders: list[int]) -> None:
+def _guides(axes: Axes, runs: pd.DataFrame, orders: list[int], lowest: float) -> None:
     """Faint lines of the declared slopes, from the largest error of the fewest intervals."""
-    low, high = axes.get_ylim()
-    x = np.array(sorted(set(runs["intervals"])), dtype=float)
-    start = runs[runs["intervals"] == x[0]]["value"].max()
+    first, last = runs["intervals"].min(), runs["intervals"].max()
+    start = runs[runs["intervals"] == first]["value"].max()
     for order in orders:
-        y = start * (x / x[0]) ** -order
-        axes.plot(x, y, color=FAINT, linewidth=0.7, dashes=(2, 2), zorder=1)
-        inside = y > low
-        axes.text(x[inside][-1], y[inside][-1], f" {order}", color=FAINT, fontsize=8, va="center")
-    axes.set_ylim(low, high)
+        end = min(last, first * (start / lowest) ** (1 / order))
+        y = start * (end / first) ** -order
+        axes.plot([first, end], [start, y], color=FAINT, linewidth=0.7, dashes=(2, 2), zorder=1)
+        axes.text(end, y, f" {order}", color=FAINT, fontsize=8, va="center")

@@ -59,7 +59,10 @@ def audit(study: Study) -> Table:
         "batches."
     )
     data = pd.concat([fixed, adaptive], ignore_index=True)
-    frame = pd.DataFrame(text).fillna(MISSING)
+    costs = [f"NFE {nfe}" for nfe in sorted(set(fixed["nfe_requested"]))]
+    costs += [_tolerance(x) for x in sorted(set(adaptive["tolerance"]), reverse=True)]
+    columns = [BLOCK, "solver", *costs, "refused because"]
+    frame = pd.DataFrame(text, columns=columns).fillna(MISSING)
     return Table("audit", "Evaluations: asked for, declared, counted", caption, data, frame)
 
 
@@ -104,7 +107,8 @@ def _fixed_cell(row: dict[Hashable, Any]) -> str:
         return f"{MISMATCH}: {row['wrong']} cells\n{row['wrong_first']}"
     if not row["cells"]:
         return f"{REFUSED}\n{row['refused']} cells" if refused else MISSING
-    told = f"{row['declared']:.0f} in {row['intervals']:.0f} intervals"
+    count = f"{row['intervals']:.0f} interval{'s' if row['intervals'] > 1 else ''}"
+    told = f"declared {row['declared']:.0f}: {count}"
     cells = ", ".join(filter(None, (f"{row['cells']:,} cells", refused)))
     return f"{_span(row['counted_least'], row['counted_most'])}\n{told}\n{cells}"
 
@@ -127,15 +131,17 @@ def _adaptive(study: Study) -> pd.DataFrame:
     ).drop(columns="order")  # fmt: skip
 
 
+def _tolerance(value: float) -> str:
+    return f"tolerance {tick(float(value))}"
+
+
 def _adaptive_text(rows: pd.DataFrame) -> Iterator[dict[str, str]]:
     for (solver,), mine in _by(rows, "solver"):
         line = {BLOCK: "Solvers with a tolerance", "solver": SOLVERS[solver].title}
         for row in mine.to_dict("records"):
             span = _span(float(row["counted_least"]), float(row["counted_most"]))
             mean = plain(float(row["counted_mean"]))
-            line[f"tolerance {tick(float(row['tolerance']))}"] = (
-                f"{mean}\n{span}\n{row['cells']:,} cells"
-            )
+            line[_tolerance(row["tolerance"])] = f"{mean}\n{span}\n{row['cells']:,} cells"
         yield line
 
 

@@ -80,7 +80,7 @@ def test_every_solver_and_cost_is_audited(study: Study) -> None:
     assert rk4["cells"] == len(mine[mine["metric"] != "convergence_rmse"].drop_duplicates(keys))
     assert data.loc[("rk4", 2), "refused"] > 0
     text = table.text.set_index("solver").loc[SOLVERS["rk4"].title]
-    assert text["NFE 16"].startswith("16\n16 in 4 intervals\n")
+    assert text["NFE 16"].startswith("16\ndeclared 16: 4 intervals\n")
     assert text["NFE 2"].startswith("refused")
     adaptive = table.text.set_index("solver").loc[SOLVERS["dopri5"].title]
     mean, span, _ = adaptive["tolerance 0.01"].split("\n")
