@@ -13,7 +13,7 @@ from bench.spec import load
 from bench.stages import verify
 
 ROOT = Path(__file__).resolve().parent.parent
-REFERENCES = {name: ROOT / "results" / "reference" / name for name in ("default", "formulations")}
+REFERENCES = {name: ROOT / "results" / "reference" / name for name in ("default",)}
 LEDGERS = [path for folder in REFERENCES.values() for path in sorted(folder.rglob(LEDGER))]
 
 published = pytest.mark.parametrize("name", REFERENCES)
