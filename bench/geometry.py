@@ -29,6 +29,9 @@ from bench.solvers import ode
 METHOD = "midpoint"
 INTERVALS = 64
 
+LOG_SNR_LIMIT = 20.0
+"""A change of path stays inside +-20: pure noise and pure data have no scale to compare."""
+
 
 @dataclass(frozen=True)
 class Trajectories:
@@ -81,7 +84,7 @@ def on_linear_path(model: PathModel, noise: Tensor) -> Trajectories:
     """Trajectories of the same flow after the change to the linear path, if it needs one."""
     if isinstance(model.path, Linear) and model.path.sigma_min == 0:
         return native(model, noise)
-    change = PathChange(model, Linear())
+    change = PathChange(model, Linear(), (-LOG_SNR_LIMIT, LOG_SNR_LIMIT))
     with counted():
         start = change.start(model.path.start_scale() * noise)
         return _trace(change.velocity, start, change.interval)

@@ -12,6 +12,7 @@ from bench.declarations import path as declare
 from bench.models import PathModel
 from bench.paths import Path
 from bench.paths.linear import Linear
+from bench.paths.trigonometric import Trigonometric
 from bench.paths.vp import Vp
 from bench.sampling import PathChange, solver_noise, starting_noise
 from bench.solvers import grids, ode
@@ -96,9 +97,11 @@ def test_the_three_figures_on_exact_fields() -> None:
     linear, vp = (exact_model(path, ring()) for path in (Linear(), Vp()))
     own, changed = geometry.native(linear, noise), geometry.on_linear_path(linear, noise)
     assert own.straightness == pytest.approx(changed.straightness, rel=1e-6)
-    after = geometry.on_linear_path(vp, noise).straightness
-    # VP's interval leaves out 0.7% at one end and 1% at the other.
-    assert after == pytest.approx(own.straightness, rel=0.1)
+    # VP's interval leaves out 0.7% at one end and 1% at the other; the trigonometric path reaches
+    # pure noise and pure data, where the change of path has no limit to be computed.
+    for model in (vp, exact_model(Trigonometric(), ring())):
+        after = geometry.on_linear_path(model, noise).straightness
+        assert after == pytest.approx(own.straightness, rel=0.1)
     assert geometry.native(vp, noise).straightness > 1.1 * own.straightness
 
 
