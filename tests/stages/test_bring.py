@@ -189,7 +189,10 @@ HERS = ["sweep", "--model", "her_networks:bare", "--data", "mixture2d"]
     ("arguments", "words"),
     [
         (["sweep"], "give an experiment file, or --model and --data"),
-        (["sweep", "settings.yaml", "--label", "flow_matching"], "give --dataset, --label and --seeds"),
+        (
+            ["sweep", "settings.yaml", "--label", "flow_matching"],
+            "give --dataset, --label and --seeds",
+        ),
         ([*HERS], "model her_networks:bare: give --path"),
         ([*HERS, "--path", "linear"], "give --prediction"),
         ([*HERS, "--path", "linaer"], "unknown path; did you mean 'linear'"),
