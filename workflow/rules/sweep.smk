@@ -31,7 +31,6 @@ for seeds in experiment.seed_blocks():
             "python -m bench sweep {params.config} --dataset {wildcards.dataset}"
             " --label {wildcards.label} --seeds {params.seeds} --log {log}"
 
-
     if experiment.likelihood is not None:
 
         rule:
@@ -51,9 +50,7 @@ for seeds in experiment.seed_blocks():
                 config=files.config,
                 seeds=" ".join(map(str, seeds)),
                 digest=lambda wildcards, seeds=seeds: [
-                    digests.likelihood_digest(
-                        experiment, wildcards.dataset, wildcards.label, seed
-                    )
+                    digests.likelihood_digest(experiment, wildcards.dataset, wildcards.label, seed)
                     for seed in seeds
                 ],
                 failed=lambda wildcards, seeds=seeds: failed(
