@@ -236,10 +236,10 @@ def test_results_of_trainings_are_not_written_over(folder: Path) -> None:
 
 
 def test_the_example_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    from examples import own_model
+    from bench.adapters import example
 
-    monkeypatch.setattr(own_model, "UPDATES", 3)
-    found = re.search(r"python -m bench (sweep .*?)\n\n", own_model.__doc__ or "", re.DOTALL)
+    monkeypatch.setattr(example, "UPDATES", 3)
+    found = re.search(r"python -m bench (sweep .*?)\n\n", example.__doc__ or "", re.DOTALL)
     assert found is not None
     given = vars(cli.parser().parse_args(found[1].replace("\\", "").split()))
     request = bring.Request(

@@ -2,10 +2,10 @@ r"""A network of one's own, put through the whole evaluation by one command.
 
 From the repository's folder::
 
-    python -m bench sweep --model examples.own_model:flow --data mixture2d \
+    python -m bench sweep --model bench.adapters.example:flow --data mixture2d \
         --path linear --prediction velocity
 
-A small MLP learns the velocity of the linear path on the 2-D mixture: flow matching in forty lines,
+A small MLP learns the velocity of the linear path on the 2-D mixture: flow matching in a few lines,
 with nothing of this suite but its data. A real factory would load a checkpoint in place of
 training; all that matters is what it returns, a callable ``f(x [b, 2], t [b]) -> [b, 2]`` with time
 from noise (t = 0) to data (t = 1).
