@@ -290,7 +290,8 @@ class SweepSpec(OptionModel):
 
     solvers: Solvers = Field(
         default=[
-            *("euler", "midpoint", "heun2", "rk4", "dopri5", "ddim", "dpmpp_2m"),
+            *("euler", "midpoint", "heun2", "rk4", "dopri5"),
+            *("ddim", "dpmpp_2m", "unipc", "edm_heun"),
             *("consistency", "flow_map"),
         ]
     )

@@ -59,7 +59,7 @@ def test_the_new_formulation_is_in_the_tables(followed: Path) -> None:
     assert read_json(results / "gate.json")["notes"] == []
     table = (results / "tables" / "summary.md").read_text()
     assert "Min-SNR diffusion" in table
-    assert "gamma 1" in table
+    assert "Gamma 1" in table
     methods = (results / "tables" / "methods.md").read_text()
     assert "min_snr(gamma=5.0)" in methods
     rows = pd.read_parquet(results / "records.parquet")
