@@ -25,6 +25,7 @@ from bench.cells import (
 from bench.data import data_module
 from bench.declarations import Stage
 from bench.layout import Layout
+from bench.solvers.catalogue import SOLVERS
 from bench.spec import TUNED, Experiment, NetworkSpec, untuned
 
 KINDS = ("import", "training", "sampling", "metrics", "timing")
@@ -365,7 +366,18 @@ def _cells_section(plan: Plan) -> Iterator[str]:
                 refused.setdefault(cell.solver, set()).add(cell.nfe)
     yield from _aligned(rows)
     for solver, counts in refused.items():
-        yield f"  refused: {solver} at {', '.join(map(str, sorted(counts)))}"
+        yield f"  refused: {solver} at {', '.join(map(str, sorted(counts)))}{_spending(solver)}"
+
+
+def _spending(name: str) -> str:
+    """What a solver spends, in brackets; nothing where that depends on the data."""
+    solver = SOLVERS[name]
+    if solver.cost is None:
+        return ""
+    each, *more = (solver.spends(intervals) for intervals in (1, 2, 3))
+    if more == [2 * each, 3 * each]:
+        return f" (it spends {each} evaluations an interval)"
+    return f" (it spends {', '.join(map(str, (each, *more)))} ... evaluations)"
 
 
 def _budget_section(plan: Plan) -> Iterator[str]:

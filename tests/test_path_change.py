@@ -118,3 +118,13 @@ def test_a_change_evaluates_the_model_as_often_as_the_model_itself() -> None:
     for solver, nfe in (("euler", 7), ("heun2", 6), ("dpmpp_2m", 5)):
         solution = sample(changed("vp", "edm"), noise(10), Request(SOLVERS[solver], nfe), 4)
         assert solution.nfe == solution.nfe_min == solution.nfe_max == nfe
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="lost when solvers got one signature; mended with the next run of the default "
+    "experiment, whose pairs carry the digest of bench/sampling.py",
+)
+def test_networks_alone_are_sampled_by_consistency() -> None:
+    with pytest.raises(TypeError, match="samples networks"):
+        sample(changed("vp", "edm"), noise(2), Request(SOLVERS["consistency"], 1), 2, noise)

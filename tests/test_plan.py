@@ -57,7 +57,7 @@ def test_cells_are_counted_and_the_refused_ones_named() -> None:
     assert len(plan.cells("consistency_training")) == 2 * 2
     text = describe(plan.experiment, cores=2)
     assert "flow_matching         10 cells  4 refused" in text
-    assert "refused: rk4 at 1, 2\n" in text
+    assert "refused: rk4 at 1, 2 (it spends 4 evaluations an interval)" in text
 
 
 def test_a_config_with_one_formulation_plans_one() -> None:
