@@ -66,11 +66,11 @@ class ExactModel:
         return self.given(None if self.label is None else self.label[samples])
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        """``E[d_alpha*data + d_sigma*noise | x]`` at ``x [b, ...]``, ``t [b]``."""
+        """``E[d_alpha*data + d_sigma*noise | x]`` at ``x [b, ...]``, ``t [b or 1]``."""
         return self._mean(x, t, "velocity")
 
     def data(self, x: Tensor, t: Tensor) -> Tensor:
-        """``E[data | x]`` at ``x [b, ...]``, ``t [b]``."""
+        """``E[data | x]`` at ``x [b, ...]``, ``t [b or 1]``."""
         return self._mean(x, t, "data")
 
     def _mean(self, x: Tensor, t: Tensor, wanted: str) -> Tensor:

@@ -56,7 +56,7 @@ def _trace(field: ode.Field, start: Tensor, interval: tuple[float, float]) -> Tr
     span = interval[1] - interval[0]
     deviation = torch.stack(
         [
-            (chord - span * field(state, time.expand(len(state)))).flatten(1).square().sum(1).mean()
+            (chord - span * field(state, time[None])).flatten(1).square().sum(1).mean()
             for time, state in zip(times, states, strict=True)
         ]
     )

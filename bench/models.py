@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Literal, Self, cast
+from functools import lru_cache
+from typing import Literal, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from bench.budget import watch
 from bench.paths import Path, PathCoefficients
-from bench.predictions import PREDICTIONS, Prediction, convert, gain
+from bench.predictions import PREDICTIONS, Prediction, convert, gain, mixture
 from bench.streams import stream_seed
 from bench.tensors import expand
 
@@ -30,9 +31,29 @@ is mostly error: mean flows on the 2-D mixture reach a W2 of 0.27 in one evaluat
 TRUNCATION = 1e-3
 """Cut from an end of a path where a prediction does not carry both data and velocity."""
 
+MOMENTS = 1024
+"""Times, of those that whole batches share, whose coefficients a model keeps."""
+
 Condition = Literal["log_snr", "time", "interval"]
 CONDITIONS: dict[Condition, int] = {"log_snr": 1, "time": 1, "interval": 2}
 """How many numbers a network is told about time."""
+
+
+class Moment(NamedTuple):
+    """A time that a whole batch shares, in numbers: what the network is given, and what of it.
+
+    Attributes:
+        t: the time.
+        scale: of the state, where it enters the network.
+        told: the network's condition.
+        of_output, of_x: the estimate is ``of_output*output + of_x*x``.
+    """
+
+    t: float
+    scale: float
+    told: tuple[float, ...]
+    of_output: float
+    of_x: float
 
 
 class PathModel:
@@ -69,6 +90,7 @@ class PathModel:
         self.condition = condition
         self.label: Tensor | None = None
         self.guidance = 1.0
+        self._moment = lru_cache(MOMENTS)(self._compute_moment)
         watch(network)
 
     def given(self, label: Tensor | None, guidance: float = 1.0) -> Self:
@@ -99,12 +121,19 @@ class PathModel:
 
         Args:
             x: state.
-            c: coefficients at the state's time.
-            ahead: length of the interval ahead, ``[b]``; read by the condition ``interval`` only,
-                for which None means none (the instantaneous velocity).
+            c: coefficients at the state's time: one for each sample, or one for all.
+            ahead: length of the interval ahead, as many as coefficients; read by the condition
+                ``interval`` only, for which None means none (the instantaneous velocity).
         """
-        scale = (c.alpha**2 * self.sigma_data**2 + c.sigma**2).rsqrt()
-        scaled, condition = expand(scale, x) * x, self._told(c, ahead)
+        told = self._told(c, ahead).expand(len(x), -1)
+        return self._evaluate(expand(self._scale(c), x) * x, told)
+
+    def _scale(self, c: PathCoefficients) -> Tensor:
+        """``c_in``; see the class."""
+        return (c.alpha**2 * self.sigma_data**2 + c.sigma**2).rsqrt()
+
+    def _evaluate(self, scaled: Tensor, condition: Tensor) -> Tensor:
+        """The network at its own inputs, ``[b, ...]`` and ``[b, c]``, for its class if it has one."""
         if self.evaluations == 1:
             output: Tensor = self.network(scaled, condition, self.label)
             return output
@@ -150,15 +179,42 @@ class PathModel:
         return c.to(torch.promote_types(x.dtype, torch.float32))
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        """Velocity of the probability flow at ``x [b, ...]``, ``t [b]``."""
-        return self.predict(x, self._at(t, x), "velocity")
+        """Velocity of the probability flow at ``x [b, ...]``, ``t [b or 1]``."""
+        return self._estimate(x, t, "velocity")
 
     def data(self, x: Tensor, t: Tensor) -> Tensor:
-        """Estimate of the data at ``x [b, ...]``, ``t [b]``."""
-        return self.predict(x, self._at(t, x), "data")
+        """Estimate of the data at ``x [b, ...]``, ``t [b or 1]``."""
+        return self._estimate(x, t, "data")
+
+    def _estimate(self, x: Tensor, t: Tensor, wanted: str) -> Tensor:
+        """The estimate of ``wanted``; a time of the whole batch costs two operations on ``x``."""
+        if t.numel() > 1 or t.device.type != "cpu":
+            return self.predict(x, self._at(t, x), wanted)
+        moment = self._moment(t.item(), wanted)
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        output = self._output_at(x, moment)
+        if moment.of_x == 0:
+            return output if moment.of_output == 1 else moment.of_output * output
+        return torch.add(moment.of_output * output, x, alpha=moment.of_x)
+
+    def _output_at(self, x: Tensor, moment: Moment) -> Tensor:
+        """Raw output of the network at a time of the whole batch."""
+        columns = [x.new_full((len(x), 1), number) for number in moment.told]
+        told = columns[0] if len(columns) == 1 else torch.cat(columns, dim=1)
+        return self._evaluate(moment.scale * x, told)
+
+    def _compute_moment(self, t: float, wanted: str) -> Moment:
+        """In float64, on the host."""
+        c = self.path.coefficients(self.path.inside(torch.tensor([t], dtype=torch.float64)))
+        given, to = self.prediction(c, self.sigma_data), PREDICTIONS[wanted]
+        of_output, of_x = torch.ones(1), torch.zeros(1)
+        if to is not self.prediction:
+            of_output, of_x = mixture(c, given, to(c, self.sigma_data))
+        told = tuple(self._told(c, None)[0].tolist())
+        return Moment(t, self._scale(c).item(), told, of_output.item(), of_x.item())
 
     def leap(self, x: Tensor, t: Tensor, ahead: Tensor) -> Tensor:
-        """State at ``t + ahead`` from ``x [b, ...]`` at ``t [b]``, with one evaluation.
+        """State at ``t + ahead`` from ``x [b, ...]`` at ``t [b or 1]``, with one evaluation.
 
         A model of the condition ``interval`` gives the average velocity over the interval; any
         other one keeps its estimate of the data and of the noise (DDIM, 2010.02502).

@@ -113,9 +113,15 @@ def gain(c: PathCoefficients, given: Weights) -> Tensor:
     return given.scale * c.sigma / (given.a * c.sigma - given.b * c.alpha)
 
 
-def convert(output: Tensor, x: Tensor, c: PathCoefficients, given: Weights, to: Weights) -> Tensor:
-    """Turn ``output [b, ...]`` under ``given`` into the output under ``to``."""
+def mixture(c: PathCoefficients, given: Weights, to: Weights) -> tuple[Tensor, Tensor]:
+    """``(p, q)``, each ``[b]``: the output under ``to`` is ``p*output + q*x``."""
     determinant = given.a * c.sigma - given.b * c.alpha
     of_output = given.scale * (to.a * c.sigma - to.b * c.alpha) / (determinant * to.scale)
     of_x = (given.a * to.b - given.b * to.a) / (determinant * to.scale)
+    return of_output, of_x
+
+
+def convert(output: Tensor, x: Tensor, c: PathCoefficients, given: Weights, to: Weights) -> Tensor:
+    """Turn ``output [b, ...]`` under ``given`` into the output under ``to``."""
+    of_output, of_x = mixture(c, given, to)
     return expand(of_output, x) * output + expand(of_x, x) * x

@@ -45,11 +45,11 @@ class Flow(Protocol):
         ...
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        """Velocity at ``x [b, ...]``, ``t [b]``."""
+        """Velocity at ``x [b, ...]``, ``t [b or 1]``."""
         ...
 
     def data(self, x: Tensor, t: Tensor) -> Tensor:
-        """Estimate of the data at ``x [b, ...]``, ``t [b]``."""
+        """Estimate of the data at ``x [b, ...]``, ``t [b or 1]``."""
         ...
 
 
@@ -156,8 +156,10 @@ def solve(
     times = request.times(path, solver.intervals_for(request.nfe, model.evaluations))
     if solver.family == "fixed":
         return ode.solve_fixed(model.velocity, start, times, solver.name)
+    if solver.family in ("flow_map", "consistency") and not isinstance(model, PathModel):
+        raise TypeError(f"{solver.name} samples networks, not {type(model).__name__}")
     if solver.family == "flow_map":
-        assert isinstance(model, PathModel), f"{solver.name} samples networks"
+        assert isinstance(model, PathModel)
         return flow_map.solve(model.leap, start, times.to(start.device))
     if solver.stochastic and fresh is None:
         raise ValueError(f"{solver.name} needs fresh noise")
@@ -171,7 +173,7 @@ def denoiser(model: Flow) -> Denoiser:
     """A model's estimate of the data, as the solvers of the diffusion literature ask for it."""
 
     def estimate(x: Tensor, point: Point) -> Tensor:
-        return model.data(x, torch.full((len(x),), point.t, dtype=torch.float64, device=x.device))
+        return model.data(x, torch.tensor([point.t], dtype=torch.float64))
 
     return estimate
 
@@ -240,7 +242,8 @@ class PathChange:
 
     def start(self, state: Tensor) -> Tensor:
         """State on B that corresponds to ``state`` of A at the start of :attr:`interval`."""
-        return expand(self._scale(self._first(len(state)))[0].to(state.dtype), state) * state
+        first = torch.tensor([self.interval[0]], dtype=torch.float64)
+        return float(self._scale(first)[0]) * state
 
     def data(self, x: Tensor, r: Tensor) -> Tensor:
         """Estimate of the data, which is the same on every path."""
@@ -248,14 +251,11 @@ class PathChange:
         return self.model.data(x / expand(s.to(x.dtype), x), t)
 
     def velocity(self, x: Tensor, r: Tensor) -> Tensor:
-        """Velocity on B at ``x [b, ...]`` and B's time ``r [b]``."""
+        """Velocity on B at ``x [b, ...]`` and B's time ``r [b or 1]``."""
         s, d_log_s, t, dt = self._scale(r.double())
         s, d_log_s, dt = (value.to(x.dtype) for value in (s, d_log_s, dt))
         inner = self.model.velocity(x / expand(s, x), t)
         return expand(d_log_s, x) * x + expand(s * dt, x) * inner
-
-    def _first(self, count: int) -> Tensor:
-        return torch.full((count,), self.interval[0], dtype=torch.float64)
 
     def _scale(self, r: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """``s, d(log s)/dr, t, dt/dr`` at B's times ``r``, all in float64."""

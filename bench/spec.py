@@ -291,7 +291,7 @@ class SweepSpec(OptionModel):
     solvers: Solvers = Field(
         default=[
             *("euler", "midpoint", "heun2", "rk4", "dopri5"),
-            *("ddim", "dpmpp_2m", "unipc", "edm_heun"),
+            *("ddim", "dpmpp_2m", "unipc"),
             *("consistency", "flow_map"),
         ]
     )

@@ -120,11 +120,6 @@ def test_a_change_evaluates_the_model_as_often_as_the_model_itself() -> None:
         assert solution.nfe == solution.nfe_min == solution.nfe_max == nfe
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="lost when solvers got one signature; mended with the next run of the default "
-    "experiment, whose pairs carry the digest of bench/sampling.py",
-)
 def test_networks_alone_are_sampled_by_consistency() -> None:
     with pytest.raises(TypeError, match="samples networks"):
         sample(changed("vp", "edm"), noise(2), Request(SOLVERS["consistency"], 1), 2, noise)

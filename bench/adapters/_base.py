@@ -24,7 +24,7 @@ from bench.budget import counted
 from bench.declarations import Part
 from bench.errors import InputError
 from bench.files import digest_of, sha256
-from bench.models import PathModel
+from bench.models import Moment, PathModel
 from bench.paths import Path, PathCoefficients
 from bench.streams import stream
 from bench.tensors import expand
@@ -134,8 +134,17 @@ class ForeignModel(PathModel):
         """The function at ``x [b, ...]``, in the precision of its networks."""
         if c.t is None:
             raise ValueError("a foreign network needs coefficients with their time")
+        return self._called(x, c.t)
+
+    def _output_at(self, x: Tensor, moment: Moment) -> Tensor:
+        """The same at a time of the whole batch."""
+        return self._called(x, x.new_full((1,), moment.t))
+
+    def _called(self, x: Tensor, t: Tensor) -> Tensor:
+        """The function at ``x [b, ...]``, ``t [b or 1]``; it is always given ``t [b]``."""
         kept = next((p.dtype for p in self.foreign.networks.parameters()), x.dtype)
-        output = self.function(x.to(kept), c.t.to(torch.promote_types(kept, torch.float32)))
+        t = t.to(torch.promote_types(kept, torch.float32)).expand(len(x))
+        output = self.function(x.to(kept), t)
         if not isinstance(output, Tensor):
             raise NotATensorError(_kind(output))
         if not self.foreign.networks:

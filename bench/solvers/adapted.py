@@ -29,9 +29,9 @@ def euler_errors(field: Field, start: Tensor, times: Tensor) -> Tensor:
     """
     x, found = start, []
     for now, then in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
-        first = field(x, _filled(now, x))
+        first = field(x, _one(now))
         euler = x + (then - now) * first
-        x = x + (then - now) / 2 * (first + field(euler, _filled(then, x)))
+        x = x + (then - now) / 2 * (first + field(euler, _one(then)))
         found.append(_relative(euler, x))
     return torch.stack(found).double().cpu()
 
@@ -77,5 +77,5 @@ def _relative(estimate: Tensor, state: Tensor) -> Tensor:
     return ((estimate - state).square().mean() / state.square().mean()).sqrt()
 
 
-def _filled(t: float, x: Tensor) -> Tensor:
-    return torch.full((len(x),), t, dtype=torch.float64, device=x.device)
+def _one(t: float) -> Tensor:
+    return torch.tensor([t], dtype=torch.float64)

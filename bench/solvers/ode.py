@@ -33,7 +33,7 @@ from torchdiffeq import odeint
 from torchdiffeq._impl.odeint import SOLVERS
 
 Field = Callable[[Tensor, Tensor], Tensor]
-"""Velocity at ``x [b, ...]`` and ``t [b]``, which is float64 on the state's device."""
+"""Velocity at ``x [b, ...]`` and ``t [1]``, which is float64."""
 
 FIRST_STEP = 0.01
 """First step of an adaptive solver, as a share of the interval."""
@@ -134,7 +134,7 @@ class _OnHostTimes:
         at = float(t)
         if not self.low <= at <= self.high:
             raise ValueError(f"evaluation at t={at} outside [{self.low}, {self.high}]")
-        return self.field(x, torch.full((len(x),), at, dtype=torch.float64, device=x.device))
+        return self.field(x, torch.tensor([at], dtype=torch.float64))
 
     def callback_step(self, t0: Tensor, y0: Tensor, dt: Tensor) -> None:
         """Called by torchdiffeq before each interval."""
@@ -154,7 +154,7 @@ def _with_error_control(
 
     def velocity(t: Tensor, x: Tensor) -> Tensor:
         asked.append(t)
-        return field(x, t.double().clamp(low, high).expand(len(x)))
+        return field(x, t.double().clamp(low, high).reshape(1))
 
     solution: Tensor = odeint(
         velocity,
