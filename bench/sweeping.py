@@ -40,6 +40,7 @@ from bench.sampling import (
 from bench.solvers.catalogue import ADAPTED, SEARCHED, SOLVERS, Family
 from bench.solvers.grids import Grid
 from bench.spec import SweepSpec
+from bench.streams import stream
 
 REFERENCE = "reference"
 """Name of the fine solve in the records: dopri5 at ``sweep.reference_tolerance``."""
@@ -258,7 +259,9 @@ class Sweep:
         if family not in self._grids:
             model, noise = self._model(PILOT), self._bank(PILOT)
             if family == "consistency":
-                real = self.references.dataset.train[:PILOT_SAMPLES].to(self.device)
+                train = self.references.dataset.train
+                drawn = torch.randperm(len(train), generator=stream(self.seed, "bank", PILOT))
+                real = train[drawn[:PILOT_SAMPLES]].to(self.device)
                 self._grids[family] = searched_times(
                     model,
                     noise,

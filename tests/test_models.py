@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench.budget import counted
 from bench.declarations import PREDICTION_NAMES, discover
 from bench.declarations import path as declare
-from bench.models import TRUNCATION, PathModel, build_network
+from bench.models import CONDITIONS, TRUNCATION, Condition, PathModel, build_network
 from bench.predictions import PREDICTIONS
 
 BOUNDED = ("data", "noise", "velocity", "v", "edm")
@@ -49,6 +49,23 @@ def test_data_and_velocity_are_finite_on_the_whole_interval(
         for value in (model.data(x, t), model.velocity(x, t)):
             assert value.dtype == torch.float32
             assert value.isfinite().all()
+
+
+@pytest.mark.parametrize(("path", "prediction"), list(product(discover("paths"), BOUNDED)))
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_one_time_of_a_batch_is_that_time_of_each_sample(
+    path: str, prediction: str, condition: Condition
+) -> None:
+    network = Told()
+    model = PathModel(network, declare(path).build(), prediction, 0.6, condition)
+    x = torch.randn(3, 1, 2, 2, generator=torch.Generator().manual_seed(0)).double()
+    for t in torch.linspace(*model.path.interval, 5, dtype=torch.float64):
+        for estimate in (model.data, model.velocity):
+            with counted():
+                together, apart = estimate(x, t.reshape(1)), estimate(x, t.expand(3))
+            torch.testing.assert_close(together, apart, rtol=1e-9, atol=1e-9)
+            torch.testing.assert_close(*network.conditions[-2:])
+            torch.testing.assert_close(*network.inputs[-2:])
 
 
 def test_an_interval_is_cut_only_where_a_prediction_needs_it() -> None:
