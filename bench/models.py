@@ -133,7 +133,7 @@ class PathModel:
         return (c.alpha**2 * self.sigma_data**2 + c.sigma**2).rsqrt()
 
     def _evaluate(self, scaled: Tensor, condition: Tensor) -> Tensor:
-        """The network at its own inputs, ``[b, ...]`` and ``[b, c]``, for its class if it has one."""
+        """The network at its own inputs, ``[b, ...]`` and ``[b, c]``; twice with guidance."""
         if self.evaluations == 1:
             output: Tensor = self.network(scaled, condition, self.label)
             return output
