@@ -91,7 +91,7 @@ def fence(values: Sequence[float]) -> float:
     return float(np.exp(logs[logs <= high + 3 * (high - low)].max()))
 
 
-CLOSE = 1.2
+CLOSE = 1.5
 """Distance on a logarithmic axis, in e-folds, below which two printed values would overlap."""
 
 
@@ -106,7 +106,8 @@ def beyond(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str) -> N
             axes.annotate(
                 f"{plain(value)} ↑", (place, 1), xycoords=axes.get_xaxis_transform(),
                 xytext=(-4 if middle else 4, -2 - 9 * line), textcoords="offset points",
-                ha="right" if middle else "left", va="top", fontsize=7, color=colour
+                ha="right" if middle else "left", va="top", fontsize=7, color=colour, zorder=4,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.4},
             )  # fmt: skip
 
 

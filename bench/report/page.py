@@ -127,10 +127,18 @@ def _seconds(study: Study) -> list[tuple[str, str, str]]:
     return rows
 
 
+HEAVY = 500_000
+"""Bytes of a drawing beyond which the page shows its picture in dots, if that is smaller."""
+
+
 def _figure(folder: Path, name: str) -> dict[str, str]:
-    data = base64.b64encode((folder / f"{name}.svg").read_bytes()).decode()
+    kind, data = "svg+xml", (folder / f"{name}.svg").read_bytes()
+    if len(data) > HEAVY:
+        dots = (folder / f"{name}.png").read_bytes()
+        kind, data = min((kind, data), ("png", dots), key=lambda form: len(form[1]))
     title, caption = FIGURE_CAPTIONS[name]
-    return {"name": name, "title": title, "caption": caption, "data": data}
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return {"name": name, "title": title, "caption": caption, "source": source}
 
 
 def _table(table: Table) -> dict[str, Any]:

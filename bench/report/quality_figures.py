@@ -152,10 +152,11 @@ def _grouped_by_nfe(study: Study, views: dict[Panel, list[View]]) -> Figure:
                 axes.set_xlim(ticks[0] / 1.1, ticks[-1] * 1.1)
                 plain_log(axes, "x")
             _robust(axes, study, panel, view.values)
-            for label in set(group.labels) & set(view.curves):
+            shown = [label for label in group.labels if label in view.curves]
+            for label in shown:
                 x, points = view.curves[label]
                 beyond(axes, x, [p.estimate for p in points], look_of(label).colour)
-            if not set(group.labels) & set(view.curves):
+            if not shown:
                 nothing(axes, "no such sampler")
         _name_row(row, panel, view.title)
     for axes in grid[-1]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -75,7 +76,7 @@ def training(study: Study) -> Drawn:
 
 
 EARLIER: tuple[Dash, ...] = (SOLID, (1.2, 1.2), (5, 1.5), (5, 1.5, 1.2, 1.5), (9, 2))
-"""Dashes of a formulation's stages, the last stage first; it has at most five."""
+"""Dashes of a formulation's stages, the last stage first; beyond five they repeat, paler."""
 
 
 def _draw_losses(axes: Axes, label: str, curves: Sequence[tuple[str, int, pd.DataFrame]]) -> None:
@@ -84,15 +85,16 @@ def _draw_losses(axes: Axes, label: str, curves: Sequence[tuple[str, int, pd.Dat
         return
     stages = list(dict.fromkeys(stage for stage, _, _ in curves))
     # The last stage, whose model is evaluated, is solid; the ones before it are dotted, dashed.
-    dashes = dict(zip(reversed(stages), EARLIER, strict=False))
+    dashes = dict(zip(reversed(stages), cycle(EARLIER), strict=False))
+    pale = stages[: -len(EARLIER)]
     for stage, _, curve in curves:
         axes.plot(curve["update"], curve["loss"], color=look_of(label).colour, linewidth=0.8,
-                  alpha=0.75, dashes=dashes[stage])  # fmt: skip
+                  alpha=0.4 if stage in pale else 0.75, dashes=dashes[stage])  # fmt: skip
     if all((curve["loss"] > 0).all() for _, _, curve in curves):
         plain_log(axes, "y")
     if len(stages) > 1:
-        handles = [Line2D([], [], color=INK, linewidth=0.9, dashes=dashes[s], label=s)
-                   for s in stages]  # fmt: skip
+        handles = [Line2D([], [], color=INK, linewidth=0.9, dashes=dashes[s], label=s,
+                          alpha=0.4 if s in pale else 1) for s in stages]  # fmt: skip
         axes.legend(handles=handles, fontsize=7, loc="best", handlelength=2.2, frameon=True,
                     framealpha=0.8, edgecolor="none")  # fmt: skip
 

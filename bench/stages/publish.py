@@ -16,12 +16,9 @@ from bench.stages import verify
 from bench.stages.gate import GATE
 
 REFERENCE = "reference"
-KEPT = ("*.yaml", "*.json", "records.*", "tables/*", f"runs/**/{LEDGER}")
+KEPT = ("*.yaml", "*.json", "records.parquet", "tables/*", f"runs/**/{LEDGER}")
 SHOWN = ("*.html", "figures/*")
 """Not of a tuning grid: its table says it all, and nobody reads curves of every rate."""
-
-LARGEST = 4_000_000
-"""Bytes; a larger file is left out, such as the text form of many records."""
 
 
 def run(folder: Path) -> None:
@@ -62,8 +59,8 @@ def run(folder: Path) -> None:
 
 
 def kept(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
-    """The small files of a run: no samples, no checkpoints, no logs."""
+    """The small files of a run: no samples, no checkpoints, no logs, no second form of records."""
     for pattern in patterns:
         for path in sorted(folder.glob(pattern)):
-            if path.is_file() and path.stat().st_size <= LARGEST:
+            if path.is_file():
                 yield path

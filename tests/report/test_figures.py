@@ -21,6 +21,7 @@ from bench.report.method_tables import methods
 from bench.report.quality_figures import pareto, quality_vs_nfe, quality_vs_wallclock
 from bench.report.study import Study
 from bench.report.style import GREY, KNOWN, NOTHING, is_empty, look_of
+from bench.report.training_figures import _draw_losses
 from tests import synthetic
 
 
@@ -50,6 +51,18 @@ def test_figures_are_the_same_byte_for_byte(
         file = f"{name}.{suffix}"
         assert (tmp_path / file).read_bytes() == (finished / "figures" / file).read_bytes()
     assert matplotlib.rcParams["lines.linewidth"] == 9.0
+
+
+def test_every_stage_of_a_long_formulation_has_a_curve_of_its_own() -> None:
+    """Progressive distillation has six stages and may have more; dashes then come again, paler."""
+    axes = Figure().subplots()
+    curve = pd.DataFrame({"update": [1, 2, 3], "loss": [3.0, 2.0, 1.0]})
+    _draw_losses(axes, "progressive_distillation", [(f"s{i}", 0, curve) for i in range(8)])
+    looks = [(line.get_alpha(), line.get_linestyle(), line._dash_pattern) for line in axes.lines]
+    assert len(set(map(str, looks))) == 8
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [f"s{i}" for i in range(8)]
 
 
 def test_without_arrays_published_drawings_are_kept_and_others_say_why(
