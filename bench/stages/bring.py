@@ -28,6 +28,7 @@ from bench.report import RECORDS
 from bench.spec import Experiment, load
 from bench.stages import (
     collect,
+    convergence,
     extractor,
     floor,
     gate,
@@ -45,7 +46,10 @@ if TYPE_CHECKING:
 COMMAND = "sweep --model"
 """Names the command in errors, as a file is named."""
 
-SECTIONS = ("training", "sweep", "unified_view", "metrics", "timing", "extractor", "likelihood")
+SECTIONS = (
+    *("training", "sweep", "unified_view", "likelihood", "convergence"),
+    *("metrics", "timing", "extractor"),
+)
 """What is taken from an experiment file."""
 
 WHOLE = "whole.json"
@@ -255,6 +259,8 @@ def whole(experiment: Experiment, layout: Layout) -> None:
     experiment.save(layout.config)
     for dataset in experiment.datasets:
         _measure(experiment, layout, dataset)
+    if experiment.convergence is not None:
+        convergence.run(experiment, layout)
     made_from = _made_from(experiment, layout)
     if not _is_whole(layout, made_from):
         collect.run(experiment, layout)

@@ -72,6 +72,7 @@ sweep:
   batch_size: 200
   reference_samples: 50
 unified_view: {paths: [linear, vp], nfe: [4]}
+convergence: {paths: [linear]}
 metrics: {kid_subset_size: 50}
 timing: {batch_size: 16, repeats: 1}
 """
@@ -109,6 +110,7 @@ def test_it_leaves_an_experiment_like_any_other(folder: Path) -> None:
     assert facts["parameters"] == facts["forwards"] == 1
     table = records.read(root / "records.parquet")
     assert set(table["metric"]) >= {"w2", "endpoint_rmse", "total_rmse", "seconds_per_sample"}
+    assert "convergence_rmse" in set(table["metric"])
     assert set(table[table["label"] == "perfect"]["formulation"].dropna()) == {"foreign"}
     assert not table["metric"].str.startswith("budget.").any()
     page = (root / "report.html").read_text()
