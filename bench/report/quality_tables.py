@@ -241,9 +241,9 @@ def nfe_to_quality(study: Study) -> Table:
         f"({targets}). Interpolated on log-log axes between swept NFEs for each seed, never "
         "extrapolated: '> 64' means that the largest NFE swept does not reach the target. "
         "Geometric mean over seeds and 95% Student t interval on the log scale where every seed "
-        "reaches it inside the sweep. Elsewhere the median over seeds, with the interval between order "
-        f"statistics, a bound of which may lie beyond the sweep{_coverages(study)}. The error of "
-        "the target, common to all, is in no interval."
+        "reaches it inside the sweep. Elsewhere the median over seeds, with the interval between "
+        f"order statistics, a bound of which may lie beyond the sweep{_coverages(study)}. The "
+        "error of the target, common to all, is in no interval."
     )
     return Table(
         "nfe_to_quality",

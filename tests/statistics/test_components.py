@@ -113,10 +113,12 @@ def test_a_spread_adds_its_variances_and_more_samples_lower_one_of_them() -> Non
 @pytest.fixture(scope="module")
 def values() -> pd.DataFrame:
     """Bank values of two formulations in made-up records of 40 seeds."""
-    exp = synthetic.experiment(
-        seeds=list(range(40)), sweep={"solvers": ["euler"], "nfe": [8, 64], "tolerances": []}
-    )
     labels = ("flow_matching", "vp_diffusion")
+    exp = synthetic.experiment(
+        formulations=dict.fromkeys(labels),
+        seeds=list(range(40)),
+        sweep={"solvers": ["euler"], "nfe": [8, 64], "tolerances": []},
+    )
     rows = [
         row
         for label in labels

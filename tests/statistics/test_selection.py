@@ -113,9 +113,9 @@ def test_the_common_solver_is_read_from_the_scoring_bank() -> None:
 def test_choosing_and_scoring_on_the_same_cells_flatters_and_the_held_out_seed_does_not() -> None:
     """Eight samplers of equal worth: the lowest of eight errors of 0.1 is 0.142 too low on average.
 
-    In 60 sets of five seeds the held-out choice is right to within three standard errors.
+    In 30 sets of five seeds the held-out choice is right to within three standard errors.
     """
-    rng, deviation, seeds, sets = np.random.default_rng(0), 0.1, 5, 60
+    rng, deviation, seeds, sets = np.random.default_rng(0), 0.1, 5, 30
     rows = [
         cell(f"s{i}", seed, bank, math.exp(deviation * rng.standard_normal()), label=f"set{k}")
         for k in range(sets)
@@ -131,4 +131,4 @@ def test_choosing_and_scoring_on_the_same_cells_flatters_and_the_held_out_seed_d
     error = 3 * deviation / math.sqrt(seeds * sets)
     assert naive.mean() == pytest.approx(lowest_of_eight * deviation, abs=error)
     assert honest.mean() == pytest.approx(0.0, abs=error)
-    assert error < -lowest_of_eight * deviation / 5
+    assert error < -lowest_of_eight * deviation / 4
