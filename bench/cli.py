@@ -55,6 +55,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "stage": {"required": True, "help": "a stage of the formulation"},
     "seeds": {"required": True, "nargs": "+", "type": int, "help": "training seeds"},
     "cores": {"type": int, "help": "cores to expect; those of this machine by default"},
+    "detect": {
+        "type": float,
+        "metavar": "RATIO",
+        "help": "print the seeds and samples that seeing two formulations differ so much needs",
+    },
     "sources": {"nargs": "+", "type": Path, "metavar": "RESULTS", "help": "finished runs to join"},
     "target": {"type": Path, "metavar": "FOLDER", "help": "where joined runs are written"},
     "model": {
@@ -90,7 +95,7 @@ FLAGS = {"sources": "--from", "target": "--to", "settings": "--config"}
 VERBS: dict[str, Verb] = {
     "plan": Verb(
         "validate an experiment; print its jobs, cells, budgets and cost",
-        ("cores",),
+        ("cores", "detect"),
         function="bench.plan:run",
     ),
     "prepare": Verb("build a data set", ("dataset",)),

@@ -435,7 +435,21 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield f"  {'  '.join(entries)}".rstrip()
 
 
-def run(experiment: Experiment, layout: Layout, *, cores: int | None) -> None:
-    """Print the plan; ``cores`` are those of this machine unless given."""
-    print(describe(experiment, cores))
-    print(f"results: {layout.root}")
+def run(
+    experiment: Experiment, layout: Layout, *, cores: int | None, detect: float | None = None
+) -> None:
+    """Print the plan; ``cores`` are those of this machine unless given.
+
+    With ``detect``, the seeds and samples that seeing such a ratio needs are printed too.
+
+    Raises:
+        InputError: a ratio that is no ratio, or 1.
+    """
+    extra = []
+    if detect is not None:
+        from bench.detection import (
+            describe_detection,
+        )  # pandas and scipy, which no other plan needs
+
+        extra = ["", describe_detection(experiment, layout, detect), ""]
+    print(describe(experiment, cores), *extra, f"results: {layout.root}", sep="\n")

@@ -20,6 +20,7 @@ TABLES = (
     "audit",
     "likelihood",
     "floor",
+    "variance",
     "budget",
     "cost",
     "methods",

@@ -56,10 +56,21 @@ def seeds(n: int, expected: int) -> str:
 
 
 def crossing(c: CrossingSummary, expected: int) -> str:
-    """``6.3 [5.1, 7.8]`` where all seeds reach the target, else the median or the bound."""
+    """``6.3 [5.1, 7.8]`` where all seeds reach the target inside the sweep, else the median.
+
+    The median stands with its order-statistic interval, ``12 [6, > 64] (4/5 reach it)``.
+    """
     if c.n == 0:
         return MISSING
     if c.interval is not None:
         return bracket(c.interval) + seeds(c.n, expected)
-    median = f"> {c.limit:.0f}" if math.isinf(c.median) else plain(c.median)
+    median = _censored(c.median, c)
+    if c.n > 1 and c.reached:
+        median += f" [{_censored(c.low, c)}, {_censored(c.high, c)}]"
     return f"{median} ({c.reached}/{c.n} reach it)"
+
+
+def _censored(nfe: float, c: CrossingSummary) -> str:
+    if math.isinf(nfe):
+        return f"> {c.limit:.0f}"
+    return f"{'≤ ' if nfe <= c.early else ''}{plain(nfe)}"

@@ -14,6 +14,7 @@ from bench.report.numbers import (
     MISSING,
     bracket,
     crossing,
+    fraction,
     plain,
     seeds,
     tick,
@@ -39,6 +40,7 @@ from bench.report.table import (
 )
 from bench.solvers.catalogue import SOLVERS
 from bench.statistics import interval
+from bench.statistics.crossings import order_statistics
 
 
 def _sampler_mix(counts: dict[str, int]) -> str:
@@ -218,6 +220,10 @@ def nfe_to_quality(study: Study) -> Table:
                             "nfe": inside.estimate if inside else found.median,
                             "low": inside.low if inside else math.nan,
                             "high": inside.high if inside else math.nan,
+                            "median": found.median,
+                            "median_low": found.low,
+                            "median_high": found.high,
+                            "median_coverage": found.coverage,
                             "censored_above": math.nan if inside else found.limit,
                             "seeds_reaching": found.reached,
                             "seeds": found.n,
@@ -233,9 +239,11 @@ def nfe_to_quality(study: Study) -> Table:
         "Evaluations until the primary metric first falls to a target that is common to all: 1.1 "
         "and 1.5 times the lowest seed mean at the largest NFE over the formulations "
         f"({targets}). Interpolated on log-log axes between swept NFEs for each seed, never "
-        "extrapolated: '> 64' means that the largest NFE swept does not reach the target. Where "
-        "only some seeds reach it, the median stands without an interval. Geometric mean over "
-        "seeds and 95% Student t interval on the log scale."
+        "extrapolated: '> 64' means that the largest NFE swept does not reach the target. "
+        "Geometric mean over seeds and 95% Student t interval on the log scale where every seed "
+        "reaches it inside the sweep. Elsewhere the median over seeds, with the interval between "
+        f"order statistics, a bound of which may lie beyond the sweep{_coverages(study)}. The "
+        "error of the target, common to all, is in no interval."
     )
     return Table(
         "nfe_to_quality",
@@ -244,6 +252,13 @@ def nfe_to_quality(study: Study) -> Table:
         pd.DataFrame(data),
         pd.DataFrame(text).fillna(MISSING),
     )
+
+
+def _coverages(study: Study) -> str:
+    """What the order-statistic interval of the median covers, by number of seeds."""
+    counts = sorted({study.expected(panel) for panel in study.panels if study.expected(panel) > 1})
+    covered = "; ".join(f"{fraction(order_statistics(n)[1])} for {n} seeds" for n in counts)
+    return f" (it covers the median in {covered})" if covered else ""
 
 
 def quality(study: Study) -> Table:

@@ -21,6 +21,7 @@ from bench.report.quality_tables import (
 from bench.report.solver_tables import audit, convergence, grids
 from bench.report.study import Study
 from bench.report.table import Table
+from bench.report.variance_tables import variance
 
 BUILDERS: dict[str, Callable[[Study], Table]] = {
     "summary": summary,
@@ -36,6 +37,7 @@ BUILDERS: dict[str, Callable[[Study], Table]] = {
     "grids": grids,
     "audit": audit,
     "floor": floor,
+    "variance": variance,
     "budget": budget,
     "cost": cost,
     "methods": methods,
