@@ -29,6 +29,12 @@ from bench.statistics import (
 
 COMMON_SOLVER = "euler"
 
+RECIPE = (
+    "formulation", "trained_path", "coupling", "prediction", "time_sampling", "weighting",
+    "sampler", "budget_total",
+)  # fmt: skip
+"""Columns that say what a model is and what it was given."""
+
 BySeed = dict[int, float]
 """A value of each training seed."""
 
@@ -73,9 +79,18 @@ class Evidence:
         return rows[keep].dropna(subset=["label", "value"])
 
     @cached_property
-    def _swept(self) -> pd.DataFrame:
-        """Rows of sampling: what they say of a model is true of its last stage."""
-        return self._models[self._models["noise_bank"].notna()]
+    def _by_metric(self) -> dict[str, pd.DataFrame]:
+        return {str(metric): rows for metric, rows in self._models.groupby("metric")}
+
+    def _rows(self, metric: str) -> pd.DataFrame:
+        """Rows of one metric of trained models."""
+        return self._by_metric.get(metric, self._models.iloc[:0])
+
+    @cached_property
+    def _recipes(self) -> pd.DataFrame:
+        """What the rows of sampling say of each label: it is true of its last stage."""
+        rows = self._models[self._models["noise_bank"].notna()]
+        return rows[["label", *RECIPE]].drop_duplicates().astype(object)
 
     @cached_property
     def accounting(self) -> str | None:
@@ -89,15 +104,18 @@ class Evidence:
         Raises:
             NotTestedError: no label, or several without the name.
         """
-        rows = self._swept
-        keep = rows["formulation"] == role.formulation
-        for column, value in role.facts.items():
-            keep &= (rows[column] == value).fillna(False)
-        found = list(dict.fromkeys(rows[keep.fillna(False)]["label"]))
+        wanted = {"formulation": role.formulation, **role.facts}
+        found = list(
+            dict.fromkeys(
+                str(row["label"])
+                for row in self._recipes.to_dict("records")
+                if all(not pd.isna(row[c]) and row[c] == value for c, value in wanted.items())
+            )
+        )
         if role.formulation in found:
             return role.formulation
         if len(found) == 1:
-            return str(found[0])
+            return found[0]
         if not found:
             told = role.remedy or ", ".join(f"{c} {v}" for c, v in role.facts.items())
             raise NotTestedError(f"no records of {role.name}" + (f" ({told})" if told else ""))
@@ -106,37 +124,35 @@ class Evidence:
     def matched(self, *roles: Role) -> list[str]:
         """Labels of the roles, which must have been given one and the same budget."""
         labels = [self.label(role) for role in roles]
-        rows = self._models[self._models["label"].isin(labels)]
-        if len(set(rows["budget_total"].fillna(math.nan).astype(str))) != 1:
+        rows = self._recipes[self._recipes["label"].isin(labels)]
+        if rows["budget_total"].isna().any() or len(set(rows["budget_total"])) != 1:
             raise NotTestedError(f"{' and '.join(labels)} were not given one budget")
         return labels
 
     def samplers(self) -> dict[str, str]:
         """How each model becomes samples (``ode``, ``consistency`` ...), by label."""
-        known = self._swept.dropna(subset="sampler").drop_duplicates("label")
+        known = self._recipes.dropna(subset="sampler").drop_duplicates("label")
         return dict(zip(known["label"], known["sampler"], strict=True))
 
     # --- what models are -----------------------------------------------------------------------
 
     def of_model(self, label: str, metric: str) -> BySeed:
         """A metric that each model has once."""
-        rows = self._models
-        rows = rows[(rows["label"] == label) & (rows["metric"] == metric)]
-        return _positive(rows.groupby("train_seed")["value"].mean())
+        rows = self._rows(metric)
+        return _positive(rows[rows["label"] == label].groupby("train_seed")["value"].mean())
 
     def training_seconds(self, label: str) -> BySeed:
         """Measured device seconds of all training stages of a model, its coupling included."""
-        rows = self._models
-        rows = rows[(rows["label"] == label) & (rows["metric"] == "budget.train.device_seconds")]
-        return _positive(rows.groupby("train_seed")["value"].sum())
+        rows = self._rows("budget.train.device_seconds")
+        return _positive(rows[rows["label"] == label].groupby("train_seed")["value"].sum())
 
     # --- quality -------------------------------------------------------------------------------
 
     @cached_property
     def _cells(self) -> pd.DataFrame:
         """Cells of exact cost of the primary metric."""
-        rows = self.records[self.records["label"].isin(set(self._models["label"]))]
-        return exact_cells(rows, data_module(self.dataset).PRIMARY)
+        primary = data_module(self.dataset).PRIMARY
+        return exact_cells(self._rows(primary), primary)
 
     @cached_property
     def selected(self) -> pd.DataFrame:
@@ -148,6 +164,10 @@ class Evidence:
         """Cells with one common solver on its own grid."""
         on_grid = self._cells["grid"].isin(["", SOLVERS[COMMON_SOLVER].grid])
         return fixed_sampler(self._cells[on_grid], COMMON_SOLVER)
+
+    @cached_property
+    def _targets(self) -> dict[float, float]:
+        return quality_targets(self.selected)
 
     def quality(self, label: str, nfe: int) -> BySeed:
         """Primary metric with the selected sampler."""
@@ -194,13 +214,14 @@ class Evidence:
         where the most evaluations do not reach the target, and the lower one is 0 where the fewest
         already do.
         """
-        targets = quality_targets(self.selected)
         rows = chosen[chosen["label"] == label]
-        if rows.empty or factor not in targets:
+        if rows.empty or factor not in self._targets:
             raise NotTestedError(f"no scored samples of {label} with this sampler")
         bounds = {}
         for seed, curve in rows.groupby("train_seed"):
-            found = nfe_to_quality(curve["nfe"].tolist(), curve["value"].tolist(), targets[factor])
+            found = nfe_to_quality(
+                curve["nfe"].tolist(), curve["value"].tolist(), self._targets[factor]
+            )
             low = 0.0 if found.bound == "<=" else found.nfe
             high = math.inf if found.bound == ">" else found.nfe
             bounds[int(str(seed))] = (low, high)
@@ -242,12 +263,9 @@ class Evidence:
         Least squares with one slope and an intercept of its own for every solver; solvers with at
         least three numbers of evaluations.
         """
-        rows = self._models
-        rows = rows[
-            (rows["metric"] == "seconds_per_sample")
-            & rows["tolerance"].isna()
-            & (rows["value"] > 0)
-        ].dropna(subset=["nfe", "solver"])
+        rows = self._rows("seconds_per_sample")
+        rows = rows[rows["tolerance"].isna() & (rows["value"] > 0)]
+        rows = rows.dropna(subset=["nfe", "solver"])
         found = {}
         for label, mine in rows.groupby("label"):
             logs = mine.assign(
