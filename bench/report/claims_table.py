@@ -51,7 +51,7 @@ def show(test: Test) -> str:
     if not math.isnan(test.estimate):
         return f"{plain(test.estimate)} [{plain(test.low)}, {plain(test.high)}]"
     if math.isinf(test.high):
-        return f"more than {plain(test.low)}" if test.low > 0 else "an unknown number of"
+        return f"more than {plain(test.low)}" if test.low > 0 else "censored"
     if test.low > 0:
         return f"between {plain(test.low)} and {plain(test.high)}"
     return f"less than {plain(test.high)}"
@@ -100,7 +100,7 @@ def _row(group: Sequence[Finding]) -> dict[str, str]:
         "budget": ACCOUNTINGS.get(first.accounting or "", MISSING),
         "verdict": first.verdict,
         "effect": show(first.test) if first.test else MISSING,
-        "p (Holm)": f"{_p(first.p)} of {first.family}" if first.test else MISSING,
+        "p (Holm)": f"{_p(first.p)} (one of {first.family})" if first.test else MISSING,
         "replicates": str(first.test.n) if first.test else MISSING,
         "in words": first.sentence(show),
     }

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench import records
 
-NFE = (1, 2, 4, 8, 16, 32, 64)
+NFE = (1, 4, 16, 64)
 SEEDS = (0, 1, 2, 3, 4)
 DATASET = "mixture2d"
 
@@ -80,7 +80,7 @@ def model(label: str, **changes: Any) -> Iterator[dict[str, Any]]:
         def value(mean: float, *key: object, seed: int = seed) -> float:
             return float(mean * np.exp(told["spread"] * _noise(label, seed, *key)))
 
-        for nfe in NFE[:3] if consistency else NFE:
+        for nfe in NFE[:2] if consistency else NFE:
             swept = mine | cells | {"nfe_requested": nfe, "nfe": float(nfe)}
             quality = value(told["plateau"] * (1 + told["slow"] / nfe))
             for bank in ("scoring", "selection"):
