@@ -113,6 +113,8 @@ def sweep_rows(exp: Experiment, dataset: str, label: str, seed: int) -> Iterator
         "stage": formulation.final.name,
         "train_seed": seed,
         "sampler": formulation.sampler,
+        "coupling": described(formulation.final.coupling),
+        "prediction": formulation.final.prediction,
         "time_sampling": described(formulation.final.time_sampling),
         "weighting": described(formulation.final.weighting),
         "interval": "[0, 0.999]" if "vp" in label else "[0, 1]",
@@ -121,6 +123,9 @@ def sweep_rows(exp: Experiment, dataset: str, label: str, seed: int) -> Iterator
         "batch_size": 1194,
         "device": "cpu",
         "precision": "float32",
+        "budget_unit": exp.budget.unit,
+        "accounting": exp.budget.accounting,
+        "budget_total": exp.budget.amount[dataset],
     }
     consistency = formulation.sampler == "consistency"
     for name in exp.sweep.solvers:
@@ -275,7 +280,7 @@ def timing_rows(exp: Experiment, dataset: str) -> Iterator[dict[str, Any]]:
     """Seconds a sample of every cell, once a label."""
     for label in exp.labels:
         keep = ("experiment", "config_digest", "dataset", "label", "solver", "grid", "tolerance",
-                "nfe_requested", "nfe", "device", "precision")  # fmt: skip
+                "nfe_requested", "nfe", "device", "precision", "accounting")  # fmt: skip
         for row in sweep_rows(exp, dataset, label, exp.seeds[0]):
             chosen = row.get("noise_bank") == SCORING and row["metric"] in ("fd_digits", "w2")
             if not chosen or row["reference_set"] == "train" or row["grid"] == UNIFIED:

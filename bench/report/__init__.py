@@ -7,6 +7,7 @@ always written, so that a workflow can declare them, also where an experiment ha
 RECORDS = "records.parquet"
 
 TABLES = (
+    "claims",
     "summary",
     "common_solver",
     "adaptive",

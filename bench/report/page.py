@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 
 from bench.files import write_text
+from bench.report import claims_table
 from bench.report.budget_tables import cost_matrix, expected_seconds
 from bench.report.captions import FIGURE_CAPTIONS
 from bench.report.findings import findings, warnings
@@ -69,6 +70,7 @@ def write(study: Study, tables: Mapping[str, Table], figures: Path, target: Path
             }
             for panel in study.panels
         ],
+        claims=claims_table.section(study),
         seconds=_seconds(study),
         sections=[
             {

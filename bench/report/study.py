@@ -15,6 +15,7 @@ import pandas as pd
 
 from bench import records
 from bench.cells import own_grid
+from bench.claims import Finding, judge
 from bench.data import data_module
 from bench.declarations import formulation_module
 from bench.errors import InputError
@@ -216,6 +217,11 @@ class Study:
         """``solver``, with its grid where that is not the one the label's models have anyway."""
         own = grid in ("", self.own_grid(panel, label, solver))
         return solver if own else f"{solver} ({grid})"
+
+    @cached_property
+    def verdicts(self) -> list[Finding]:
+        """What the records say of every claim."""
+        return judge(self.records)
 
     # --- quality ----------------------------------------------------------------------------
 

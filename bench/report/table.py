@@ -24,7 +24,7 @@ WORDS = (
     *(BLOCK, "formulation", "what", "stage", "solver", "trained on"),
     *("grid", "refused because"),
 )
-WORDY = ("methods", "status")
+WORDY = ("claims", "methods", "status")
 FAILED = "failed"
 NOT_APPLICABLE = "n/a"
 REFUSED = "refused"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from bench.report import TABLES
 from bench.report.budget_tables import budget, cost
+from bench.report.claims_table import claims
 from bench.report.likelihood_tables import likelihood
 from bench.report.method_tables import methods, status
 from bench.report.path_tables import error_split, unified_view
@@ -24,6 +25,7 @@ from bench.report.table import Table
 from bench.report.variance_tables import variance
 
 BUILDERS: dict[str, Callable[[Study], Table]] = {
+    "claims": claims,
     "summary": summary,
     "common_solver": common_solver,
     "adaptive": adaptive,

@@ -16,11 +16,11 @@ and yet be too small to matter.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from scipy.special import stdtr
 
 from bench.statistics.intervals import Interval, Scale, student_t
@@ -97,34 +97,36 @@ def compare(
         effect=student_t(effects, scale),
         within=student_t(effects, scale, 1 - 2 * SIZE),
         margin=margin,
-        difference_p=2 * min(_above(differences, 0.0), _above(-differences, 0.0)),
-        equality_p=max(_above(differences, -half), _above(-differences, -half)),
+        difference_p=2 * min(tail(differences, 0.0), tail(-differences, 0.0)),
+        equality_p=max(tail(differences, -half), tail(-differences, -half)),
     )
 
 
-def _above(d: NDArray[np.float64], bound: float) -> float:
-    """One-sided p-value for a mean of the differences ``d [n]`` above ``bound``."""
-    if len(d) < 2:
+def tail(d: ArrayLike, bound: float) -> float:
+    """P-value of the one-sided t test that the mean of ``d [n]`` is above ``bound``.
+
+    NaN with fewer than two values.
+    """
+    x = np.asarray(d, dtype=float)
+    if len(x) < 2:
         return math.nan
-    gap, error = float(d.mean()) - bound, float(d.std(ddof=1)) / math.sqrt(len(d))
+    gap, error = float(x.mean()) - bound, float(x.std(ddof=1)) / math.sqrt(len(x))
     if error == 0:
         return 0.5 if gap == 0 else float(gap < 0)
-    return float(stdtr(len(d) - 1, -gap / error))
+    return float(stdtr(len(x) - 1, -gap / error))
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjustment: ``p_(i) * (m - i + 1)``, made monotone and cut at 1.
 
     Rejecting where the adjusted value is below 0.05 keeps the chance of any false rejection in the
-    family at 5%, whatever the dependence between its tests (Holm 1979). It is for families of like
-    questions that are read together, such as all pairs of formulations on one data set; a claim
-    declared beforehand with its own margin is a question by itself and is not adjusted. Values that
-    are NaN are no tests: they stay, and do not count.
+    family at 5%, whatever the dependence between its tests (Holm 1979). A family is what is read
+    together as one answer: the parts and data sets of a claim, or all pairs of formulations on one
+    data set. Values that are NaN are no tests: they stay, and do not count.
     """
-    tests = sorted((p, name) for name, p in p_values.items() if not math.isnan(p))
-    adjusted = dict.fromkeys(p_values, math.nan)
-    largest = 0.0
-    for done, (p, name) in enumerate(tests):
-        largest = max(largest, min(1.0, p * (len(tests) - done)))
-        adjusted[name] = largest
+    order = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
+    adjusted, largest = [math.nan] * len(p_values), 0.0
+    for done, (p, place) in enumerate(order):
+        largest = max(largest, min(1.0, p * (len(order) - done)))
+        adjusted[place] = largest
     return adjusted

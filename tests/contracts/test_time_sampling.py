@@ -69,6 +69,20 @@ def test_uniform_is_uniform() -> None:
     torch.testing.assert_close(sampling(strata(), linear), strata())
 
 
+def test_linear_uniform_is_uniform_on_the_linear_path() -> None:
+    sampling, linear = built("linear_uniform", "linear")
+    torch.testing.assert_close(sampling(strata(), linear), strata())
+
+
+@pytest.mark.parametrize("path", ["vp", "trigonometric", "edm"])
+def test_linear_uniform_gives_the_log_snr_of_the_linear_path(path: str) -> None:
+    sampling, on = built("linear_uniform", path)
+    level = (-on.log_snr(sampling(strata(), on)) / 2).exp()
+    first, last = (-on.log_snr(torch.tensor(on.interval, dtype=torch.float64)) / 2).exp()
+    linear = 1 / (1 + first) + strata() * (1 / (1 + last) - 1 / (1 + first))
+    torch.testing.assert_close(1 / (1 + level), linear, rtol=0, atol=1e-9)
+
+
 def test_logit_normal_has_its_density() -> None:
     sampling = declare("logit_normal", mean=0.4, std=0.8).build()
     t = sampling(strata(), declare_path("linear").build())

@@ -18,6 +18,7 @@ ON_DATA = {
     "snr": lambda snr: snr,
     "min_snr": lambda snr: snr.clamp(max=5.0),
     "truncated_snr": lambda snr: snr.clamp(min=1.0, max=1e4),
+    "linear_velocity": lambda snr: (1 + snr.sqrt()).square(),
 }
 """Published weights of the squared error of the data, as functions of alpha^2/sigma^2."""
 

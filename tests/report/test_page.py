@@ -46,9 +46,7 @@ def html(finished: Path) -> Reader:
     return Reader((finished / "report.html").read_text(encoding="utf-8"))
 
 
-def test_a_heavy_drawing_is_shown_as_dots(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_heavy_drawing_is_shown_as_dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "budget.svg").write_bytes(b"x" * 100)
     (tmp_path / "budget.png").write_bytes(b"y" * 50)
     for limit, kind in ((100, "svg+xml"), (99, "png")):

@@ -12,7 +12,9 @@ from bench import cli, records
 from bench.errors import InputError
 from bench.files import read_json, write_json
 from bench.layout import Layout
+from bench.report import TABLE_SUFFIXES, TABLES
 from bench.report.study import Study
+from bench.report.tables import build_all
 from bench.stages import collect, join
 from tests import synthetic
 
@@ -88,3 +90,20 @@ def test_runs_that_cannot_be_joined(run: Path, tmp_path: Path) -> None:
         join.collect_or_join()
     with pytest.raises(InputError, match="experiment file, or --from"):
         join.collect_or_join(experiment, Layout(run), sources=[run])
+
+
+def test_all_tables_are_rebuilt_from_records_and_manifest_alone(run: Path, tmp_path: Path) -> None:
+    """No checkpoint, ledger, sample or configuration file of the run is read."""
+    source = tmp_path / "alone"
+    source.mkdir()
+    for name in ("records.parquet", "manifest.json"):
+        shutil.copyfile(run / name, source / name)
+    join.collect_or_join(sources=[source], target=tmp_path / "again")
+    for table in build_all(Study.read(run)).values():
+        table.write(tmp_path / "first")
+        for suffix in TABLE_SUFFIXES:
+            name = f"{table.name}.{suffix}"
+            again = (tmp_path / "again" / "tables" / name).read_text(encoding="utf-8")
+            assert again == (tmp_path / "first" / name).read_text(encoding="utf-8"), name
+    assert {path.stem for path in (tmp_path / "first").iterdir()} == set(TABLES)
+    assert (tmp_path / "again" / "report.html").is_file()

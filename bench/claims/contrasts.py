@@ -1,0 +1,187 @@
+"""The comparisons that claims are made of: functions from records of a data set to a test.
+
+Each factory returns a contrast for :class:`~bench.claims.declared.Part`; a ratio below 1 means that
+the first role has less of what is compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from scipy import stats
+
+from bench.claims.evidence import BySeed, Evidence, Role
+from bench.claims.rules import (
+    NotTestedError,
+    Test,
+    censored_difference,
+    difference,
+    equality,
+    jointly,
+)
+from bench.statistics import LEVEL
+from bench.statistics.comparisons import MARGIN
+
+Contrast = Callable[[Evidence], Test]
+Sampler = Literal["selected", "common"]
+
+CONSISTENCY = "consistency"
+"""Sampler of the models that claim 4 is about."""
+
+SAME_POINT = 0.01
+"""Largest distance at which end points are the same: RMSE over coordinates, data of order 1."""
+
+STALLED = 0.9
+"""An error that falls by less than to this fraction does not come from the solver's steps."""
+
+
+def _logs(one: BySeed, other: BySeed) -> list[float]:
+    """Log ratios of the seeds that both sides have."""
+    return [math.log(one[seed] / other[seed]) for seed in sorted(set(one) & set(other))]
+
+
+def less_of(one: Role, other: Role, metric: str) -> Contrast:
+    """Whether ``one`` has less than ``other`` of a metric that each model has once."""
+
+    def contrast(evidence: Evidence) -> Test:
+        first, second = evidence.matched(one, other)
+        return difference(
+            _logs(evidence.of_model(first, metric), evidence.of_model(second, metric)), "less"
+        )
+
+    return contrast
+
+
+def fewer_evaluations(one: Role, other: Role, factor: float, sampler: Sampler) -> Contrast:
+    """Whether ``one`` comes within ``factor`` of the best attainable in fewer evaluations."""
+
+    def contrast(evidence: Evidence) -> Test:
+        first, second = evidence.matched(one, other)
+        chosen = evidence.selected if sampler == "selected" else evidence.common
+        mine = evidence.evaluations_needed(first, chosen, factor)
+        theirs = evidence.evaluations_needed(second, chosen, factor)
+        seeds = sorted(set(mine) & set(theirs))
+        return censored_difference(
+            [_log_ratio(mine[s][0], theirs[s][1]) for s in seeds],
+            [_log_ratio(mine[s][1], theirs[s][0]) for s in seeds],
+            "less",
+        )
+
+    return contrast
+
+
+def _log_ratio(a: float, b: float) -> float:
+    """Log of ``a/b`` for bounds: 0 over anything is no lower bound, infinity no upper one."""
+    if a == 0 or math.isinf(b):
+        return -math.inf
+    return math.inf if math.isinf(a) or b == 0 else math.log(a / b)
+
+
+def _sides(evidence: Evidence) -> tuple[list[str], list[str]]:
+    """Consistency models, and all other models that were swept."""
+    samplers = evidence.samplers()
+    ours = sorted(label for label, name in samplers.items() if name == CONSISTENCY)
+    if not ours:
+        raise NotTestedError("no records of a consistency model")
+    others = sorted(set(samplers) - set(ours))
+    if not others:
+        raise NotTestedError("no records of a model to compare with")
+    return ours, others
+
+
+def ahead_at_one_evaluation(evidence: Evidence) -> Test:
+    """The best consistency model against the best of the others, one evaluation each."""
+    ours, others = _sides(evidence)
+    return difference(_logs(evidence.best_of(ours, 1), evidence.best_of(others, 1)), "less")
+
+
+def cost_in_quality(evidence: Evidence) -> Test:
+    """The best consistency model at one evaluation against the best of the others at the most."""
+    ours, others = _sides(evidence)
+    best = evidence.best_of(others, evidence.most_evaluations(others))
+    return difference(_logs(evidence.best_of(ours, 1), best), "greater")
+
+
+def equal_quality(one: Role, other: Role) -> Contrast:
+    """Whether two models are equally good at the most evaluations, inside the margin."""
+
+    def contrast(evidence: Evidence) -> Test:
+        return equality(_quality_logs(evidence, one, other), 0.0, math.log(MARGIN), "log")
+
+    return contrast
+
+
+def _quality_logs(evidence: Evidence, one: Role, other: Role) -> list[float]:
+    first, second = evidence.matched(one, other)
+    nfe = min(evidence.most_evaluations([label]) for label in (first, second))
+    return _logs(evidence.quality(first, nfe), evidence.quality(second, nfe))
+
+
+def explained_by(plain: Role, matched: Role, other: Role) -> Contrast:
+    """Whether ``plain`` differs from ``other``, in either direction, and ``matched`` does not."""
+
+    def contrast(evidence: Evidence) -> Test:
+        d = _quality_logs(evidence, plain, other)
+        matching = equality(_quality_logs(evidence, matched, other), 0.0, math.log(MARGIN), "log")
+        differs = difference(d, "greater" if sum(d) > 0 else "less")
+        return jointly(differs, matching)
+
+    return contrast
+
+
+def same_end_points(evidence: Evidence) -> Test:
+    """Whether the exact field ends in the same points on every path, up to the solver's error.
+
+    All distances are to one fine solve, so those of two paths add up to a bound of the distance
+    between them. There is one exact field, so the interval is that over samples. Paths differ only
+    where an error stays that more evaluations do not lower.
+    """
+    ends = evidence.exact_ends()
+    finest = {path: by_nfe[max(by_nfe)] for path, by_nfe in ends.items()}
+    (worst, worst_error), (next_one, next_error) = sorted(finest.values(), reverse=True)[:2]
+    bound, error = worst + next_one, worst_error + next_error  # one noise: errors are not free
+    half = float(stats.norm.ppf(0.5 + LEVEL / 2)) * error
+    stalled = [
+        finest[path]
+        for path, by_nfe in ends.items()
+        if len(by_nfe) > 1 and finest[path][0] > STALLED * by_nfe[sorted(by_nfe)[-2]][0]
+    ]
+    apart = min((_normal_tail(value - SAME_POINT, se) for value, se in stalled), default=1.0)
+    together = _normal_tail(SAME_POINT - bound, error)
+    supported = together <= apart
+    return Test(
+        estimate=bound,
+        low=max(0.0, bound - half),
+        high=bound + half,
+        level=LEVEL,
+        n=1,
+        answer="supported" if supported else "refuted",
+        p=together if supported else min(1.0, 2 * apart),
+    )
+
+
+def _normal_tail(gap: float, error: float) -> float:
+    """P-value of the one-sided test that a gap of known standard error is above 0."""
+    return float(stats.norm.sf(gap / error)) if error > 0 else float(gap <= 0)
+
+
+def proportional_time(margin: float) -> Contrast:
+    """Whether log seconds rise with log NFE at slope 1, over the models of a data set."""
+
+    def contrast(evidence: Evidence) -> Test:
+        return equality(list(evidence.slopes().values()), 1.0, margin, "linear")
+
+    return contrast
+
+
+def equal_seconds(one: Role, other: Role) -> Contrast:
+    """Whether training took the same measured seconds, the coupling's own included."""
+
+    def contrast(evidence: Evidence) -> Test:
+        first, second = evidence.matched(one, other)
+        d = _logs(evidence.training_seconds(first), evidence.training_seconds(second))
+        return equality(d, 0.0, math.log(MARGIN), "log")
+
+    return contrast

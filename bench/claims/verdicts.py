@@ -1,0 +1,136 @@
+"""Records in, verdicts out."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pandas as pd
+
+from bench.claims.catalogue import CLAIMS
+from bench.claims.declared import Accounting, Claim, Part
+from bench.claims.evidence import Evidence
+from bench.claims.rules import ALPHA, NotTestedError, Test
+from bench.statistics.comparisons import holm
+
+Verdict = Literal["supported", "refuted", "inconclusive", "not tested"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the records say of one part of a claim on one data set.
+
+    Attributes:
+        claim, part: what was asked.
+        experiment, dataset: whose records; the experiment is empty where none has the accounting.
+        accounting: of the experiment; None where nothing says it.
+        test: the comparison, or None where it could not be made.
+        missing: why it could not.
+        p: p-value after Holm's adjustment; NaN without a test.
+        family: comparisons of the claim that were adjusted together.
+    """
+
+    claim: Claim
+    part: Part
+    experiment: str
+    dataset: str
+    accounting: str | None
+    test: Test | None = None
+    missing: str = ""
+    p: float = math.nan
+    family: int = 0
+
+    @property
+    def verdict(self) -> Verdict:
+        """Supported or refuted at 5% after adjustment; inconclusive is never read as equal."""
+        if self.test is None:
+            return "not tested"
+        return self.test.answer if self.p <= ALPHA else "inconclusive"
+
+    def sentence(self, show: Callable[[Test], str]) -> str:
+        """The finding in words; ``show`` prints an effect with its interval."""
+        if self.test is None:
+            return f"Not tested: {self.missing}."
+        censored = self.test.low == 0 and math.isinf(self.test.high)
+        measure = (
+            "the most evaluations that were swept do not reach it"
+            if censored
+            else self.part.measure.format(effect=show(self.test))
+        )
+        said = {
+            "supported": self.part.statement,
+            "refuted": self.part.opposite,
+            "inconclusive": f"these records do not settle whether {self.part.statement}",
+        }[self.verdict]
+        return f"{said[0].upper()}{said[1:]}: {measure}."
+
+
+def judge(records: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> list[Finding]:
+    """Every part of every claim on every data set.
+
+    Args:
+        records: rows of :mod:`bench.records`, of one or more experiments.
+        claims: what is asked.
+    """
+    rows = records.dropna(subset=["experiment", "dataset"])
+    evidence = [
+        Evidence(mine, str(experiment), str(dataset))
+        for (experiment, dataset), mine in rows.groupby(["experiment", "dataset"], sort=False)
+        if mine["label"].notna().any()
+    ]
+    datasets = list(dict.fromkeys(e.dataset for e in evidence))
+    found: list[Finding] = []
+    for claim in claims:
+        for accounting in claim.accountings or (None,):
+            theirs = [e for e in evidence if accounting in (None, e.accounting)]
+            asked = [
+                finding
+                for part in claim.parts
+                for dataset in datasets
+                for finding in _asked(claim, part, dataset, accounting, theirs)
+            ]
+            found += _adjusted(asked)
+    return found
+
+
+def _asked(
+    claim: Claim,
+    part: Part,
+    dataset: str,
+    accounting: Accounting | None,
+    evidence: Sequence[Evidence],
+) -> Iterator[Finding]:
+    """A finding for each experiment that can answer, or one that says why none can."""
+    untested = Finding(
+        claim,
+        part,
+        "",
+        dataset,
+        accounting,
+        missing=f"no records with accounting {accounting}",
+    )
+    answered = False
+    for mine in (e for e in evidence if e.dataset == dataset):
+        known = replace(untested, experiment=mine.experiment, accounting=mine.accounting)
+        try:
+            test = part.contrast(mine)
+        except NotTestedError as error:
+            if not untested.experiment:
+                untested = replace(known, missing=str(error))
+            continue
+        answered = True
+        yield replace(known, test=test, missing="")
+    if not answered:
+        yield untested
+
+
+def _adjusted(found: Sequence[Finding]) -> Iterator[Finding]:
+    """The findings of one claim and accounting, with the p-values that Holm's method gives them."""
+    tested = [finding for finding in found if finding.test is not None]
+    p = holm([f.test.p for f in tested if f.test is not None])
+    by_place = defaultdict(lambda: math.nan, zip(map(id, tested), p, strict=True))
+    for finding in found:
+        yield replace(finding, p=by_place[id(finding)], family=len(tested))
