@@ -363,12 +363,17 @@ class TimingSpec(OptionModel):
 
 
 class ExtractorSpec(OptionModel):
-    """How the feature extractor of a data set is trained, on its training half only."""
+    """How the feature extractor of a data set is trained, on its training half only.
+
+    ``weights`` is the file of an extractor that was trained elsewhere; None looks for it in its
+    standard place. Its digest is fixed in the code, so that where it lies changes no number.
+    """
 
     epochs: Count = 40
     batch_size: Count = 100
     learning_rate: Positive = 2.0e-3
     seed: Natural = 0
+    weights: str | None = None
 
 
 class TuningSpec(OptionModel):
