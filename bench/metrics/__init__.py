@@ -78,10 +78,13 @@ class Measurement:
     refusal: str | None = None
 
     def columns(self) -> dict[str, Any]:
-        """The fields as columns of a record; a refusal is its status and error."""
+        """The fields as columns of a record; the refusal of a value is the row's error.
+
+        The status of a row is that of its cell, which has been sampled and has other values.
+        """
         columns = asdict(self)
         why = columns.pop("refusal")
-        return columns if why is None else columns | {"status": "refused", "error": why}
+        return columns if why is None else columns | {"error": why}
 
 
 def metric_module(name: str) -> ModuleType:

@@ -34,8 +34,8 @@ def compute(context: Context) -> list[Measurement]:
     found = []
     for i, j in context.against("held_out"):
         real, _ = _features.real_block(references, name, network, "held_out", j)
-        squared = references.derived(("balls", name, j), lambda real=real: squared_radii(real))
-        found.append(density_and_coverage(features[i], real, squared))
+        balls = references.derived(("balls", name, j), lambda real=real: radii(real))
+        found.append(density_and_coverage(features[i], real, balls))
     columns = {
         "reference_set": "held_out",
         "n_reference": context.settings.block,
@@ -47,19 +47,17 @@ def compute(context: Context) -> list[Measurement]:
     ]
 
 
-def squared_radii(real: Tensor) -> Tensor:
-    """Squared distance ``[m]`` of real features ``[m, d]`` to their k-th neighbour."""
-    return squared_distances(real, real).kthvalue(NEIGHBOURS + 1, dim=1).values
+def radii(real: Tensor) -> Tensor:
+    """Distance ``[m]`` of real features ``[m, d]`` to their k-th neighbour."""
+    import torch
+
+    return torch.cdist(real, real).kthvalue(NEIGHBOURS + 1, dim=1).values
 
 
-def density_and_coverage(samples: Tensor, real: Tensor, squared: Tensor) -> tuple[float, float]:
-    """Of ``samples [n, d]`` against ``real [m, d]`` with their squared radii ``[m]``."""
-    inside = squared_distances(samples, real) < squared
+def density_and_coverage(samples: Tensor, real: Tensor, reach: Tensor) -> tuple[float, float]:
+    """Of ``samples [n, d]`` against ``real [m, d]`` whose balls have the radii ``reach [m]``."""
+    import torch
+
+    inside = torch.cdist(samples, real) < reach
     density = inside.sum().item() / (NEIGHBOURS * len(samples))
     return density, inside.any(dim=0).double().mean().item()
-
-
-def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Between all rows of ``a [n, d]`` and ``b [m, d]``, in float64: ``[n, m]``."""
-    x, y = a.double(), b.double()
-    return x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T

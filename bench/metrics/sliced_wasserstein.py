@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NEEDS = Needs(kinds=("vector",))
 DIRECTIONS = {"sliced_w2": "lower"}
 SCALES = {"sliced_w2": "log"}
-PROJECTIONS: Final = 64
+PROJECTIONS: Final = 32
 
 
 def compute(context: Context) -> list[Measurement]:
