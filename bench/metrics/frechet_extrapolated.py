@@ -9,7 +9,7 @@ intercept in the least-squares fit; it holds for these samples, and says nothing
 
 The reference is the whole held-out set. What its own finite size adds is not extrapolated: it is
 the same for all models, and the floor shows it. Samples are put in an order of their own (that of
-their features) before the shuffle, so that theirs does not matter.
+the sum of their features) before the shuffle, so that theirs does not matter.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ NEEDS = Needs(kinds=("image",), extractor=True)
 DIRECTIONS = {"fd_{extractor}_inf": "lower"}
 SCALES = {"fd_{extractor}_inf": "linear"}
 PARTS: Final = (1, 2, 3, 4)
-"""Numbers of parts into which the samples are divided, a point of the fit each.
+"""Numbers of parts into which the samples are divided, a point of the fit each."""
 
-A part must be larger than the features' dimension; larger numbers are left out until it is.
+SPARE: Final = 4
+"""Least size of a part, in dimensions of the features: below, the bias is no line in ``1 / n``.
+
+Numbers that give smaller parts are left out.
 """
 
 LEAST: Final = 3
@@ -51,11 +54,12 @@ def compute(context: Context) -> list[Measurement]:
     _, real = _features.of_real(references, name, network, "held_out")
     metric = measured_in("fd_{extractor}_inf", name)
     columns = {"reference_set": "held_out", "n_reference": real.count, "extractor": name}
-    parts = [count for count in PARTS if len(features) // count > features.shape[1]]
+    smallest = SPARE * features.shape[1]
+    parts = [count for count in PARTS if len(features) // count >= smallest]
     if real.singular or len(parts) < LEAST:
-        few = f"{len(features)} samples have fewer than {LEAST} sizes above {features.shape[1]}"
+        few = f"{len(features)} samples have fewer than {LEAST} parts of {smallest} and more"
         return [refused(metric, real.singular or few, **columns)]
-    order = features[:, 0].argsort()
+    order = features.double().sum(dim=1).argsort()
     generator = stream("frechet_extrapolated", len(features))
     shuffled = features[order[torch.randperm(len(features), generator=generator)]]
     value, error = extrapolated(shuffled, real, parts)

@@ -57,7 +57,7 @@ def context(references: Callable[[str], References]) -> MakeContext:
     return make
 
 
-def disturbed(dataset: DataSet, strength: float, blocks: int = 2) -> Tensor:
+def disturbed(dataset: DataSet, strength: float, blocks: int = 4) -> Tensor:
     """Training samples with noise of ``strength`` times their standard deviation."""
     real = dataset.train[: blocks * BLOCK]
     noise = torch.randn(real.shape, generator=stream("disturbed", dataset.name))
@@ -129,7 +129,9 @@ def test_the_order_of_samples_in_a_block_does_not_matter(
     after = keyed(compute(Context(samples[order], real, ends[order], ends[order])))
     assert before.keys() == after.keys()
     for key, measurement in before.items():
-        assert after[key].value == pytest.approx(measurement.value, rel=1e-4, abs=1e-4), key
+        assert after[key].refusal == measurement.refusal
+        if measurement.refusal is None:
+            assert after[key].value == pytest.approx(measurement.value, rel=1e-4, abs=1e-4), key
 
 
 @pytest.mark.parametrize("dataset", discover("data"))
@@ -143,7 +145,7 @@ def test_no_two_metrics_share_a_name(dataset: str) -> None:
 def test_samples_that_are_not_finite_are_refused(
     dataset: str, context: MakeContext, real_data: Callable[[str], DataSet]
 ) -> None:
-    samples = disturbed(real_data(dataset), 0.1)
+    samples = disturbed(real_data(dataset), 0.1, blocks=2)
     samples[3].view(-1)[0] = torch.nan
     with pytest.raises(ValueError, match="1 of 596 samples are not finite"):
         evaluate(context(dataset, samples))

@@ -119,7 +119,7 @@ def test_efficientnet_lite0_resizes_and_scales(
     images[1] = 127
     features = extract(network, images)
     assert features.shape == (3, 1280)
-    assert features[:, 0].tolist() == [2.0, 0.0, 2.0]
+    assert features[:, 0].tolist() == pytest.approx([2.0, 0.0, 2.0], abs=1e-6)
 
 
 def test_a_missing_package_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:

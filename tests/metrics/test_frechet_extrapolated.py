@@ -15,7 +15,7 @@ from bench.metrics.fidelity import distance
 from bench.metrics.frechet_extrapolated import compute, distances, extrapolated
 from bench.streams import stream
 
-SETTINGS = Settings(block=199, kid_subsets=1, kid_subset_size=99, neighbours=3)
+SETTINGS = Settings(block=398, kid_subsets=1, kid_subset_size=99, neighbours=3)
 
 
 def normal(*shape: int, key: str) -> torch.Tensor:
@@ -37,7 +37,7 @@ def test_a_covariance_without_full_rank_is_no_obstacle() -> None:
 
 
 def test_the_bias_of_few_samples_is_taken_away() -> None:
-    """Samples of the reference's own law: a distance of about 0.5 at this size, in truth zero."""
+    """Samples of the reference's own law: a distance of about 0.25 at this size, in truth zero."""
     real = moments(normal(50_000, 32, key="reference"))
     raw, corrected, errors = [], [], []
     for repeat in range(8):
@@ -49,7 +49,7 @@ def test_the_bias_of_few_samples_is_taken_away() -> None:
     mean = sum(corrected) / 8
     assert sum(raw) / 8 > 0.2
     assert abs(mean) < 0.1 * sum(raw) / 8
-    assert max(errors) < 0.1 * sum(raw) / 8
+    assert sum(errors) < 0.1 * sum(raw)
 
 
 def test_an_exact_line_has_no_error() -> None:
@@ -68,12 +68,13 @@ def test_one_value_of_all_blocks_against_the_whole_held_out_set(
 ) -> None:
     digits = real_data("digits")
     references = References(digits, SETTINGS, extractor_weights("digits"))
-    (measured,) = compute(Context(digits.train[:597], references))
+    (measured,) = compute(Context(digits.train[:1194], references))
     assert measured.metric == "fd_digits_inf"
     assert measured.n_reference == 597
     assert measured.value_se is not None
-    (again,) = compute(Context(digits.train[:597], references))
-    assert again == measured
+    order = torch.randperm(1194, generator=stream("order"))
+    (again,) = compute(Context(digits.train[order], references))
+    assert again.value == pytest.approx(measured.value, rel=1e-9)
 
 
 def test_too_few_samples_for_a_fit_are_refused(
@@ -82,6 +83,6 @@ def test_too_few_samples_for_a_fit_are_refused(
     digits = real_data("digits")
     settings = Settings(block=150, kid_subsets=1, kid_subset_size=75, neighbours=3)
     references = References(digits, settings, extractor_weights("digits"))
-    (measured,) = compute(Context(digits.train[:150], references))
+    (measured,) = compute(Context(digits.train[:300], references))
     assert measured.value is None
-    assert measured.columns()["error"] == "150 samples have fewer than 3 sizes above 64"
+    assert measured.columns()["error"] == "300 samples have fewer than 3 parts of 256 and more"
