@@ -435,8 +435,14 @@ class Experiment(OptionModel):
         return digest_of(self.resolved())
 
     def resolved(self) -> dict[str, Any]:
-        """The whole experiment as plain values, defaults included; it loads to an equal one."""
-        return self.model_dump(mode="json", exclude=None if self.models else {"models"})
+        """The whole experiment as plain values, defaults included; it loads to an equal one.
+
+        What few experiments name is left out where it is not: it is no part of the others' digest.
+        """
+        unnamed: dict[str, Any] = {} if self.models else {"models": True}
+        if self.extractor.weights is None:
+            unnamed["extractor"] = {"weights"}
+        return self.model_dump(mode="json", exclude=unnamed)
 
     def save(self, path: Path) -> None:
         """Write the resolved experiment, unless the file holds it already: its age matters."""

@@ -9,6 +9,7 @@ and the expected coverage ``1 - prod_{i=1..k} (m - i) / (n + m - i)``, whatever 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bench.metrics import Measurement, Needs, measured_in, over_blocks
@@ -34,7 +35,7 @@ def compute(context: Context) -> list[Measurement]:
     found = []
     for i, j in context.against("held_out"):
         real, _ = _features.real_block(references, name, network, "held_out", j)
-        balls = references.derived(("balls", name, j), lambda real=real: radii(real))
+        balls = references.derived(("balls", name, j), partial(radii, real))
         found.append(density_and_coverage(features[i], real, balls))
     columns = {
         "reference_set": "held_out",

@@ -7,6 +7,7 @@ of the data its mean is zero, and a value can be negative. It asks for no kernel
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bench.metrics import Measurement, Needs, over_blocks
@@ -27,7 +28,7 @@ def compute(context: Context) -> list[Measurement]:
     real = references.blocks("held_out")
     values = []
     for i, j in context.against("held_out"):
-        inside = references.derived(("spread", j), lambda j=j: spread(real[j]))
+        inside = references.derived(("spread", j), partial(spread, real[j]))
         x = context.blocks[i]
         values.append(2 * mean_distance(x, real[j]) - spread(x) - inside)
     block = context.settings.block

@@ -15,7 +15,7 @@ the sum of their features) before the shuffle, so that theirs does not matter.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bench.metrics import Measurement, Needs, measured_in, refused
 
@@ -53,7 +53,11 @@ def compute(context: Context) -> list[Measurement]:
     features = torch.cat(_features.of_samples(context, name, network))
     _, real = _features.of_real(references, name, network, "held_out")
     metric = measured_in("fd_{extractor}_inf", name)
-    columns = {"reference_set": "held_out", "n_reference": real.count, "extractor": name}
+    columns: dict[str, Any] = {
+        "reference_set": "held_out",
+        "n_reference": real.count,
+        "extractor": name,
+    }
     smallest = SPARE * features.shape[1]
     parts = [count for count in PARTS if len(features) // count >= smallest]
     if real.singular or len(parts) < LEAST:
