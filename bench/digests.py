@@ -179,7 +179,7 @@ def extractor_digest(experiment: Experiment, dataset: str) -> str | None:
         {
             "code": code_digest("bench.stages.extractor", f"bench.extractors.{name}"),
             "data": data_digest(experiment, dataset),
-            "settings": experiment.extractor.model_dump(),
+            "settings": experiment.extractor.model_dump(exclude={"weights"}),
             "versions": versions(*_TRAINING),
         }
     )

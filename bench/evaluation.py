@@ -45,6 +45,7 @@ class References:
         dataset: the data.
         settings: sizes.
         extractor_weights: file of the data set's feature extractor, if it has one.
+        cache: folder in which features of real samples are kept for other processes, or None.
 
     Raises:
         InputError: a reference set smaller than one block.
@@ -53,6 +54,7 @@ class References:
     dataset: DataSet
     settings: Settings
     extractor_weights: Path | None = None
+    cache: Path | None = None
     _derived: dict[Hashable, object] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -70,9 +72,7 @@ class References:
 
     def derived(self, key: Hashable, compute: Callable[[], T]) -> T:
         """``compute()``, kept under ``key`` for every later cell of the process."""
-        if key not in self._derived:
-            self._derived[key] = compute()
-        return cast(T, self._derived[key])
+        return _once(self._derived, key, compute)
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ class Context:
     references: References
     reference_end: Tensor | None = None
     exact_end: Tensor | None = None
+    _derived: dict[Hashable, object] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.samples) == 0 or len(self.samples) % self.settings.block:
@@ -109,6 +110,10 @@ class Context:
     def blocks(self) -> tuple[Tensor, ...]:
         """Blocks of the samples, rounded to the levels of the data."""
         return whole_blocks(self.references.dataset.quantise(self.samples), self.settings.block)
+
+    def derived(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """``compute()``, kept under ``key`` for the other metrics of the cell."""
+        return _once(self._derived, key, compute)
 
     def against(self, reference: ReferenceSet) -> list[tuple[int, int]]:
         """Pairs (sample block, reference block); a small reference set is used in turns.
@@ -131,9 +136,16 @@ def references(experiment: Experiment, layout: Layout, dataset: DataSet) -> Refe
             neighbours=experiment.metrics.neighbours,
         ),
         layout.extractor_weights(dataset.name) if has_extractor else None,
+        layout.features,
     )
 
 
 def whole_blocks(samples: Tensor, size: int) -> tuple[Tensor, ...]:
     """Consecutive blocks of exactly ``size`` samples."""
     return samples[: len(samples) // size * size].split(size)
+
+
+def _once(kept: dict[Hashable, object], key: Hashable, compute: Callable[[], T]) -> T:
+    if key not in kept:
+        kept[key] = compute()
+    return cast(T, kept[key])

@@ -41,6 +41,11 @@ class Layout:
         """The weights of that extractor."""
         return self.extractor(dataset) / EXTRACTOR_WEIGHTS
 
+    @property
+    def features(self) -> Path:
+        """Features of real samples, in files named by what they were computed from."""
+        return self.root / "features"
+
     def calibration(self, dataset: str, label: str) -> Path:
         """Seconds a step, measured for budgets in device seconds."""
         return self.root / "calibration" / dataset / label

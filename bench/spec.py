@@ -363,12 +363,17 @@ class TimingSpec(OptionModel):
 
 
 class ExtractorSpec(OptionModel):
-    """How the feature extractor of a data set is trained, on its training half only."""
+    """How the feature extractor of a data set is trained, on its training half only.
+
+    ``weights`` is the file of an extractor that was trained elsewhere; None looks for it in its
+    standard place. Its digest is fixed in the code, so that where it lies changes no number.
+    """
 
     epochs: Count = 40
     batch_size: Count = 100
     learning_rate: Positive = 2.0e-3
     seed: Natural = 0
+    weights: str | None = None
 
 
 class TuningSpec(OptionModel):
@@ -430,8 +435,14 @@ class Experiment(OptionModel):
         return digest_of(self.resolved())
 
     def resolved(self) -> dict[str, Any]:
-        """The whole experiment as plain values, defaults included; it loads to an equal one."""
-        return self.model_dump(mode="json", exclude=None if self.models else {"models"})
+        """The whole experiment as plain values, defaults included; it loads to an equal one.
+
+        What few experiments name is left out where it is not: it is no part of the others' digest.
+        """
+        unnamed: dict[str, Any] = {} if self.models else {"models": True}
+        if self.extractor.weights is None:
+            unnamed["extractor"] = {"weights"}
+        return self.model_dump(mode="json", exclude=unnamed)
 
     def save(self, path: Path) -> None:
         """Write the resolved experiment, unless the file holds it already: its age matters."""

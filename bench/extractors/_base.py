@@ -1,29 +1,48 @@
-"""The extractor's interface, and how one is found and loaded; see the package's docstring."""
+"""The extractor's interface, and how one is found, loaded and fed; see the package's docstring."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Final, Self
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench.declarations import discover, nearest
 from bench.errors import InputError
 
+BATCH: Final = 128
+"""Images in each batch: one size, so that no value depends on how a set is divided."""
+
 
 class Extractor(nn.Module, ABC):
-    """A classifier that is measured in the space of its features."""
+    """A network that is measured in the space of its features."""
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:
         """Features ``[n, features]`` of images ``[n, 3, height, width]`` uint8."""
 
+    @classmethod
+    def restored(cls, state: Mapping[str, Tensor]) -> Self:
+        """A network with the weights ``state``."""
+        network = cls()
+        network.load_state_dict(state)
+        return network
+
+
+class Classifier(Extractor):
+    """An extractor that the workflow trains, by the logits that it makes of its features."""
+
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """Logits ``[n, classes]`` of the same images."""
+        """Logits ``[n, classes]`` of images ``[n, 3, height, width]`` uint8."""
 
 
 def extractor_module(name: str) -> ModuleType:
@@ -40,7 +59,33 @@ def extractor_module(name: str) -> ModuleType:
 
 def load(name: str, weights: Path) -> Extractor:
     """The extractor ``name`` with the weights of a safetensors file, frozen."""
-    network: Extractor = extractor_module(name).build()
-    network.load_state_dict(load_file(weights))
+    network: Extractor = extractor_module(name).build.restored(load_file(weights))
     network.eval().requires_grad_(False)
     return network
+
+
+@torch.no_grad()
+def extract(network: Extractor, images: Tensor) -> Tensor:
+    """Features ``[n, features]`` float32 of ``images``, in batches of :data:`BATCH`.
+
+    The last batch is filled up with black images. Libraries choose their kernels by the shape of a
+    batch; with one shape the features of an image are the same bits whichever set it is part of.
+    """
+    found = []
+    for batch in images.split(BATCH):
+        missing = BATCH - len(batch)
+        whole = torch.cat([batch, batch.new_zeros(missing, *batch.shape[1:])])
+        found.append(network.features(whole)[: len(batch)])
+    return torch.cat(found)
+
+
+def content_digest(network: Extractor) -> str:
+    """SHA-256 of what decides a network's features: weights, code, batch size, torch's version."""
+    digest = hashlib.sha256(f"{BATCH}/{torch.__version__}".encode())
+    files = {inspect.getfile(type(part)) for part in network.modules()} | {__file__}
+    for code in sorted(hashlib.sha256(Path(file).read_bytes()).digest() for file in files):
+        digest.update(code)
+    for name, weights in sorted(network.state_dict().items()):
+        digest.update(f"{name}/{tuple(weights.shape)}/{weights.dtype}".encode())
+        digest.update(weights.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

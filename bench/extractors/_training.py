@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from bench.data import DataSet
-from bench.extractors._base import Extractor, extractor_module
+from bench.extractors._base import Classifier, extractor_module
 from bench.spec import ExtractorSpec
 from bench.streams import stream, stream_seed
 
 
-def train(name: str, dataset: DataSet, settings: ExtractorSpec) -> Extractor:
+def train(name: str, dataset: DataSet, settings: ExtractorSpec) -> Classifier:
     """Train ``bench/extractors/<name>.py`` as a classifier of the training images.
 
     AdamW with a half cosine from the learning rate to zero, over whole batches. Initialisation
@@ -27,7 +27,7 @@ def train(name: str, dataset: DataSet, settings: ExtractorSpec) -> Extractor:
     updates = settings.epochs * batches
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream_seed(settings.seed, "extractor", name))
-        network: Extractor = extractor_module(name).build()
+        network: Classifier = extractor_module(name).build()
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda update: 0.5 * (1 + math.cos(math.pi * update / updates))
@@ -44,7 +44,7 @@ def train(name: str, dataset: DataSet, settings: ExtractorSpec) -> Extractor:
     return network
 
 
-def accuracy(network: Extractor, dataset: DataSet, part: Literal["train", "held_out"]) -> float:
+def accuracy(network: Classifier, dataset: DataSet, part: Literal["train", "held_out"]) -> float:
     """Fraction of a part's images that are classified correctly."""
     images, labels = _labelled(dataset, part)
     return (network(images).argmax(dim=1) == labels).float().mean().item()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.extractors._base import Extractor
+from bench.extractors._base import Classifier
 
 FEATURES = 64
 CLASSES = 10
 
 
-class DigitsClassifier(Extractor):
+class DigitsClassifier(Classifier):
     """Two convolutions, one hidden layer (the features, non-negative), one linear classifier."""
 
     def __init__(self) -> None:

@@ -4,13 +4,15 @@ The file of a metric holds
 
 * ``NEEDS``: a :class:`Needs`, what a data set and a cell must offer for the metric to apply,
 * ``DIRECTIONS``: for each name the file measures whether ``lower`` or ``higher`` is better, or
-  None where the best value is that of real data; a name ending in ``_`` is completed with the
-  name of the feature extractor (``fd_`` becomes ``fd_digits``),
+  None where the best value is that of real data; ``{extractor}`` in a name stands for the data
+  set's feature extractor (``fd_{extractor}`` becomes ``fd_digits``),
+* ``SCALES``: for each name the scale of its statistics, ``log`` for what is always positive and
+  varies by factors, ``linear`` for the rest,
 * ``compute(context) -> list[Measurement]``, see :class:`bench.evaluation.Context`.
 
-Every value is a mean over disjoint blocks of samples, each as large as the set of real samples it
-is compared with: these distances depend on the sample size, so a model, the real-vs-real floor and
-another model may only be compared at equal size.
+Unless its file says otherwise, a value is a mean over disjoint blocks of samples, each as large as
+the set of real samples it is compared with: these distances depend on the sample size, so a model,
+the real-vs-real floor and another model may only be compared at equal size.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from bench.evaluation import Context
 
 Direction = Literal["lower", "higher"] | None
+Scale = Literal["log", "linear"]
 
 
 @dataclass(frozen=True)
@@ -58,23 +61,30 @@ class Measurement:
 
     Attributes:
         metric: name of the value.
-        value: mean over blocks.
+        value: mean over blocks; None where it is refused.
         value_se: standard error of resampling (not of retraining); None from a single block.
         reference_set: what the samples were compared with, or None.
         n_reference: samples of the reference set in each comparison.
         extractor: feature extractor, or None.
+        refusal: why there is no value, or None.
     """
 
     metric: str
-    value: float
+    value: float | None
     value_se: float | None = None
     reference_set: str | None = None
     n_reference: int | None = None
     extractor: str | None = None
+    refusal: str | None = None
 
     def columns(self) -> dict[str, Any]:
-        """The fields as columns of a record."""
-        return asdict(self)
+        """The fields as columns of a record; the refusal of a value is the row's error.
+
+        The status of a row is that of its cell, which has been sampled and has other values.
+        """
+        columns = asdict(self)
+        why = columns.pop("refusal")
+        return columns if why is None else columns | {"error": why}
 
 
 def metric_module(name: str) -> ModuleType:
@@ -107,14 +117,34 @@ def applicable(
     return tuple(name for name in discover("metrics") if applies(metric_module(name).NEEDS))
 
 
+def declared(dataset: str, metric: str) -> dict[str, tuple[Direction, Scale]]:
+    """Direction and scale of every name that one metric file measures on a data set."""
+    extractor, module = data_module(dataset).EXTRACTOR, metric_module(metric)
+    return {
+        measured_in(stem, extractor): (direction, module.SCALES[stem])
+        for stem, direction in module.DIRECTIONS.items()
+    }
+
+
 def directions(dataset: str) -> dict[str, Direction]:
     """Every metric name of a data set and its direction."""
-    extractor = data_module(dataset).EXTRACTOR
-    return {
-        f"{stem}{extractor}" if stem.endswith("_") else stem: direction
-        for name in applicable(dataset)
-        for stem, direction in metric_module(name).DIRECTIONS.items()
-    }
+    files = applicable(dataset)
+    return {n: direction for f in files for n, (direction, _) in declared(dataset, f).items()}
+
+
+def scales(dataset: str) -> dict[str, Scale]:
+    """Every metric name of a data set and the scale of its statistics."""
+    return {n: scale for f in applicable(dataset) for n, (_, scale) in declared(dataset, f).items()}
+
+
+def measured_in(stem: str, extractor: str | None) -> str:
+    """The name of a metric in the features of an extractor.
+
+    A Frechet distance is called FID with the Inception weights of 2015, and only then.
+    """
+    if extractor == "inception":
+        stem = stem.replace("fd_{extractor}", "fid")
+    return stem.format(extractor=extractor)
 
 
 def evaluate(context: Context) -> list[Measurement]:
@@ -142,3 +172,8 @@ def over_blocks(metric: str, values: Sequence[float], **columns: Any) -> Measure
     if count > 1:
         error = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1) / count)
     return Measurement(metric, mean, error, **columns)
+
+
+def refused(metric: str, why: str, **columns: Any) -> Measurement:
+    """A value that cannot be measured with these samples, and why."""
+    return Measurement(metric, None, refusal=why, **columns)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NEEDS = Needs(reference_solve=True)
 DIRECTIONS = {"endpoint_rmse": "lower"}
+SCALES = {"endpoint_rmse": "log"}
 
 
 def compute(context: Context) -> list[Measurement]:

@@ -1,13 +1,16 @@
 """Frechet distance, KID, precision and recall by torch-fidelity, in the data set's feature space.
 
-The only module that imports torch_fidelity. The extractor trained by the workflow is registered
-there, so that ``torch_fidelity.calculate_metrics`` gives the same numbers on the same images; here
-the features of the real samples are computed once a process and torch-fidelity's own functions are
-applied to features. Values are named after the extractor (``fd_digits``): only the Inception
-weights of 2015 would make a Frechet distance an FID.
+Features are those of :mod:`bench.metrics._features`; torch-fidelity's own functions make numbers of
+them, in float64 for the Frechet distance. The extractor can be registered there too, so that
+``torch_fidelity.calculate_metrics`` gives the same numbers on the same images. Values are named
+after the extractor (``fd_digits``): only with the Inception weights of 2015 is a Frechet distance
+an FID, and called ``fid``.
 
-Frechet distance: Heusel et al., 1706.08500. KID: Binkowski et al., 1801.01401 (cubic polynomial
-kernel, unbiased, squared). Precision and recall: Kynkaanniemi et al., 1904.06991.
+Frechet distance between features of means ``m, n`` and covariances ``S, T`` (Heusel et al.,
+1706.08500): ``|m - n|^2 + tr(S + T - 2 (S T)^(1/2))``. It is refused where a set is no larger than
+the features' dimension: its covariance is singular there, and the number means nothing.
+KID: Binkowski et al., 1801.01401 (cubic polynomial kernel, unbiased, squared). Precision and
+recall: Kynkaanniemi et al., 1904.06991.
 """
 
 from __future__ import annotations
@@ -15,16 +18,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.data import data_module
-from bench.metrics import Measurement, Needs, over_blocks
+from bench.metrics import Measurement, Needs, measured_in, over_blocks, refused
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.evaluation import Context, References, ReferenceSet
+    from bench.evaluation import Context, ReferenceSet
+    from bench.extractors import Extractor
+    from bench.metrics._features import Moments
 
 NEEDS = Needs(kinds=("image",), extractor=True)
-DIRECTIONS = {"fd_": "lower", "kid_": "lower", "precision_": "higher", "recall_": "higher"}
+DIRECTIONS = {
+    "fd_{extractor}": "lower",
+    "kid_{extractor}": "lower",
+    "precision_{extractor}": "higher",
+    "recall_{extractor}": "higher",
+}
+SCALES = {
+    "fd_{extractor}": "log",
+    "kid_{extractor}": "linear",
+    "precision_{extractor}": "linear",
+    "recall_{extractor}": "linear",
+}
 LAYER = "features"
 
 
@@ -68,41 +83,17 @@ def register(extractor: str) -> str:
 
 def compute(context: Context) -> list[Measurement]:
     """Frechet distance to held-out and to training data; the rest against held-out data."""
-    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
     from torch_fidelity.metric_prc import prc_features_to_metric
 
+    from bench.metrics import _features
+
     references, settings = context.references, context.settings
-    name = data_module(references.dataset.name).EXTRACTOR
-    extract = references.derived("extractor", lambda: _extractor(references, name))
-    features = [extract(references.dataset.to_uint8(block))[0] for block in context.blocks]
-    statistics = [fid_features_to_statistics(block) for block in features]
-
-    def real_features(reference: ReferenceSet, index: int) -> Tensor:
-        block = references.blocks(reference)[index]
-        images = references.dataset.to_uint8(block)
-        return references.derived((reference, index, "features"), lambda: extract(images)[0])
-
-    def real_statistics(reference: ReferenceSet, index: int) -> dict[str, Any]:
-        return references.derived(
-            (reference, index, "statistics"),
-            lambda: fid_features_to_statistics(real_features(reference, index)),
-        )
-
-    def measured(stem: str, reference: ReferenceSet, values: list[float]) -> Measurement:
-        columns = {"reference_set": reference, "n_reference": settings.block, "extractor": name}
-        return over_blocks(f"{stem}_{name}", values, **columns)
-
-    def frechet(reference: ReferenceSet) -> Measurement:
-        distances = [
-            fid_statistics_to_metric(statistics[i], real_statistics(reference, j), verbose=False)
-            for i, j in context.against(reference)
-        ]
-        return measured("fd", reference, [d["frechet_inception_distance"] for d in distances])
-
+    name, network = _features.extractor_of(references), _features.declared(references)
+    features = _features.of_samples(context, name, network)
     kernel, manifold = [], []
     for i, j in context.against("held_out"):
-        real = real_features("held_out", j)
+        real, _ = _features.real_block(references, name, network, "held_out", j)
         kernel.append(
             kid_features_to_metric(
                 features[i],
@@ -118,23 +109,48 @@ def compute(context: Context) -> list[Measurement]:
                 features[i], real, prc_neighborhood=settings.neighbours, verbose=False
             )
         )
+
+    def measured(stem: str, values: list[float]) -> Measurement:
+        columns = {"reference_set": "held_out", "n_reference": settings.block, "extractor": name}
+        return over_blocks(measured_in(stem, name), values, **columns)
+
     return [
-        frechet("held_out"),
-        frechet("train"),
-        measured("kid", "held_out", kernel),
-        measured("precision", "held_out", [m["precision"] for m in manifold]),
-        measured("recall", "held_out", [m["recall"] for m in manifold]),
+        frechet(context, name, network, "held_out"),
+        frechet(context, name, network, "train"),
+        measured("kid_{extractor}", kernel),
+        measured("precision_{extractor}", [m["precision"] for m in manifold]),
+        measured("recall_{extractor}", [m["recall"] for m in manifold]),
     ]
 
 
-def _extractor(references: References, name: str) -> Any:
-    from torch_fidelity.utils import create_feature_extractor
+def frechet(
+    context: Context, name: str, network: Extractor, reference: ReferenceSet
+) -> Measurement:
+    """The Frechet distance in the feature space of any network, mean over blocks."""
+    from bench.metrics import _features
 
-    assert references.extractor_weights is not None, f"{name}: the extractor was not trained"
-    return create_feature_extractor(
-        register(name),
-        [LAYER],
-        cuda=False,
-        feature_extractor_weights_path=str(references.extractor_weights),
-        verbose=False,
-    )
+    references = context.references
+    samples = [_features.moments(x) for x in _features.of_samples(context, name, network)]
+    pairs = [
+        (samples[i], _features.real_block(references, name, network, reference, j)[1])
+        for i, j in context.against(reference)
+    ]
+    metric = measured_in("fd_{extractor}", name)
+    columns = {
+        "reference_set": reference,
+        "n_reference": context.settings.block,
+        "extractor": name,
+    }
+    singular = pairs[0][1].singular
+    if singular is not None:
+        return refused(metric, singular, **columns)
+    return over_blocks(metric, [distance(a, b) for a, b in pairs], **columns)
+
+
+def distance(a: Moments, b: Moments) -> float:
+    """Squared Frechet distance between two sets of features, by torch-fidelity."""
+    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
+
+    ours, theirs = ({"mu": m.mean.numpy(), "sigma": m.covariance.numpy()} for m in (a, b))
+    found: float = fid_statistics_to_metric(ours, theirs, verbose=False)[KEY_METRIC_FID]
+    return found

@@ -16,32 +16,47 @@ from bench.metrics import Measurement, Needs, over_blocks
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.evaluation import Context
+    from bench.evaluation import Context, References, ReferenceSet
 
 NEEDS = Needs(kinds=("image",), levels=True)
 DIRECTIONS = {"memorisation": None}
+SCALES = {"memorisation": "linear"}
 
 
 def compute(context: Context) -> list[Measurement]:
     """Mean over blocks of samples; each is compared with all real images."""
     dataset = context.references.dataset
-    training, held_out = _levels(context, dataset.train), _levels(context, dataset.held_out)
-    chance = len(training) / (len(training) + len(held_out))
+    chance = len(dataset.train) / (len(dataset.train) + len(dataset.held_out))
     values = []
-    for block in context.blocks:
-        samples = _levels(context, block)
-        seen, unseen = _nearest(samples, training), _nearest(samples, held_out)
+    pairs = zip(nearest(context, "train"), nearest(context, "held_out"), strict=True)
+    for (seen, _), (unseen, _) in pairs:
         nearer = ((seen < unseen).float() + (seen == unseen).float() / 2).mean().item()
         values.append(0.5 + (nearer - chance) / (2 * (1 - chance)))
-    size = len(held_out)
+    size = len(dataset.held_out)
     return [over_blocks("memorisation", values, reference_set="held_out", n_reference=size)]
 
 
-def _levels(context: Context, images: Tensor) -> Tensor:
-    """Flat images in units of levels: small integers, whose squared distances are exact."""
-    return context.references.dataset.to_levels(images).flatten(1)
+def to_levels(references: References, reference: ReferenceSet) -> Tensor:
+    """Flat real images ``[n, d]`` in units of levels: small integers of exact squared distances."""
+
+    def compute() -> Tensor:
+        dataset = references.dataset
+        images = dataset.train if reference == "train" else dataset.held_out
+        return dataset.to_levels(images).flatten(1)
+
+    return references.derived(("levels", reference), compute)
 
 
-def _nearest(samples: Tensor, real: Tensor) -> Tensor:
-    """Squared distance to the nearest real image, less the sample's own squared norm: ``[n]``."""
-    return (real.square().sum(1) - 2 * samples @ real.T).amin(dim=1)
+def nearest(context: Context, reference: ReferenceSet) -> list[tuple[Tensor, Tensor]]:
+    """For each block the squared distance to the nearest real image and its index, ``[block]``."""
+
+    def compute() -> list[tuple[Tensor, Tensor]]:
+        real = to_levels(context.references, reference)
+        norms, found = real.square().sum(1), []
+        for block in context.blocks:
+            samples = context.references.dataset.to_levels(block).flatten(1)
+            squared, index = (norms - 2 * samples @ real.T).min(dim=1)
+            found.append((squared + samples.square().sum(1), index))
+        return found
+
+    return context.derived(("nearest", reference), compute)

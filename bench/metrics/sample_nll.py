@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NEEDS = Needs(exact=True)
 DIRECTIONS = {"sample_nll": None}
+SCALES = {"sample_nll": "linear"}
 
 
 def compute(context: Context) -> list[Measurement]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NEEDS = Needs(exact=True, exact_solve=True)
 DIRECTIONS = {"total_rmse": "lower"}
+SCALES = {"total_rmse": "log"}
 
 
 def compute(context: Context) -> list[Measurement]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NEEDS = Needs(kinds=("vector",))
 DIRECTIONS = {"w2": "lower"}
+SCALES = {"w2": "log"}
 
 
 def compute(context: Context) -> list[Measurement]:

@@ -314,8 +314,12 @@ def quality(study: Study) -> Table:
         "Every metric with the selected sampler (↓ lower is better, ↑ higher is better). "
         "Memorisation is the fraction of samples nearer to a training sample than to any of as "
         "many held-out ones: 0.5 means none, 1 means that all samples hug the training set; read "
-        "every Fréchet distance beside it. The distance against train flatters models that "
-        "memorise and ranks nothing here. Samplers that add noise of their own have no end point "
+        "every Fréchet distance beside it. Authenticity is the share of samples that lie farther "
+        "from their nearest training image than its own neighbour does: copies score 0. The "
+        "extrapolated distance fits a line over the inverse number of samples, against all "
+        "held-out images. Energy distance, squared discrepancy and extrapolated distance can fall "
+        "below zero. The distance against train flatters models that memorise and ranks nothing "
+        "here. Samplers that add noise of their own have no end point "
         f"to compare with a fine solve. The CSV has every NFE. {INTERVAL_NOTE}"
     )
     return Table(

@@ -1,4 +1,7 @@
-"""``extractor``: train the feature extractor of a data set, on its training half only."""
+"""``extractor``: make the feature extractor of a data set ready.
+
+It is trained on the training half only, or its published weights are verified and taken over.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,20 @@ from bench.stages.common import Outcome, Seconds, run_guarded
 
 
 def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
-    """Train on the training images; the outcome holds the accuracy on both halves.
+    """Write the extractor's weights; the outcome of a trained one holds its accuracies.
 
     Raises:
-        InputError: the data set declares no extractor.
+        InputError: the data set declares no extractor, or published weights are not at hand.
     """
     name = data_module(dataset).EXTRACTOR
     digest = digests.extractor_digest(experiment, dataset)
     if name is None or digest is None:
         raise InputError(f"data set {dataset!r} has no feature extractor; there is none to train")
     folder = layout.extractor(dataset)
+    from bench.extractors import weights_file
+
+    # Outside of the guarded work: missing weights are bad input, not a stage that failed.
+    source = weights_file(name, experiment.extractor.weights)
 
     def work(seconds: Seconds) -> dict[str, Any]:
         with seconds("import"):
@@ -31,8 +38,13 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
             from safetensors.torch import save_file
 
             from bench.data import load
-            from bench.extractors import accuracy, train
+            from bench.extractors import accuracy, published, train
         torch.set_num_threads(experiment.training.threads)
+        if source is not None:
+            with replacing(folder / EXTRACTOR_WEIGHTS) as temporary:
+                save_file(published(source), temporary)
+            print(f"extractor {name}: weights of {source}")
+            return {"extractor": name, "source": source.name}
         data = load(layout.data(dataset))
         with seconds("training"):
             network = train(name, data, experiment.extractor)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,8 +15,9 @@ from torch_fidelity import calculate_metrics
 
 from bench.data import DataSet
 from bench.evaluation import Context, References, Settings
-from bench.metrics import Measurement
-from bench.metrics.fidelity import compute, register
+from bench.extractors import Extractor, extract
+from bench.metrics import Measurement, _features, measured_in
+from bench.metrics.fidelity import compute, distance, register
 from bench.streams import stream
 
 BLOCK = 597
@@ -128,12 +131,98 @@ def test_samples_are_rounded_to_the_levels_of_the_data(references: References) -
         assert ours == exact
 
 
-def test_real_features_are_computed_once(references: References) -> None:
+def test_real_features_are_computed_once(
+    references: References, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed = []
+
+    def counting(network: Extractor, images: Tensor) -> Tensor:
+        fed.append(len(images))
+        return extract(network, images)
+
+    monkeypatch.setattr(_features, "extract", counting)
     compute(Context(references.dataset.train[:BLOCK], references))
-    kept = references.derived(("held_out", 0, "features"), lambda: None)
+    assert sorted(fed) == [BLOCK, BLOCK, 1200]  # samples, held-out, train
     compute(Context(references.dataset.train[BLOCK : 2 * BLOCK], references))
-    assert kept is not None
-    assert references.derived(("held_out", 0, "features"), lambda: None) is kept
+    assert len(fed) == 4
+
+
+def gaussian_features(count: int, scale: float, shift: float, key: str) -> Tensor:
+    """Features ``[count, 4]`` whose mean and covariance are exactly those asked for."""
+    x = torch.randn(count, 4, generator=stream(key), dtype=torch.float64)
+    x = x - x.mean(dim=0)
+    whitened = torch.linalg.solve_triangular(torch.linalg.cholesky(x.T.cov()), x.T, upper=False)
+    return (scale * whitened).T + shift
+
+
+def test_the_closed_form_on_gaussian_features() -> None:
+    """``d (a - b)^2 + d s^2`` for covariances ``a^2 I, b^2 I`` and means a distance apart."""
+    one = _features.moments(gaussian_features(300, 2.0, 0.0, "one"))
+    other = _features.moments(gaussian_features(500, 0.5, 3.0, "other"))
+    assert distance(one, other) == pytest.approx(4 * 1.5**2 + 4 * 3**2, rel=1e-10)
+    assert distance(one, one) == pytest.approx(0, abs=1e-10)
+
+
+def test_moments_of_float32_features_are_taken_in_float64() -> None:
+    """In float32 the mean of a million at ten thousand has no decimals."""
+    far = 1e4 + torch.randn(20_000, 2, generator=stream("far"))
+    found = _features.moments(far)
+    assert found.mean.dtype == found.covariance.dtype == torch.float64
+    np.testing.assert_allclose(found.mean, far.numpy().astype(np.float64).mean(0), rtol=1e-14)
+
+
+def test_a_set_no_larger_than_the_dimension_is_refused(digits: DataSet, weights: Path) -> None:
+    few = dataclasses.replace(SETTINGS, block=64, kid_subset_size=32)
+    measured = compute(Context(digits.train[:64], References(digits, few, weights)))
+    for m in measured:
+        columns = m.columns()
+        if m.metric == "fd_digits":
+            assert columns["value"] is None
+            assert columns["error"] == "64 features in 64 dimensions have a singular covariance"
+        else:
+            assert m.value is not None
+            assert "error" not in columns
+    enough = dataclasses.replace(few, block=65)
+    measured = compute(Context(digits.train[:65], References(digits, enough, weights)))
+    assert all(m.value is not None for m in measured)
+
+
+def test_features_of_real_images_are_kept_by_content(
+    digits: DataSet, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def values(dataset: DataSet) -> list[float | None]:
+        kept = References(dataset, SETTINGS, weights, cache=tmp_path)
+        return [m.value for m in compute(Context(digits.train[:BLOCK], kept))]
+
+    def files() -> set[Path]:
+        return set(tmp_path.iterdir())
+
+    first = values(digits)
+    before = files()
+    assert len(before) == 2
+    ages = {path: path.stat().st_mtime_ns for path in before}
+    assert values(digits) == first
+    assert {path: path.stat().st_mtime_ns for path in files()} == ages
+    # The same name with one other image, and with another network, are other files.
+    changed = digits.held_out.clone()
+    changed[0] = -changed[0]
+    assert values(dataclasses.replace(digits, held_out=changed)) != first
+    assert len(files()) == 3
+    monkeypatch.setattr(_features, "content_digest", lambda network: "another network")
+    assert values(digits) == first
+    assert len(files()) == 5
+
+
+@pytest.mark.parametrize(
+    ("extractor", "names"),
+    [
+        ("inception", ["fid", "kid_inception", "fid_inf"]),
+        ("digits", ["fd_digits", "kid_digits", "fd_digits_inf"]),
+    ],
+)
+def test_only_inception_gives_an_fid(extractor: str, names: list[str]) -> None:
+    stems = ["fd_{extractor}", "kid_{extractor}", "fd_{extractor}_inf"]
+    assert [measured_in(stem, extractor) for stem in stems] == names
 
 
 def test_registering_twice_does_nothing() -> None:

@@ -77,7 +77,8 @@ def test_each_defect_scores_worse_than_real_data(images: DataSet) -> None:
 def test_every_block_meets_the_law_itself(images: DataSet) -> None:
     settings = Settings(block=200, kid_subsets=1, kid_subset_size=100, neighbours=3)
     references = References(images, settings)
-    (measured,) = compute(Context(images.train[:400], references))
+    measured, squared = compute(Context(images.train[:400], references))
+    assert (measured.metric, squared.metric) == ("mmd", "mmd2_unbiased")
     distance = Discrepancy(law(images))
     first, second = distance(images.train[:200]), distance(images.train[200:400])
     assert measured.value == pytest.approx((first + second) / 2)

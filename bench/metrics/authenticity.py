@@ -1,0 +1,43 @@
+"""Share of samples that are no copies: farther from a training image than its own neighbour is.
+
+Each sample is compared with the training image nearest to it. It is authentic if it lies farther
+from that image than the image's nearest neighbour in the training set does (Alaa et al.,
+2102.08921, section 5). A memoriser scores 0; fresh real images score what the floor of unseen
+images does, and noise scores 1: there is no direction, read it beside ``memorisation``. Distances
+are those of ``memorisation``: Euclidean in pixels, after rounding to the levels of the data, exact.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.metrics import Measurement, Needs, over_blocks
+from bench.metrics.memorisation import nearest, to_levels
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.evaluation import Context
+
+NEEDS = Needs(kinds=("image",), levels=True)
+DIRECTIONS = {"authenticity": None}
+SCALES = {"authenticity": "linear"}
+
+
+def compute(context: Context) -> list[Measurement]:
+    """Mean over blocks of samples; each is compared with all training images."""
+    training = to_levels(context.references, "train")
+    gaps = context.references.derived("training gaps", lambda: own_gaps(training))
+    values = []
+    for squared, index in nearest(context, "train"):
+        values.append((squared > gaps[index]).double().mean().item())
+    size = len(training)
+    return [over_blocks("authenticity", values, reference_set="train", n_reference=size)]
+
+
+def own_gaps(images: Tensor) -> Tensor:
+    """Squared distance ``[n]`` of each of ``images [n, d]`` to the nearest other one."""
+    norms = images.square().sum(1)
+    squared = norms[:, None] + norms - 2 * images @ images.T
+    squared.fill_diagonal_(float("inf"))
+    return squared.amin(dim=1)

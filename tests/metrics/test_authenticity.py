@@ -1,0 +1,47 @@
+"""Copies are not authentic, unseen images mostly are, and neighbours are found by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from bench.data import DataSet
+from bench.evaluation import Context, References, Settings
+from bench.metrics.authenticity import compute, own_gaps
+from bench.streams import stream
+
+SETTINGS = Settings(block=100, kid_subsets=1, kid_subset_size=50, neighbours=3)
+
+
+@pytest.fixture
+def digits(real_data: Callable[[str], DataSet]) -> DataSet:
+    return real_data("digits")
+
+
+def authenticity(dataset: DataSet, samples: torch.Tensor) -> float | None:
+    (measured,) = compute(Context(samples, References(dataset, SETTINGS)))
+    assert measured.reference_set == "train"
+    return measured.value
+
+
+def test_gaps_are_to_the_nearest_other_image() -> None:
+    points = torch.tensor([[0.0, 0.0], [3.0, 4.0], [3.0, 5.0], [20.0, 0.0]])
+    assert own_gaps(points).tolist() == [25, 1, 1, 305]
+
+
+def test_copies_score_zero_and_noise_one(digits: DataSet) -> None:
+    assert authenticity(digits, digits.train[:500]) == 0
+    noise = torch.rand(300, 1, 8, 8, generator=stream("noise")) * 2 - 1
+    assert authenticity(digits, noise) == 1
+
+
+def test_unseen_images_score_as_training_images_do_among_themselves(digits: DataSet) -> None:
+    """Halves of one population, each way round."""
+    one, other = digits.train[:600], digits.train[600:]
+    there = authenticity(dataclasses.replace(digits, train=one), other)
+    back = authenticity(dataclasses.replace(digits, train=other), one)
+    assert there == pytest.approx(back, abs=0.06)
+    assert 0.4 < there < 0.8
