@@ -20,9 +20,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from bench.data import data_module
 from bench.declarations import discover
 
 if TYPE_CHECKING:
@@ -50,6 +49,30 @@ class Needs:
     levels: bool = False
     reference_solve: bool = False
     exact_solve: bool = False
+
+
+class Offers(Protocol):
+    """What a data set offers: a :class:`bench.data.Description`, or the references of a sweep."""
+
+    @property
+    def kind(self) -> str:
+        """``vector`` or ``image``."""
+        ...
+
+    @property
+    def extractor(self) -> str | None:
+        """Name of its feature extractor, if it has one."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether its law is known."""
+        ...
+
+    @property
+    def levels(self) -> int | None:
+        """Levels of its values, None for continuous ones."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -83,23 +106,22 @@ def metric_module(name: str) -> ModuleType:
 
 
 def applicable(
-    dataset: str, *, reference_solve: bool = True, exact_solve: bool = True
+    data: Offers, *, reference_solve: bool = True, exact_solve: bool = True
 ) -> tuple[str, ...]:
     """Names of the metric files that apply to a data set, without importing torch.
 
     Args:
-        dataset: its name.
+        data: what the data set offers.
         reference_solve: whether the cells have a fine solve to be compared with.
         exact_solve: whether they have one of the exact flow.
     """
-    data = data_module(dataset)
 
     def applies(needs: Needs) -> bool:
         return (
-            data.KIND in needs.kinds
-            and (data.EXTRACTOR is not None or not needs.extractor)
-            and (data.EXACT or not needs.exact)
-            and (data.LEVELS is not None or not needs.levels)
+            data.kind in needs.kinds
+            and (data.extractor is not None or not needs.extractor)
+            and (data.exact or not needs.exact)
+            and (data.levels is not None or not needs.levels)
             and (reference_solve or not needs.reference_solve)
             and (exact_solve or not needs.exact_solve)
         )
@@ -107,12 +129,11 @@ def applicable(
     return tuple(name for name in discover("metrics") if applies(metric_module(name).NEEDS))
 
 
-def directions(dataset: str) -> dict[str, Direction]:
+def directions(data: Offers) -> dict[str, Direction]:
     """Every metric name of a data set and its direction."""
-    extractor = data_module(dataset).EXTRACTOR
     return {
-        f"{stem}{extractor}" if stem.endswith("_") else stem: direction
-        for name in applicable(dataset)
+        f"{stem}{data.extractor}" if stem.endswith("_") else stem: direction
+        for name in applicable(data)
         for stem, direction in metric_module(name).DIRECTIONS.items()
     }
 
@@ -127,7 +148,7 @@ def evaluate(context: Context) -> list[Measurement]:
     if broken:
         raise ValueError(f"{broken} of {len(context.samples)} samples are not finite")
     names = applicable(
-        context.references.dataset.name,
+        context.references,
         reference_solve=context.reference_end is not None,
         exact_solve=context.exact_end is not None,
     )

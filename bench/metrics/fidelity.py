@@ -15,7 +15,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.data import data_module
 from bench.metrics import Measurement, Needs, over_blocks
 
 if TYPE_CHECKING:
@@ -73,7 +72,8 @@ def compute(context: Context) -> list[Measurement]:
     from torch_fidelity.metric_prc import prc_features_to_metric
 
     references, settings = context.references, context.settings
-    name = data_module(references.dataset.name).EXTRACTOR
+    name = references.extractor
+    assert name is not None, f"{references.dataset.name}: no extractor"
     extract = references.derived("extractor", lambda: _extractor(references, name))
     features = [extract(references.dataset.to_uint8(block))[0] for block in context.blocks]
     statistics = [fid_features_to_statistics(block) for block in features]

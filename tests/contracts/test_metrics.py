@@ -15,14 +15,13 @@ from bench.declarations import discover
 from bench.evaluation import Context, References, Settings
 from bench.metrics import Measurement, applicable, directions, evaluate, metric_module
 from bench.streams import stream
+from tests.sources import description
 
 BLOCK = 298
 # One subset as large as the block: KID then takes every sample, in whatever order.
 SETTINGS = Settings(block=BLOCK, kid_subsets=1, kid_subset_size=BLOCK, neighbours=3)
 CASES = [
-    (dataset, metric)
-    for dataset in discover("data")
-    for metric in applicable(dataset, reference_solve=True)
+    (dataset, metric) for dataset in discover("data") for metric in applicable(description(dataset))
 ]
 SOLVED = {"endpoint_rmse", "total_rmse"}
 """Metrics that compare with the end of a solve from the same noise."""
@@ -39,7 +38,8 @@ def references(
 
     def make(name: str) -> References:
         if name not in kept:
-            kept[name] = References(real_data(name), SETTINGS, extractor_weights(name))
+            extractor = description(name).extractor
+            kept[name] = References(real_data(name), SETTINGS, extractor_weights(name), extractor)
         return kept[name]
 
     return make
@@ -76,7 +76,11 @@ def test_measures_what_it_declares(
 ) -> None:
     module = metric_module(metric)
     measured = module.compute(context(dataset, disturbed(real_data(dataset), 0.1)))
-    declared = {name for name in directions(dataset) if name.startswith(tuple(module.DIRECTIONS))}
+    declared = {
+        name
+        for name in directions(description(dataset))
+        if name.startswith(tuple(module.DIRECTIONS))
+    }
     assert {m.metric for m in measured} == declared
     for m in measured:
         assert math.isfinite(m.value)
@@ -98,7 +102,7 @@ def test_worse_samples_score_worse(
     ]
     for key in ladder[0]:
         values = [step[key].value for step in ladder]
-        match directions(dataset)[key[0]]:
+        match directions(description(dataset))[key[0]]:
             case "lower":
                 assert values == sorted(values), key
                 assert values[0] < values[-1]
@@ -138,4 +142,4 @@ def test_without_solves_only_their_metrics_are_missing(
 ) -> None:
     real = references(dataset)
     measured = evaluate(Context(real.dataset.held_out[:BLOCK], real))
-    assert {m.metric for m in measured} == set(directions(dataset)) - SOLVED
+    assert {m.metric for m in measured} == set(directions(description(dataset))) - SOLVED

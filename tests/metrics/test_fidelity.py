@@ -48,7 +48,7 @@ def digits(real_data: Callable[[str], DataSet]) -> DataSet:
 
 @pytest.fixture
 def references(digits: DataSet, weights: Path) -> References:
-    return References(digits, SETTINGS, weights)
+    return References(digits, SETTINGS, weights, "digits")
 
 
 def noisy(samples: Tensor, strength: float) -> Tensor:
