@@ -18,7 +18,6 @@ from safetensors.torch import save_file
 
 from bench.data import DataSet
 from bench.extractors import train
-from bench.spec import ExtractorSpec
 from tests import sources
 from tests.checkouts import ROOT, copy_checkout
 
@@ -54,7 +53,7 @@ def extractor_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
         if name is None:
             return None
         path = folder / f"{dataset}.safetensors"
-        settings = ExtractorSpec(epochs=sources.EPOCHS.get(dataset, ExtractorSpec().epochs))
+        settings = sources.extractor_settings(dataset)
         save_file(train(name, _build(dataset), settings).state_dict(), path)
         return path
 

@@ -119,6 +119,7 @@ def test_a_mirror_without_ranges_starts_over(mirror: Mirror, tmp_path: Path) -> 
     mirror.broken["/a"] = [400_000]
     (path,) = fetch([mirror.remote("/a")], tmp_path)
     assert path.read_bytes() == CONTENT
+    assert mirror.asked == [("/a", None), ("/a", "bytes=400000-")]
 
 
 def test_a_part_of_something_else_is_thrown_away(mirror: Mirror, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def quality(table: pd.DataFrame, dataset: str, metric: str) -> tuple[list[str], 
     lost = [
         f"{dataset} {label} seed {seed}: {metric} {value:.4g} does not beat the untrained "
         f"network's {untrained:.4g}"
-        for (label, seed), value in models.to_dict().items()
+        for label, seed, value in models.reset_index().itertuples(index=False, name=None)
         if value >= untrained
     ]
     said = [
