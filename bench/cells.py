@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bench.data import data_module
 from bench.declarations import TABULATED, Formulation, Part, without_defaults
 from bench.errors import RefusedNfeError
 from bench.solvers.catalogue import ADAPTIVE, OWN, SOLVERS, Solver
@@ -164,7 +163,7 @@ def exact_label(path: Part) -> str:
 
 def has_oracle(experiment: Experiment, dataset: str) -> bool:
     """Whether the exact field is sampled on a data set: its law is known, and a label asks."""
-    return bool(data_module(dataset).EXACT) and bool(_solved(experiment))
+    return experiment.described(dataset).exact and bool(_solved(experiment))
 
 
 def has_likelihood(experiment: Experiment, label: str) -> bool:

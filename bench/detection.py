@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bench import records
 from bench.cells import SCORING
-from bench.data import data_module
 from bench.errors import InputError
 from bench.layout import Layout
 from bench.spec import Experiment
@@ -34,7 +33,7 @@ def spreads(experiment: Experiment, source: Path) -> dict[str, Spread]:
     table, found = records.read(source), {}
     for dataset in experiment.datasets:
         rows = table[(table["dataset"] == dataset).fillna(False)]
-        cells = exact_cells(rows, data_module(dataset).PRIMARY)
+        cells = exact_cells(rows, experiment.described(dataset).primary)
         values = bank_values(cells, select_samplers(cells))
         pairs = combinations(sorted(set(cells["label"])), 2)
         parts = (paired_components(values, one, other) for one, other in pairs)

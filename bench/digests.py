@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cells import exact_flows
-from bench.data import data_module
+from bench.data import numeric_options
 from bench.declarations import TABULATED, Part, Stage
 from bench.files import digest_of
 from bench.metrics import applicable
@@ -39,9 +39,9 @@ from bench.spec import Experiment
 NOT_NUMERIC = frozenset(
     f"bench.{name}" if name else "bench"
     for name in (
-        "", "alive", "cells", "cli", "declarations", "devices", "digests", "errors", "files",
-        "formulations", "gpus", "layout", "plan", "progress", "report", "solvers.catalogue",
-        "spec", "stages", "stages.common",
+        "", "alive", "cells", "cli", "declarations", "devices", "digests", "downloads", "errors",
+        "files", "formulations", "gpus", "layout", "plan", "progress", "report",
+        "solvers.catalogue", "spec", "stages", "stages.common",
     )
 )  # fmt: skip
 
@@ -164,7 +164,7 @@ def data_digest(experiment: Experiment, dataset: str) -> str:
     return digest_of(
         {
             "code": code_digest("bench.stages.prepare", f"bench.data.{dataset}"),
-            "options": experiment.datasets[dataset].options,
+            "options": numeric_options(dataset, experiment.datasets[dataset].options),
             "versions": versions(*_DATA),
         }
     )
@@ -172,7 +172,7 @@ def data_digest(experiment: Experiment, dataset: str) -> str:
 
 def extractor_digest(experiment: Experiment, dataset: str) -> str | None:
     """Digest of a data set's feature extractor, or None where it has none."""
-    name = data_module(dataset).EXTRACTOR
+    name = experiment.described(dataset).extractor
     if name is None:
         return None
     return digest_of(
@@ -260,7 +260,7 @@ def sweep_base(experiment: Experiment, dataset: str, label: str, seed: int) -> s
             "code": code_digest(
                 "bench.stages.sweep",
                 *_modules(experiment, dataset, final),
-                *_metric_modules(dataset),
+                *_metric_modules(experiment, dataset),
             ),
             "model": stage_digest(experiment, dataset, label, final.name, seed),
             "guidance": _guidance(experiment, label),
@@ -328,7 +328,9 @@ def oracle_base(experiment: Experiment, dataset: str, path: Part) -> str:
     """Digest of what all cells of the exact field on a path share."""
     return digest_of(
         {
-            "code": code_digest("bench.stages.oracle", path.module, *_metric_modules(dataset)),
+            "code": code_digest(
+                "bench.stages.oracle", path.module, *_metric_modules(experiment, dataset)
+            ),
             "path": [path.module, dict(path.options)],
             "seed": experiment.seeds[0],
             "evaluation": _evaluation(experiment, dataset),
@@ -354,7 +356,9 @@ def floor_digest(experiment: Experiment, dataset: str) -> str:
     return digest_of(
         {
             "code": code_digest(
-                "bench.stages.floor", f"bench.networks.{network.kind}", *_metric_modules(dataset)
+                "bench.stages.floor",
+                f"bench.networks.{network.kind}",
+                *_metric_modules(experiment, dataset),
             ),
             "network": network.model_dump(),
             "evaluation": _evaluation(experiment, dataset),
@@ -394,8 +398,8 @@ def _modules(experiment: Experiment, dataset: str, stage: Stage) -> tuple[str, .
     return (*network, *(part.module for part in stage.parts), *solver)
 
 
-def _metric_modules(dataset: str) -> tuple[str, ...]:
-    return tuple(f"bench.metrics.{name}" for name in applicable(dataset, reference_solve=True))
+def _metric_modules(experiment: Experiment, dataset: str) -> tuple[str, ...]:
+    return tuple(f"bench.metrics.{name}" for name in applicable(experiment.described(dataset)))
 
 
 def _declared(stage: Stage) -> dict[str, Any]:

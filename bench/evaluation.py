@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from torch import Tensor
 
-from bench.data import DataSet, data_module
+from bench.data import DataSet
 from bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class References:
         dataset: the data.
         settings: sizes.
         extractor_weights: file of the data set's feature extractor, if it has one.
+        extractor: name of that extractor.
         cache: folder in which features of real samples are kept for other processes, or None.
 
     Raises:
@@ -54,6 +55,7 @@ class References:
     dataset: DataSet
     settings: Settings
     extractor_weights: Path | None = None
+    extractor: str | None = None
     cache: Path | None = None
     _derived: dict[Hashable, object] = field(default_factory=dict, repr=False)
 
@@ -64,6 +66,21 @@ class References:
                 f"sweep.block: {self.settings.block} exceeds the {smallest} real samples of "
                 f"{self.dataset.name}; lower it"
             )
+
+    @property
+    def kind(self) -> str:
+        """Kind of the data."""
+        return self.dataset.kind
+
+    @property
+    def levels(self) -> int | None:
+        """Levels of the data."""
+        return self.dataset.levels
+
+    @property
+    def exact(self) -> bool:
+        """Whether the law of the data is known."""
+        return self.dataset.mixture is not None
 
     def blocks(self, name: ReferenceSet) -> tuple[Tensor, ...]:
         """The whole blocks of a reference set, in its order; a remainder is left out."""
@@ -126,7 +143,7 @@ class Context:
 
 def references(experiment: Experiment, layout: Layout, dataset: DataSet) -> References:
     """The references of a data set, with the sizes and the extractor of an experiment."""
-    has_extractor = data_module(dataset.name).EXTRACTOR is not None
+    extractor = experiment.described(dataset.name).extractor
     return References(
         dataset,
         Settings(
@@ -135,7 +152,8 @@ def references(experiment: Experiment, layout: Layout, dataset: DataSet) -> Refe
             kid_subset_size=experiment.metrics.kid_subset_size,
             neighbours=experiment.metrics.neighbours,
         ),
-        layout.extractor_weights(dataset.name) if has_extractor else None,
+        None if extractor is None else layout.extractor_weights(dataset.name),
+        extractor,
         layout.features,
     )
 

@@ -22,7 +22,6 @@ from bench.cells import (
     has_oracle,
     unified_cells,
 )
-from bench.data import data_module
 from bench.declarations import Stage
 from bench.layout import Layout
 from bench.solvers.catalogue import SOLVERS
@@ -155,7 +154,7 @@ class Plan:
     def _jobs(self) -> Iterator[Job]:
         one, speed = self.experiment, self.speed
         blocks, sets = len(one.seed_blocks()), len(one.datasets)
-        extractors = sum(data_module(name).EXTRACTOR is not None for name in one.datasets)
+        extractors = sum(one.described(name).extractor is not None for name in one.datasets)
         yield Job("prepare", sets, {"import": sets * speed.start})
         if extractors:
             training = extractors * one.extractor.epochs * speed.extractor_epoch
@@ -207,14 +206,14 @@ class Plan:
         yield Job("report", 1, {"import": speed.start_report, "metrics": speed.report}, alone=True)
 
     def _evaluation_start(self, dataset: str) -> float:
-        scored = data_module(dataset).EXTRACTOR is not None
+        scored = self.experiment.described(dataset).extractor is not None
         return self.speed.start_fidelity if scored else self.speed.start
 
     def _forward_flops(self, dataset: str, label: str | None = None) -> float:
         """Operations of a forward on one sample; those of a foreign network are not known."""
         if label in self.experiment.models:
             return 0.0
-        features = math.prod(data_module(dataset).SHAPE)
+        features = math.prod(self.experiment.described(dataset).shape)
         return forward_flops(self.experiment.datasets[dataset].network, features)
 
     def _stage_seconds(self) -> Iterator[float]:
@@ -243,7 +242,7 @@ class Plan:
     ) -> tuple[float, float]:
         """Seconds of sampling and of metrics; ``evaluation`` is that of one sample, in a batch."""
         sweep = self.experiment.sweep
-        image = data_module(dataset).KIND == "image"
+        image = self.experiment.described(dataset).kind == "image"
         block = self.speed.image_block if image else self.speed.vector_block
         block *= (sweep.block / SCORED_BLOCK) ** 2
         sampling = metrics = 0.0
@@ -273,7 +272,7 @@ class Plan:
 
     def _exact_evaluation(self, dataset: str) -> float:
         """Seconds of an evaluation of the exact field, of one sample in a batch."""
-        return self.speed.exact_number * math.prod(data_module(dataset).SHAPE)
+        return self.speed.exact_number * math.prod(self.experiment.described(dataset).shape)
 
     def _exact_seconds(self, dataset: str) -> tuple[float, float]:
         """Seconds of sampling and of metrics of the exact field."""
@@ -286,7 +285,7 @@ class Plan:
         """Seconds of the likelihood under one model."""
         settings = self.experiment.likelihood
         assert settings is not None
-        dimension = math.prod(data_module(dataset).SHAPE)
+        dimension = math.prod(self.experiment.described(dataset).shape)
         work = 1 + VECTOR_JACOBIAN * settings.products(dimension)
         evaluations = work * _adaptive(settings.tolerance)
         return self._solve_seconds(dataset, label, evaluations, settings.samples)

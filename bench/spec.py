@@ -31,7 +31,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bench.data import data_module
+from bench.data import Description, data_module, described
 from bench.declarations import (
     FOREIGN_PREDICTIONS,
     PREDICTION_NAMES,
@@ -500,8 +500,11 @@ class Experiment(OptionModel):
         """Number of classes that a label's network is told on a data set; 0 for none."""
         if self.formulation(label).conditional is None:
             return 0
-        module = data_module(dataset)
-        return module.classes(module.Options(**self.datasets[dataset].options)) or 0
+        return self.described(dataset).classes or 0
+
+    def described(self, dataset: str) -> Description:
+        """What the options of a data set say of it."""
+        return described(dataset, self.datasets[dataset].options)
 
     def seed_blocks(self) -> list[tuple[int, ...]]:
         """Seeds that share a job, so that they share one import of torch."""

@@ -16,9 +16,9 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from bench.data import DataSet, data_module
+from bench.data import DataSet
 from bench.extractors import train
-from bench.spec import ExtractorSpec
+from tests import sources
 from tests.checkouts import ROOT, copy_checkout
 
 torch.set_num_threads(1)
@@ -33,13 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @cache
 def _build(name: str) -> DataSet:
-    module = data_module(name)
-    return module.build(module.Options())
+    return sources.build(name)
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Callable[[str], DataSet]:
-    """A data set with its default options, by name."""
+    """A data set, by name: of its defaults, or of files of its format (``tests.sources``)."""
     return _build
 
 
@@ -50,11 +49,12 @@ def extractor_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
 
     @cache
     def weights(dataset: str) -> Path | None:
-        name = data_module(dataset).EXTRACTOR
+        name = sources.description(dataset).extractor
         if name is None:
             return None
-        path = folder / f"{name}.safetensors"
-        save_file(train(name, _build(dataset), ExtractorSpec()).state_dict(), path)
+        path = folder / f"{dataset}.safetensors"
+        settings = sources.extractor_settings(dataset)
+        save_file(train(name, _build(dataset), settings).state_dict(), path)
         return path
 
     return weights

@@ -17,7 +17,6 @@ import pandas as pd
 
 from bench.cells import EXACT, SCORING, UNIFIED
 from bench.claims.rules import NotTestedError
-from bench.data import data_module
 from bench.solvers.catalogue import SOLVERS
 from bench.statistics import (
     exact_cells,
@@ -58,11 +57,12 @@ class Role:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Records of one data set of one experiment."""
+    """Records of one data set of one experiment, and the metric that ranks models there."""
 
     records: pd.DataFrame
     experiment: str
     dataset: str
+    primary: str
 
     # --- who is there ------------------------------------------------------------------------
 
@@ -151,8 +151,7 @@ class Evidence:
     @cached_property
     def _cells(self) -> pd.DataFrame:
         """Cells of exact cost of the primary metric."""
-        primary = data_module(self.dataset).PRIMARY
-        return exact_cells(self._rows(primary), primary)
+        return exact_cells(self._rows(self.primary), self.primary)
 
     @cached_property
     def selected(self) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from bench.claims.catalogue import CLAIMS
 from bench.claims.declared import Accounting, Claim, Part
 from bench.claims.evidence import Evidence
 from bench.claims.rules import ALPHA, NotTestedError, Test
+from bench.data import described
 from bench.statistics.comparisons import holm
 
 Verdict = Literal["supported", "refuted", "inconclusive", "not tested"]
@@ -68,16 +69,21 @@ class Finding:
         return f"{said[0].upper()}{said[1:]}: {measure}."
 
 
-def judge(records: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> list[Finding]:
+def judge(
+    records: pd.DataFrame,
+    claims: Sequence[Claim] = CLAIMS,
+    primary: Callable[[str, str], str] = lambda experiment, dataset: described(dataset, {}).primary,
+) -> list[Finding]:
     """Every part of every claim on every data set.
 
     Args:
         records: rows of :mod:`bench.records`, of one or more experiments.
         claims: what is asked.
+        primary: the metric that ranks models, of an experiment and a data set.
     """
     rows = records.dropna(subset=["experiment", "dataset"])
     evidence = [
-        Evidence(mine, str(experiment), str(dataset))
+        Evidence(mine, str(experiment), str(dataset), primary(str(experiment), str(dataset)))
         for (experiment, dataset), mine in rows.groupby(["experiment", "dataset"], sort=False)
         if mine["label"].notna().any()
     ]

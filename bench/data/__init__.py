@@ -2,15 +2,8 @@
 
 The file of a data set holds
 
-* ``TITLE``: the name printed in tables and figures,
-* ``KIND``: ``vector`` (points of the plane) or ``image`` (``[channels, height, width]``),
-* ``SHAPE``: shape of one sample,
-* ``PRIMARY``: the metric, a column value of the records, by which models are ranked,
-* ``LEVELS``: number of grey levels of the source, or None for continuous data,
-* ``EXTRACTOR``: name of the feature extractor in ``bench/extractors/``, or None,
-* ``EXACT``: whether the density is known, as a Gaussian mixture,
-* ``Options``: an :class:`~bench.declarations.OptionModel`,
-* ``classes(options) -> int | None``: number of classes of its samples, None if they have none,
+* ``Options``: a :class:`DataOptions`,
+* ``describe(options) -> Description``: what can be said of the data without reading them,
 * ``build(options) -> DataSet``.
 
 The stage ``prepare`` builds a data set once; every other stage reads its file with :func:`load`.
@@ -19,12 +12,16 @@ The stage ``prepare`` builds a data set once; every other stage reads its file w
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from bench.declarations import discover, nearest
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from bench.declarations import OptionModel, discover, nearest
 from bench.errors import InputError
 from bench.files import read_json, replacing, sha256, write_json
 
@@ -50,6 +47,67 @@ def data_module(name: str) -> ModuleType:
     return importlib.import_module(f"bench.data.{name}")
 
 
+def _extractor(name: str) -> str:
+    known = discover("extractors")
+    if name not in known:
+        remedy = f"unknown extractor; {nearest(name, known)}"
+        raise PydanticCustomError("refused", "{remedy}", {"remedy": remedy})
+    return name
+
+
+ExtractorName = Annotated[str, AfterValidator(_extractor)]
+"""A feature extractor: the name of a file in ``bench/extractors/``."""
+
+
+class DataOptions(OptionModel):
+    """Base of a data set's options.
+
+    Attributes:
+        aside: options that no sample depends on, such as the folder of files whose content is
+            known: what is made from the samples stands when they change.
+    """
+
+    aside: ClassVar[frozenset[str]] = frozenset()
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the options of a data set say of it, before it is built.
+
+    Attributes:
+        title: the name printed in tables and figures.
+        kind: ``vector`` (points of the plane) or ``image`` (``[channels, height, width]``).
+        shape: of one sample.
+        primary: the metric, a column value of the records, by which models are ranked.
+        classes: number of classes of its samples, None if they have none.
+        levels: number of levels of a pixel's channel in the source, None for continuous data.
+        extractor: name of the feature extractor in ``bench/extractors/``, or None.
+        exact: whether the density is known, as a Gaussian mixture.
+    """
+
+    title: str
+    kind: Literal["vector", "image"]
+    shape: tuple[int, ...]
+    primary: str
+    classes: int | None = None
+    levels: int | None = None
+    extractor: str | None = None
+    exact: bool = False
+
+
+def described(name: str, options: Mapping[str, Any]) -> Description:
+    """The description of the data set ``name`` with these options."""
+    module = data_module(name)
+    description: Description = module.describe(module.Options(**options))
+    return description
+
+
+def numeric_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that samples depend on."""
+    aside = data_module(name).Options.aside
+    return {option: value for option, value in options.items() if option not in aside}
+
+
 @dataclass(frozen=True)
 class DataSet:
     """A data set in model units: disjoint training and held-out samples.
@@ -57,8 +115,8 @@ class DataSet:
     Attributes:
         name: file name of its source in ``bench/data/``.
         kind: ``vector`` or ``image``.
-        train, held_out: ``[N, *shape]``, float32; images of grey levels lie in [-1, 1].
-        levels: number of equidistant grey levels in [-1, 1], or None for continuous data.
+        train, held_out: ``[N, *shape]``, float32; images of finitely many levels lie in [-1, 1].
+        levels: number of equidistant levels in [-1, 1], or None for continuous data.
         sigma_data: standard deviation of all training values about their common mean.
         train_labels, held_out_labels: class of each sample, ``[N]`` int64, or None.
         mixture: the exact law of the data, or None where it is not known.
@@ -95,38 +153,69 @@ class DataSet:
         """Images to look at, or for a feature extractor: ``[N, 3, H, W]`` uint8.
 
         Grey becomes three equal channels; [-1, 1] becomes 0..255, and what lies beyond is clipped.
+        Of images of 256 levels it is the inverse of :func:`from_uint8`.
         """
         import torch
 
         assert self.kind == "image", f"{self.name} has no images"
         shown = self.quantise(samples).clamp(-1, 1)
-        grey = ((shown + 1) * 127.5).round().to(torch.uint8)
-        return grey.expand(-1, 3, -1, -1)
+        bytes_ = ((shown + 1) * 127.5).round().to(torch.uint8)
+        return bytes_.expand(-1, 3, -1, -1)
 
 
-def drawn(name: str, law: GaussianMixture, counts: tuple[int, int]) -> DataSet:
+def from_uint8(
+    name: str,
+    train: Tensor,
+    held_out: Tensor,
+    train_labels: Tensor | None = None,
+    held_out_labels: Tensor | None = None,
+) -> DataSet:
+    """A data set of 8-bit images.
+
+    Args:
+        name: of the data set.
+        train, held_out: ``[N, channels, height, width]`` uint8; 0 becomes -1, and 255 becomes 1.
+        train_labels, held_out_labels: class of each image, ``[N]`` int64, or None.
+    """
+    levels = 256
+    scaled = [images.float() * (2 / (levels - 1)) - 1 for images in (train, held_out)]
+    return DataSet(
+        name=name,
+        kind="image",
+        train=scaled[0],
+        held_out=scaled[1],
+        levels=levels,
+        sigma_data=scaled[0].std().item(),
+        train_labels=train_labels,
+        held_out_labels=held_out_labels,
+    )
+
+
+def drawn(
+    name: str, description: Description, law: GaussianMixture, counts: tuple[int, int]
+) -> DataSet:
     """A data set of independent draws from an exact law whose components have classes.
 
     Args:
-        name: of the data set, whose kind and shape it has.
+        name: of the data set.
+        description: of the data set, whose kind and shape it has.
         law: of the data.
         counts: training and held-out samples; each kind has a stream of its own.
     """
     from bench.streams import stream
 
     assert law.labels is not None, f"{name}: its components have no classes"
-    module = data_module(name)
     samples, labels = {}, {}
     for part, count in zip(("train", "held_out"), counts, strict=True):
         points, component = law.draw(count, stream(name, part))
-        samples[part] = points.float().reshape(count, *module.SHAPE)
+        samples[part] = points.float().reshape(count, *description.shape)
         labels[part] = law.labels[component]
     return DataSet(
         name=name,
-        kind=module.KIND,
+        kind=description.kind,
         train=samples["train"],
         held_out=samples["held_out"],
-        levels=module.LEVELS,
+        levels=description.levels,
         sigma_data=samples["train"].std().item(),
         train_labels=labels["train"],
         held_out_labels=labels["held_out"],

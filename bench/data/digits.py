@@ -9,34 +9,36 @@ counts of the held-out images vary as they do among generated samples. Writers a
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from bench.declarations import OptionModel
+from bench.data import DataOptions, Description
 from bench.errors import InputError
 
 if TYPE_CHECKING:
     from bench.data import DataSet
 
-TITLE = "Digits 8x8"
-KIND: Final = "image"
 SHAPE = (1, 8, 8)
-PRIMARY = "fd_digits"
 LEVELS = 17
-EXTRACTOR = "digits"
-EXACT = False
-
 CLASSES = 10
 TRAIN = 1200
 PIXELS_SHA256 = "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
 
 
-class Options(OptionModel):
+class Options(DataOptions):
     """The digits have no options."""
 
 
-def classes(options: Options) -> int:
-    """The ten digits."""
-    return CLASSES
+def describe(options: Options) -> Description:
+    """Grey images of the ten digits."""
+    return Description(
+        title="Digits 8x8",
+        kind="image",
+        shape=SHAPE,
+        primary="fd_digits",
+        classes=CLASSES,
+        levels=LEVELS,
+        extractor="digits",
+    )
 
 
 def build(options: Options) -> DataSet:
@@ -62,7 +64,7 @@ def build(options: Options) -> DataSet:
     train, held_out = order[:TRAIN], order[TRAIN:]
     return DataSet(
         name="digits",
-        kind=KIND,
+        kind="image",
         train=images[train],
         held_out=images[held_out],
         levels=LEVELS,

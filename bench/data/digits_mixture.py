@@ -17,12 +17,11 @@ level of the digits. Samples are continuous and lie on both sides of black and w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from bench.data import digits
-from bench.declarations import OptionModel
+from bench.data import DataOptions, Description, digits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,18 +29,10 @@ if TYPE_CHECKING:
     from bench.data import DataSet
     from bench.oracles import GaussianMixture
 
-TITLE = "Digits mixture 8x8"
-KIND: Final = "image"
-SHAPE = digits.SHAPE
-PRIMARY = "mmd"
-LEVELS = None
-EXTRACTOR = None
-EXACT = True
-
 ITERATIONS = 20
 
 
-class Options(OptionModel):
+class Options(DataOptions):
     """The form of the mixture, and how many images are drawn.
 
     Attributes:
@@ -60,9 +51,16 @@ class Options(OptionModel):
     held_out: int = Field(default=20_000, ge=2)
 
 
-def classes(options: Options) -> int:
-    """The ten digits."""
-    return digits.CLASSES
+def describe(options: Options) -> Description:
+    """Continuous images of the ten digits, of a known law."""
+    return Description(
+        title="Digits mixture 8x8",
+        kind="image",
+        shape=digits.SHAPE,
+        primary="mmd",
+        classes=digits.CLASSES,
+        exact=True,
+    )
 
 
 def mixture(options: Options) -> GaussianMixture:
@@ -81,7 +79,8 @@ def build(options: Options) -> DataSet:
     """Fit the law and draw the training and the held-out images."""
     from bench.data import drawn
 
-    return drawn("digits_mixture", mixture(options), (options.train, options.held_out))
+    counts = options.train, options.held_out
+    return drawn("digits_mixture", describe(options), mixture(options), counts)
 
 
 def _clusters(images: Tensor, labels: Tensor, components: int) -> Tensor:

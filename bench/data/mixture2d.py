@@ -9,26 +9,18 @@ Training and held-out points are independent draws of separate streams, the same
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from bench.declarations import OptionModel
+from bench.data import DataOptions, Description
 
 if TYPE_CHECKING:
     from bench.data import DataSet
     from bench.oracles import GaussianMixture
 
-TITLE = "2-D mixture"
-KIND: Final = "vector"
-SHAPE = (2,)
-PRIMARY = "w2"
-LEVELS = None
-EXTRACTOR = None
-EXACT = True
 
-
-class Options(OptionModel):
+class Options(DataOptions):
     """Shape of the ring, and how many points are drawn."""
 
     modes: int = Field(default=8, ge=2, multiple_of=2)
@@ -39,9 +31,16 @@ class Options(OptionModel):
     held_out: int = Field(default=20_000, ge=2)
 
 
-def classes(options: Options) -> int:
-    """One a mode."""
-    return options.modes
+def describe(options: Options) -> Description:
+    """Points of the plane, a class a mode, of a known law."""
+    return Description(
+        title="2-D mixture",
+        kind="vector",
+        shape=(2,),
+        primary="w2",
+        classes=options.modes,
+        exact=True,
+    )
 
 
 def mixture(options: Options) -> GaussianMixture:
@@ -65,4 +64,5 @@ def build(options: Options) -> DataSet:
     """Draw the training and the held-out points."""
     from bench.data import drawn
 
-    return drawn("mixture2d", mixture(options), (options.train, options.held_out))
+    counts = options.train, options.held_out
+    return drawn("mixture2d", describe(options), mixture(options), counts)

@@ -14,6 +14,9 @@ from bench.extractors._base import Classifier, extractor_module
 from bench.spec import ExtractorSpec
 from bench.streams import stream, stream_seed
 
+ACCURACY_BATCH = 2000
+"""Images classified at once: all of them would fill the memory with activations."""
+
 
 def train(name: str, dataset: DataSet, settings: ExtractorSpec) -> Classifier:
     """Train ``bench/extractors/<name>.py`` as a classifier of the training images.
@@ -47,7 +50,8 @@ def train(name: str, dataset: DataSet, settings: ExtractorSpec) -> Classifier:
 def accuracy(network: Classifier, dataset: DataSet, part: Literal["train", "held_out"]) -> float:
     """Fraction of a part's images that are classified correctly."""
     images, labels = _labelled(dataset, part)
-    return (network(images).argmax(dim=1) == labels).float().mean().item()
+    guessed = torch.cat([network(batch).argmax(dim=1) for batch in images.split(ACCURACY_BATCH)])
+    return (guessed == labels).float().mean().item()
 
 
 def _labelled(dataset: DataSet, part: Literal["train", "held_out"]) -> tuple[Tensor, Tensor]:

@@ -7,13 +7,12 @@ averages of the last layer before the logits. Heusel et al., 1706.08500.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Final, Self
 
-import torch
 from torch import Tensor, nn
 
+from bench import fidelity
 from bench.extractors._base import Extractor
 from bench.extractors._published import Weights, downloads
 
@@ -36,14 +35,8 @@ class Inception(Extractor):
 
     @classmethod
     def restored(cls, state: Mapping[str, Tensor]) -> Self:
-        """torch-fidelity builds this network from a file only: it is given one in memory."""
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-        file = io.BytesIO()
-        torch.save(dict(state), file)
-        file.seek(0)
-        name = "inception-v3-compat"
-        return cls(FeatureExtractorInceptionV3(name, [str(FEATURES)], file))
+        """From named weights."""
+        return cls(fidelity.inception(state, str(FEATURES)))
 
     def features(self, images: Tensor) -> Tensor:
         """Features ``[n, 2048]`` of images ``[n, 3, height, width]`` uint8."""

@@ -22,9 +22,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from bench.data import data_module
 from bench.declarations import discover
 
 if TYPE_CHECKING:
@@ -53,6 +52,30 @@ class Needs:
     levels: bool = False
     reference_solve: bool = False
     exact_solve: bool = False
+
+
+class Offers(Protocol):
+    """What a data set offers: a :class:`bench.data.Description`, or the references of a sweep."""
+
+    @property
+    def kind(self) -> str:
+        """``vector`` or ``image``."""
+        ...
+
+    @property
+    def extractor(self) -> str | None:
+        """Name of its feature extractor, if it has one."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether its law is known."""
+        ...
+
+    @property
+    def levels(self) -> int | None:
+        """Levels of its values, None for continuous ones."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -93,23 +116,22 @@ def metric_module(name: str) -> ModuleType:
 
 
 def applicable(
-    dataset: str, *, reference_solve: bool = True, exact_solve: bool = True
+    data: Offers, *, reference_solve: bool = True, exact_solve: bool = True
 ) -> tuple[str, ...]:
     """Names of the metric files that apply to a data set, without importing torch.
 
     Args:
-        dataset: its name.
+        data: what the data set offers.
         reference_solve: whether the cells have a fine solve to be compared with.
         exact_solve: whether they have one of the exact flow.
     """
-    data = data_module(dataset)
 
     def applies(needs: Needs) -> bool:
         return (
-            data.KIND in needs.kinds
-            and (data.EXTRACTOR is not None or not needs.extractor)
-            and (data.EXACT or not needs.exact)
-            and (data.LEVELS is not None or not needs.levels)
+            data.kind in needs.kinds
+            and (data.extractor is not None or not needs.extractor)
+            and (data.exact or not needs.exact)
+            and (data.levels is not None or not needs.levels)
             and (reference_solve or not needs.reference_solve)
             and (exact_solve or not needs.exact_solve)
         )
@@ -117,24 +139,24 @@ def applicable(
     return tuple(name for name in discover("metrics") if applies(metric_module(name).NEEDS))
 
 
-def declared(dataset: str, metric: str) -> dict[str, tuple[Direction, Scale]]:
+def declared(data: Offers, metric: str) -> dict[str, tuple[Direction, Scale]]:
     """Direction and scale of every name that one metric file measures on a data set."""
-    extractor, module = data_module(dataset).EXTRACTOR, metric_module(metric)
+    module = metric_module(metric)
     return {
-        measured_in(stem, extractor): (direction, module.SCALES[stem])
+        measured_in(stem, data.extractor): (direction, module.SCALES[stem])
         for stem, direction in module.DIRECTIONS.items()
     }
 
 
-def directions(dataset: str) -> dict[str, Direction]:
+def directions(data: Offers) -> dict[str, Direction]:
     """Every metric name of a data set and its direction."""
-    files = applicable(dataset)
-    return {n: direction for f in files for n, (direction, _) in declared(dataset, f).items()}
+    files = applicable(data)
+    return {n: direction for f in files for n, (direction, _) in declared(data, f).items()}
 
 
-def scales(dataset: str) -> dict[str, Scale]:
+def scales(data: Offers) -> dict[str, Scale]:
     """Every metric name of a data set and the scale of its statistics."""
-    return {n: scale for f in applicable(dataset) for n, (_, scale) in declared(dataset, f).items()}
+    return {n: scale for f in applicable(data) for n, (_, scale) in declared(data, f).items()}
 
 
 def measured_in(stem: str, extractor: str | None) -> str:
@@ -157,7 +179,7 @@ def evaluate(context: Context) -> list[Measurement]:
     if broken:
         raise ValueError(f"{broken} of {len(context.samples)} samples are not finite")
     names = applicable(
-        context.references.dataset.name,
+        context.references,
         reference_solve=context.reference_end is not None,
         exact_solve=context.exact_end is not None,
     )

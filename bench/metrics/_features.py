@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bench.data import data_module
 from bench.extractors import Extractor, content_digest, extract, load
 from bench.files import replacing
 
@@ -53,10 +52,9 @@ def moments(features: Tensor) -> Moments:
 
 
 def extractor_of(references: References) -> str:
-    """Name of the extractor that a data set declares."""
-    name: str | None = data_module(references.dataset.name).EXTRACTOR
-    assert name is not None, f"{references.dataset.name} has no extractor"
-    return name
+    """Name of the extractor of the references."""
+    assert references.extractor is not None, f"{references.dataset.name} has no extractor"
+    return references.extractor
 
 
 def declared(references: References) -> Extractor:

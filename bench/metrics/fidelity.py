@@ -15,14 +15,11 @@ recall: Kynkaanniemi et al., 1904.06991.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.metrics import Measurement, Needs, measured_in, over_blocks, refused
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from bench.evaluation import Context, ReferenceSet
     from bench.extractors import Extractor
     from bench.metrics._features import Moments
@@ -40,52 +37,22 @@ SCALES = {
     "precision_{extractor}": "linear",
     "recall_{extractor}": "linear",
 }
-LAYER = "features"
 
 
 def register(extractor: str) -> str:
     """Register ``bench/extractors/<extractor>.py`` with torch-fidelity and return its name there.
 
-    The weights are the keyword ``feature_extractor_weights_path``. A second time does nothing.
+    The weights are the keyword ``feature_extractor_weights_path``.
     """
-    from torch_fidelity import FeatureExtractorBase, register_feature_extractor
-    from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
-
+    from bench import fidelity
     from bench.extractors import load
 
-    class Registered(FeatureExtractorBase):
-        def __init__(
-            self, name: str, features_list: list[str], feature_extractor_weights_path: str, **_: Any
-        ) -> None:
-            super().__init__(name, features_list)
-            self.network = load(extractor, Path(feature_extractor_weights_path))
-
-        @staticmethod
-        def get_provided_features_list() -> tuple[str, ...]:
-            return (LAYER,)
-
-        @staticmethod
-        def get_default_feature_layer_for_metric(metric: str) -> str:
-            return LAYER
-
-        @staticmethod
-        def can_be_compiled() -> bool:
-            return False
-
-        def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-            return (self.network.features(images),)
-
-    name = f"genpathbench-{extractor}"
-    if name not in FEATURE_EXTRACTORS_REGISTRY:
-        register_feature_extractor(name, Registered)
-    return name
+    return fidelity.register(extractor, lambda weights: load(extractor, weights).features)
 
 
 def compute(context: Context) -> list[Measurement]:
     """Frechet distance to held-out and to training data; the rest against held-out data."""
-    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
-    from torch_fidelity.metric_prc import prc_features_to_metric
-
+    from bench import fidelity
     from bench.metrics import _features
 
     references, settings = context.references, context.settings
@@ -94,21 +61,9 @@ def compute(context: Context) -> list[Measurement]:
     kernel, manifold = [], []
     for i, j in context.against("held_out"):
         real, _ = _features.real_block(references, name, network, "held_out", j)
-        kernel.append(
-            kid_features_to_metric(
-                features[i],
-                real,
-                kid_subsets=settings.kid_subsets,
-                kid_subset_size=settings.kid_subset_size,
-                rng_seed=i,
-                verbose=False,
-            )[KEY_METRIC_KID_MEAN]
-        )
-        manifold.append(
-            prc_features_to_metric(
-                features[i], real, prc_neighborhood=settings.neighbours, verbose=False
-            )
-        )
+        subsets, size = settings.kid_subsets, settings.kid_subset_size
+        kernel.append(fidelity.kernel_distance(features[i], real, subsets, size, seed=i))
+        manifold.append(fidelity.precision_recall(features[i], real, settings.neighbours))
 
     def measured(stem: str, values: list[float]) -> Measurement:
         columns = {"reference_set": "held_out", "n_reference": settings.block, "extractor": name}
@@ -118,8 +73,8 @@ def compute(context: Context) -> list[Measurement]:
         frechet(context, name, network, "held_out"),
         frechet(context, name, network, "train"),
         measured("kid_{extractor}", kernel),
-        measured("precision_{extractor}", [m["precision"] for m in manifold]),
-        measured("recall_{extractor}", [m["recall"] for m in manifold]),
+        measured("precision_{extractor}", [precision for precision, _ in manifold]),
+        measured("recall_{extractor}", [recall for _, recall in manifold]),
     ]
 
 
@@ -149,8 +104,7 @@ def frechet(
 
 def distance(a: Moments, b: Moments) -> float:
     """Squared Frechet distance between two sets of features, by torch-fidelity."""
-    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
+    from bench import fidelity
 
-    ours, theirs = ({"mu": m.mean.numpy(), "sigma": m.covariance.numpy()} for m in (a, b))
-    found: float = fid_statistics_to_metric(ours, theirs, verbose=False)[KEY_METRIC_FID]
-    return found
+    ours, theirs = ((m.mean.numpy(), m.covariance.numpy()) for m in (a, b))
+    return fidelity.frechet(ours, theirs)

@@ -15,7 +15,6 @@ from typing import Any
 import pandas as pd
 
 from bench.claims import Claim, Finding, Test, Verdict
-from bench.data import data_module
 from bench.report.numbers import MISSING, plain
 from bench.report.study import Study
 from bench.report.table import BLOCK, Table
@@ -66,7 +65,8 @@ def _p(p: float) -> str:
 def _place(study: Study, finding: Finding) -> str:
     """The data set of a finding, with its experiment where there are several."""
     titles = {(p.experiment, p.dataset): p.title for p in study.panels}
-    title: str = data_module(finding.dataset).TITLE
+    everywhere = next(p for p in study.panels if p.dataset == finding.dataset)
+    title = study.experiment(everywhere).described(finding.dataset).title
     return titles.get((finding.experiment, finding.dataset), title)
 
 

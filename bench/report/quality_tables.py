@@ -269,7 +269,7 @@ def quality(study: Study) -> Table:
         rows = study.at_selected(panel)
         rows = rows[(rows["metric"] != SETUP).fillna(False)]
         arrows = {"lower": " ↓", "higher": " ↑", None: ""}
-        better = directions(panel.dataset)
+        better = directions(study.experiment(panel).described(panel.dataset))
         names = {
             (metric, reference): metric_title(metric)
             + (" against train" if reference == TRAIN else "")

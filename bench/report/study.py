@@ -16,7 +16,6 @@ import pandas as pd
 from bench import records
 from bench.cells import own_grid
 from bench.claims import Finding, judge
-from bench.data import data_module
 from bench.declarations import formulation_module
 from bench.errors import InputError
 from bench.files import read_json
@@ -157,13 +156,13 @@ class Study:
             Panel(
                 experiment.name,
                 name,
-                module.TITLE + (f" ({experiment.name})" if several else ""),
-                module.PRIMARY,
-                module.KIND,
+                data.title + (f" ({experiment.name})" if several else ""),
+                data.primary,
+                data.kind,
             )
             for experiment in self.experiments
             for name in experiment.datasets
-            for module in [data_module(name)]
+            for data in [experiment.described(name)]
         ]
 
     def experiment(self, panel: Panel) -> Experiment:
@@ -231,7 +230,8 @@ class Study:
     @cached_property
     def verdicts(self) -> list[Finding]:
         """What the records say of every claim."""
-        return judge(self.records)
+        ranked_by = {(panel.experiment, panel.dataset): panel.primary for panel in self.panels}
+        return judge(self.records, primary=lambda *place: ranked_by[place])
 
     # --- quality ----------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ import yaml
 
 from bench import records
 from bench.cells import has_likelihood, has_oracle
-from bench.data import data_module
 from bench.declarations import FOREIGN_PREDICTIONS, TABULATED, Part
 from bench.devices import limit_threads, ready
 from bench.digests import code_digest
@@ -134,7 +133,7 @@ def brought(asked: Request) -> Experiment:
             foreign = adapters.load(factory, device)
             path, prediction = _meaning(asked, draft, label, factory, foreign)
             built = _built(path, label)
-            shape = data_module(asked.data).SHAPE
+            shape = draft.described(asked.data).shape
             made = adapters.model(factory, foreign, built, prediction, shape, device)
             tried.append((adapters.state(factory, foreign, made.foreign), path, prediction, made))
         _, path, prediction, made = tried[0]
@@ -276,7 +275,7 @@ def _measure(experiment: Experiment, layout: Layout, dataset: str) -> None:
 
     seeds = experiment.seeds
     prepare.run(experiment, layout, dataset=dataset)
-    if data_module(dataset).EXTRACTOR is not None:
+    if experiment.described(dataset).extractor is not None:
         extractor.run(experiment, layout, dataset=dataset)
     for label in experiment.models:
         stage = experiment.formulation(label).final.name

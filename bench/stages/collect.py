@@ -19,7 +19,6 @@ from safetensors import safe_open
 
 from bench import records
 from bench.cells import UNIFIED, has_likelihood, has_oracle
-from bench.data import data_module
 from bench.declarations import Stage
 from bench.files import read_json, replacing, write_json
 from bench.layout import FOREIGN, LEDGER, OUTCOME, Layout
@@ -101,7 +100,7 @@ def _facts(experiment: Experiment, layout: Layout) -> Iterator[dict[str, Any]]:
             "floor": layout.floor(dataset),
             "timing": layout.timing(dataset),
         }
-        if data_module(dataset).EXTRACTOR is not None:
+        if experiment.described(dataset).extractor is not None:
             shared["extractor"] = layout.extractor(dataset)
         if has_oracle(experiment, dataset):
             shared["oracle"] = layout.oracle(dataset)

@@ -25,7 +25,7 @@ Outcome = dict[str, Any]
 
 INCOMPLETE = "incomplete"
 
-_LONGEST_ERROR = 300
+_LONGEST_ERROR = 800
 
 
 class Seconds:

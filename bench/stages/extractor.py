@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from bench import digests
-from bench.data import data_module
 from bench.errors import InputError
 from bench.files import replacing
 from bench.layout import EXTRACTOR_WEIGHTS, Layout
@@ -22,7 +21,7 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
     Raises:
         InputError: the data set declares no extractor, or published weights are not at hand.
     """
-    name = data_module(dataset).EXTRACTOR
+    name = experiment.described(dataset).extractor
     digest = digests.extractor_digest(experiment, dataset)
     if name is None or digest is None:
         raise InputError(f"data set {dataset!r} has no feature extractor; there is none to train")

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from bench import digests, records
-from bench.data import data_module
 from bench.layout import Layout
 from bench.metrics import Measurement, evaluate
 from bench.provenance import experiment_columns
@@ -44,7 +43,7 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
     folder = layout.floor(dataset)
     digest = digests.floor_digest(experiment, dataset)
     upstream = {"data": layout.data(dataset)}
-    if data_module(dataset).EXTRACTOR is not None:
+    if experiment.described(dataset).extractor is not None:
         upstream["extractor"] = layout.extractor(dataset)
 
     def work(seconds: Seconds) -> dict[str, Any]:

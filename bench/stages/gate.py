@@ -18,7 +18,6 @@ import pandas as pd
 from bench import records
 from bench.audit import wrong_evaluations
 from bench.cells import has_likelihood, has_oracle
-from bench.data import data_module
 from bench.errors import RunError
 from bench.files import write_json
 from bench.layout import Layout
@@ -45,7 +44,7 @@ def run(experiment: Experiment, layout: Layout) -> None:
         found += failed_cells(table)
         found += wrong_evaluations(table)
         for dataset in experiment.datasets:
-            lost, said = quality(table, dataset)
+            lost, said = quality(table, dataset, experiment.described(dataset).primary)
             found += lost
             notes += said
     else:
@@ -64,7 +63,7 @@ def stage_folders(experiment: Experiment, layout: Layout) -> Iterator[Path]:
     """The folder of every stage of an experiment, in the order they run."""
     for dataset in experiment.datasets:
         yield layout.data(dataset)
-        if data_module(dataset).EXTRACTOR is not None:
+        if experiment.described(dataset).extractor is not None:
             yield layout.extractor(dataset)
         for label in experiment.labels:
             if experiment.is_calibrated(label):
@@ -105,13 +104,17 @@ def failed_cells(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def quality(table: pd.DataFrame, dataset: str) -> tuple[list[str], list[str]]:
+def quality(table: pd.DataFrame, dataset: str, metric: str) -> tuple[list[str], list[str]]:
     """Models that do not beat the untrained network, and labels that lose to the Gaussian.
 
     A model's value is its best over all cells of the scoring noise, and over the rates of a tuning
     grid, which is made to hold bad ones; a label's is the mean over seeds.
+
+    Args:
+        table: records.
+        dataset: the data set.
+        metric: its primary metric.
     """
-    metric = data_module(dataset).PRIMARY
     rows = table[
         (table["dataset"] == dataset)
         & (table["metric"] == metric)
@@ -128,7 +131,7 @@ def quality(table: pd.DataFrame, dataset: str) -> tuple[list[str], list[str]]:
     lost = [
         f"{dataset} {label} seed {seed}: {metric} {value:.4g} does not beat the untrained "
         f"network's {untrained:.4g}"
-        for (label, seed), value in models.items()
+        for label, seed, value in models.reset_index().itertuples(index=False, name=None)
         if value >= untrained
     ]
     said = [

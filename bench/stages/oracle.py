@@ -14,7 +14,6 @@ from typing import Any
 
 from bench import digests, records
 from bench.cells import exact_flows
-from bench.data import data_module
 from bench.devices import ready
 from bench.journal import Entry, Journal
 from bench.layout import Layout
@@ -31,7 +30,7 @@ JOURNAL = "journal.jsonl"
 def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
     """Sweep the exact field; finished cells are left alone."""
     upstream = {"data": layout.data(dataset)}
-    if data_module(dataset).EXTRACTOR is not None:
+    if experiment.described(dataset).extractor is not None:
         upstream["extractor"] = layout.extractor(dataset)
     return run_guarded(
         layout.oracle(dataset),

@@ -20,7 +20,6 @@ from bench.cells import (
     evaluations_left,
     unified_cells,
 )
-from bench.data import data_module
 from bench.devices import ready
 from bench.files import replacing
 from bench.journal import Array, Entry, Journal
@@ -52,12 +51,12 @@ def run(
     formulation = experiment.formulation(label)
     final = formulation.final.name
     files = [TABLE, SAMPLES]
-    if _has_geometry(experiment, label) and data_module(dataset).KIND == "vector":
+    if _has_geometry(experiment, label) and experiment.described(dataset).kind == "vector":
         files.append(TRAJECTORIES)
     shared: dict[str, References] = {}
     for seed in seeds:
         upstream = {"data": layout.data(dataset), final: layout.stage(dataset, label, seed, final)}
-        if data_module(dataset).EXTRACTOR is not None:
+        if experiment.described(dataset).extractor is not None:
             upstream["extractor"] = layout.extractor(dataset)
         run_guarded(
             layout.sweep(dataset, label, seed),

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from bench import records
-from bench.data import data_module
 from bench.errors import InputError
 from bench.layout import Layout
 from bench.report import RECORDS
@@ -59,7 +58,8 @@ def scores(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for dataset in experiment.datasets:
-        best = _best_over_solvers(table[table["dataset"] == dataset], data_module(dataset).PRIMARY)
+        primary = experiment.described(dataset).primary
+        best = _best_over_solvers(table[table["dataset"] == dataset], primary)
         for name in experiment.labels:
             label, nfe = untuned(name), _swept(best, untuned(name))
             mine = best[best.index.get_level_values("label") == name].droplevel("label")

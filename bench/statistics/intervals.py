@@ -21,8 +21,11 @@ Scale = Literal["log", "linear"]
 LEVEL = 0.95
 
 LOG_METRICS = (
-    "fd_", "w2", "endpoint_rmse", "total_rmse", "field_", "seconds_per_sample", "budget.", "cost.",
+    "fd_", "fid", "w2", "sliced_w2", "endpoint_rmse", "total_rmse", "field_",
+    "seconds_per_sample", "budget.", "cost.",
 )  # fmt: skip
+EXTRAPOLATED = "_inf"
+"""Ends the name of a value at infinitely many samples, which can come out below zero."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Interval:
 
 def scale_of(metric: str) -> Scale:
     """Scale of a metric's intervals: ``log`` for the positive ones of :data:`LOG_METRICS`."""
-    return "log" if metric.startswith(LOG_METRICS) else "linear"
+    positive = metric.startswith(LOG_METRICS) and not metric.endswith(EXTRAPOLATED)
+    return "log" if positive else "linear"
 
 
 def student_t(values: Iterable[float], scale: Scale, level: float = LEVEL) -> Interval:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.data import DataSet, data_module, load, save
-from bench.declarations import OptionModel, discover
+from bench.data import DataOptions, DataSet, data_module, load, save
+from bench.declarations import discover
 from bench.metrics import directions
 from bench.streams import stream
+from tests import sources
 
 DATASETS = discover("data")
 RealData = Callable[[str], DataSet]
@@ -27,11 +28,11 @@ def samples_in_both(dataset: DataSet) -> int:
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_declaration(name: str) -> None:
-    module = data_module(name)
-    assert module.TITLE
-    assert issubclass(module.Options, OptionModel)
-    assert directions(name)[module.PRIMARY] == "lower"
-    assert module.EXTRACTOR is None or module.EXTRACTOR in discover("extractors")
+    assert issubclass(data_module(name).Options, DataOptions)
+    described = sources.description(name)
+    assert described.title
+    assert directions(described)[described.primary] == "lower"
+    assert described.extractor is None or described.extractor in discover("extractors")
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -41,10 +42,11 @@ def test_held_out_samples_were_never_trained_on(name: str, real_data: RealData) 
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_samples_keep_their_promises(name: str, real_data: RealData) -> None:
-    dataset, module = real_data(name), data_module(name)
-    assert (dataset.name, dataset.kind, dataset.levels) == (name, module.KIND, module.LEVELS)
-    assert dataset.shape == module.SHAPE
-    assert (dataset.mixture is not None) == module.EXACT
+    dataset, described = real_data(name), sources.description(name)
+    promised = (name, described.kind, described.levels)
+    assert (dataset.name, dataset.kind, dataset.levels) == promised
+    assert dataset.shape == described.shape
+    assert (dataset.mixture is not None) == described.exact
     for samples in (dataset.train, dataset.held_out):
         assert samples.dtype == torch.float32
         assert samples.shape[1:] == dataset.shape
@@ -59,8 +61,7 @@ def test_samples_keep_their_promises(name: str, real_data: RealData) -> None:
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_labels_are_the_declared_classes(name: str, real_data: RealData) -> None:
-    dataset, module = real_data(name), data_module(name)
-    classes = module.classes(module.Options())
+    dataset, classes = real_data(name), sources.description(name).classes
     for samples, labels in (
         (dataset.train, dataset.train_labels),
         (dataset.held_out, dataset.held_out_labels),
@@ -75,7 +76,7 @@ def test_labels_are_the_declared_classes(name: str, real_data: RealData) -> None
         assert dataset.mixture.labels.unique().tolist() == list(range(classes))
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS if data_module(name).EXACT])
+@pytest.mark.parametrize("name", [name for name in DATASETS if sources.description(name).exact])
 def test_an_exact_law_is_that_of_the_samples(name: str, real_data: RealData) -> None:
     """Held-out samples have its entropy, and each class the law of that class."""
     dataset = real_data(name)
@@ -94,11 +95,19 @@ def test_an_exact_law_is_that_of_the_samples(name: str, real_data: RealData) -> 
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_second_build_is_the_same(name: str, real_data: RealData) -> None:
-    module = data_module(name)
     torch.manual_seed(len(name))  # whatever the global stream holds
-    again = module.build(module.Options())
+    again = sources.build(name)
     assert torch.equal(again.train, real_data(name).train)
     assert torch.equal(again.held_out, real_data(name).held_out)
+
+
+@pytest.mark.parametrize("name", [n for n in DATASETS if sources.description(n).levels == 256])
+def test_pixels_of_8_bits_are_looked_at_as_they_are(name: str, real_data: RealData) -> None:
+    dataset = real_data(name)
+    pixels = dataset.to_levels(dataset.held_out)
+    shown = dataset.to_uint8(dataset.held_out)
+    assert shown.shape[1] == 3
+    assert torch.equal(shown[:, : dataset.shape[0]].float(), pixels)
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -129,11 +138,10 @@ def test_the_file_gives_the_data_back(name: str, real_data: RealData, tmp_path: 
 
 
 def test_declarations_of_data_and_metrics_import_no_torch() -> None:
+    options = [(name, sources.OPTIONS.get(name, {})) for name in DATASETS]
     code = (
-        "import sys; from bench.data import data_module; from bench.declarations import discover;"
-        "from bench.metrics import directions;"
-        "m = data_module;"
-        "[(m(n).classes(m(n).Options()), directions(n)) for n in discover('data')];"
-        "assert not {'torch', 'torch_fidelity', 'sklearn', 'ot'} & set(sys.modules)"
+        "import sys; from bench.data import described; from bench.metrics import directions;"
+        f"[directions(described(n, o)) for n, o in {options!r}];"
+        "assert not {'torch', 'torch_fidelity', 'sklearn', 'ot', 'PIL'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

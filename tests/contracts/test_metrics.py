@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,24 @@ from torch import Tensor
 from bench.data import DataSet
 from bench.declarations import discover
 from bench.evaluation import Context, References, Settings
-from bench.metrics import Measurement, applicable, declared, directions, evaluate, metric_module
+from bench.metrics import (
+    Measurement,
+    applicable,
+    declared,
+    directions,
+    evaluate,
+    metric_module,
+    scales,
+)
+from bench.statistics import scale_of
 from bench.streams import stream
+from tests.sources import description
 
 BLOCK = 298
 # One subset as large as the block: KID then takes every sample, in whatever order.
 SETTINGS = Settings(block=BLOCK, kid_subsets=1, kid_subset_size=BLOCK, neighbours=3)
 CASES = [
-    (dataset, metric)
-    for dataset in discover("data")
-    for metric in applicable(dataset, reference_solve=True)
+    (dataset, metric) for dataset in discover("data") for metric in applicable(description(dataset))
 ]
 SOLVED = {"endpoint_rmse", "total_rmse"}
 """Metrics that compare with the end of a solve from the same noise."""
@@ -39,7 +48,8 @@ def references(
 
     def make(name: str) -> References:
         if name not in kept:
-            kept[name] = References(real_data(name), SETTINGS, extractor_weights(name))
+            extractor = description(name).extractor
+            kept[name] = References(real_data(name), SETTINGS, extractor_weights(name), extractor)
         return kept[name]
 
     return make
@@ -76,12 +86,12 @@ def test_measures_what_it_declares(
 ) -> None:
     module = metric_module(metric)
     measured = module.compute(context(dataset, disturbed(real_data(dataset), 0.1)))
-    assert {m.metric for m in measured} == set(declared(dataset, metric))
+    assert {m.metric for m in measured} == set(declared(description(dataset), metric))
     assert module.SCALES.keys() == module.DIRECTIONS.keys()
     for m in measured:
         assert m.refusal is None
         assert math.isfinite(m.value)
-        assert m.value > 0 or declared(dataset, metric)[m.metric][1] == "linear"
+        assert m.value > 0 or declared(description(dataset), metric)[m.metric][1] == "linear"
         assert m.value_se is not None
         assert m.value_se >= 0
         assert set(m.columns()) == {
@@ -108,7 +118,7 @@ def check_direction(
     ]
     for key in ladder[0]:
         values = [step[key].value for step in ladder]
-        match directions(dataset)[key[0]]:
+        match directions(description(dataset))[key[0]]:
             case "lower":
                 assert values == sorted(values), key
                 assert values[0] < values[-1]
@@ -136,9 +146,19 @@ def test_the_order_of_samples_in_a_block_does_not_matter(
 
 @pytest.mark.parametrize("dataset", discover("data"))
 def test_no_two_metrics_share_a_name(dataset: str) -> None:
-    names = [name for metric in applicable(dataset) for name in declared(dataset, metric)]
+    data = description(dataset)
+    names = [name for metric in applicable(data) for name in declared(data, metric)]
     assert len(names) == len(set(names))
-    assert set(names) == set(directions(dataset))
+    assert set(names) == set(directions(data))
+
+
+@pytest.mark.parametrize("dataset", discover("data"))
+@pytest.mark.parametrize("extractor", ["digits", "inception"])
+def test_statistics_take_each_metric_on_its_declared_scale(dataset: str, extractor: str) -> None:
+    data = description(dataset)
+    data = replace(data, extractor=extractor if data.extractor else None)
+    declared_scales = scales(data)
+    assert {name: scale_of(name) for name in declared_scales} == declared_scales
 
 
 @pytest.mark.parametrize("dataset", discover("data"))
@@ -157,4 +177,4 @@ def test_without_solves_only_their_metrics_are_missing(
 ) -> None:
     real = references(dataset)
     measured = evaluate(Context(real.dataset.held_out[:BLOCK], real))
-    assert {m.metric for m in measured} == set(directions(dataset)) - SOLVED
+    assert {m.metric for m in measured} == set(directions(description(dataset))) - SOLVED

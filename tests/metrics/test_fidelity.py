@@ -51,7 +51,7 @@ def digits(real_data: Callable[[str], DataSet]) -> DataSet:
 
 @pytest.fixture
 def references(digits: DataSet, weights: Path) -> References:
-    return References(digits, SETTINGS, weights)
+    return References(digits, SETTINGS, weights, "digits")
 
 
 def noisy(samples: Tensor, strength: float) -> Tensor:
@@ -173,7 +173,7 @@ def test_moments_of_float32_features_are_taken_in_float64() -> None:
 
 def test_a_set_no_larger_than_the_dimension_is_refused(digits: DataSet, weights: Path) -> None:
     few = dataclasses.replace(SETTINGS, block=64, kid_subset_size=32)
-    measured = compute(Context(digits.train[:64], References(digits, few, weights)))
+    measured = compute(Context(digits.train[:64], References(digits, few, weights, "digits")))
     for m in measured:
         columns = m.columns()
         if m.metric == "fd_digits":
@@ -183,7 +183,7 @@ def test_a_set_no_larger_than_the_dimension_is_refused(digits: DataSet, weights:
             assert m.value is not None
             assert "error" not in columns
     enough = dataclasses.replace(few, block=65)
-    measured = compute(Context(digits.train[:65], References(digits, enough, weights)))
+    measured = compute(Context(digits.train[:65], References(digits, enough, weights, "digits")))
     assert all(m.value is not None for m in measured)
 
 
@@ -191,7 +191,7 @@ def test_features_of_real_images_are_kept_by_content(
     digits: DataSet, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def values(dataset: DataSet) -> list[float | None]:
-        kept = References(dataset, SETTINGS, weights, cache=tmp_path)
+        kept = References(dataset, SETTINGS, weights, "digits", cache=tmp_path)
         return [m.value for m in compute(Context(digits.train[:BLOCK], kept))]
 
     def files() -> set[Path]:

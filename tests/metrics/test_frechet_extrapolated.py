@@ -67,7 +67,7 @@ def test_one_value_of_all_blocks_against_the_whole_held_out_set(
     real_data: Callable[[str], DataSet], extractor_weights: Callable[[str], Path | None]
 ) -> None:
     digits = real_data("digits")
-    references = References(digits, SETTINGS, extractor_weights("digits"))
+    references = References(digits, SETTINGS, extractor_weights("digits"), "digits")
     (measured,) = compute(Context(digits.train[:1194], references))
     assert measured.metric == "fd_digits_inf"
     assert measured.n_reference == 597
@@ -82,7 +82,7 @@ def test_too_few_samples_for_a_fit_are_refused(
 ) -> None:
     digits = real_data("digits")
     settings = Settings(block=150, kid_subsets=1, kid_subset_size=75, neighbours=3)
-    references = References(digits, settings, extractor_weights("digits"))
+    references = References(digits, settings, extractor_weights("digits"), "digits")
     (measured,) = compute(Context(digits.train[:300], references))
     assert measured.value is None
     assert measured.columns()["error"] == "300 samples have fewer than 3 parts of 256 and more"

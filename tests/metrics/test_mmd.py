@@ -15,6 +15,7 @@ from bench.metrics.mmd import Discrepancy, compute
 from bench.oracles import GaussianMixture
 from bench.stages.floor import fitted_gaussian
 from bench.streams import stream
+from tests import sources
 
 BLOCK = 597
 
@@ -87,7 +88,7 @@ def test_every_block_meets_the_law_itself(images: DataSet) -> None:
 
 
 def test_memorisation_asks_for_grey_levels_and_a_law_for_exactness() -> None:
-    exact, levels = applicable("digits_mixture"), applicable("digits")
+    exact, levels = (applicable(sources.description(name)) for name in ("digits_mixture", "digits"))
     assert {"mmd", "sample_nll"} <= set(exact)
     assert {"memorisation", "fidelity", "wasserstein"}.isdisjoint(exact)
     assert {"memorisation", "fidelity"} <= set(levels)

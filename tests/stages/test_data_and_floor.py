@@ -69,10 +69,12 @@ def test_a_data_set_without_extractor_has_none_to_train(
 
 
 @pytest.mark.parametrize("dataset", ["digits", "mixture2d"])
-def test_every_metric_has_a_floor_and_baselines(layout: Layout, dataset: str) -> None:
+def test_every_metric_has_a_floor_and_baselines(
+    experiment: Experiment, layout: Layout, dataset: str
+) -> None:
     table = records.read(layout.floor(dataset) / "floor.parquet")
     assert table["label"].unique().tolist() == LABELS
-    expected = set(directions(dataset)) - {"endpoint_rmse", "total_rmse"}
+    expected = set(directions(experiment.described(dataset))) - {"endpoint_rmse", "total_rmse"}
     for label in LABELS[1:]:
         assert set(table.loc[table["label"] == label, "metric"]) == expected
     real = table[table["label"] == "floor.train"]

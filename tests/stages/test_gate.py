@@ -78,7 +78,7 @@ def test_losing_to_the_gaussian_is_said_and_no_failure(
 
 
 def test_a_seed_that_does_not_beat_the_untrained_network_fails() -> None:
-    lost, _ = gate.quality(table(*rows("flow_matching", [0.5, 2.0])), "mixture2d")
+    lost, _ = gate.quality(table(*rows("flow_matching", [0.5, 2.0])), "mixture2d", "w2")
     (line,) = lost
     assert "flow_matching seed 1" in line
 
@@ -86,7 +86,7 @@ def test_a_seed_that_does_not_beat_the_untrained_network_fails() -> None:
 def test_the_best_cell_of_a_model_counts() -> None:
     good = rows("flow_matching", [0.5, 0.5], solver="heun2")
     bad = rows("flow_matching", [9.0, 9.0], solver="euler")
-    assert gate.quality(table(*good, *bad), "mixture2d") == ([], [])
+    assert gate.quality(table(*good, *bad), "mixture2d", "w2") == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -95,19 +95,19 @@ def test_the_best_cell_of_a_model_counts() -> None:
 def test_only_scored_values_against_held_out_data_count(columns: dict[str, Any]) -> None:
     misleading = rows("flow_matching", [0.1], solver="ddim", **columns)
     honest = rows("flow_matching", [3.0])
-    lost, _ = gate.quality(table(*misleading, *honest), "mixture2d")
+    lost, _ = gate.quality(table(*misleading, *honest), "mixture2d", "w2")
     assert len(lost) == 1
 
 
 def test_a_grid_of_rates_may_hold_bad_ones() -> None:
     good, bad = rows("flow_matching@0.001", [0.5]), rows("flow_matching@1", [9.0])
-    assert gate.quality(table(*good, *bad), "mixture2d") == ([], [])
-    lost, _ = gate.quality(table(*bad), "mixture2d")
+    assert gate.quality(table(*good, *bad), "mixture2d", "w2") == ([], [])
+    lost, _ = gate.quality(table(*bad), "mixture2d", "w2")
     assert len(lost) == 1
 
 
 def test_a_missing_floor_fails() -> None:
-    lost, _ = gate.quality(records.frame(rows("flow_matching", [0.5])), "mixture2d")
+    lost, _ = gate.quality(records.frame(rows("flow_matching", [0.5])), "mixture2d", "w2")
     assert lost == ["mixture2d: the floor has no w2"]
 
 

@@ -17,7 +17,6 @@ sys.path.insert(0, str(ROOT))
 shell.prefix("export PATH={BIN:q}:$PATH PYTHONPATH={ROOT:q}${{PYTHONPATH:+:$PYTHONPATH}}; ")
 
 from bench import alive, digests
-from bench.data import data_module
 from bench.errors import InputError
 from bench.gpus import visible_gpus
 from bench.layout import OUTCOME, Layout
@@ -56,7 +55,7 @@ def failed(*folders):
 def data_sources(dataset):
     """What every evaluation on a data set reads: its samples, and its extractor if it has one."""
     folders = [files.data(dataset)]
-    if data_module(dataset).EXTRACTOR is not None:
+    if experiment.described(dataset).extractor is not None:
         folders.append(files.extractor(dataset))
     return outcomes(*folders)
 
