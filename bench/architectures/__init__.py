@@ -91,5 +91,5 @@ FEATURES = 64
 
 
 def embedding(features: int) -> float:
-    """Operations of the embedding of time that the networks for images share."""
-    return convolution(FEATURES, features, 1) + convolution(features, features, 1)
+    """Operations of what the networks for images share: the embedding of time, and its one gain."""
+    return convolution(FEATURES + features + 1, features, 1)

@@ -3,7 +3,8 @@
 An image becomes a sequence of patches, to which a fixed embedding of their place is added. In each
 block the embedding of time and class gives scale, shift and gate of attention and of a perceptron
 (adaLN-Zero). The gates and the last layer start at zero: an untrained network outputs zero, each
-block passes its input on, and the average has nothing to forget.
+block passes its input on, and the average has nothing to forget. The input reaches the output by a
+path of its own, see :class:`bench.networks._base.Passed`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.networks._base import Embedding, attend, scaled_init, zeroed
+from bench.networks._base import Embedding, Passed, attend, scaled_init, zeroed
 
 LONGEST = 10_000.0
 """Longest wave of the embedding of places, in patches and without 2*pi (1706.03762)."""
@@ -108,8 +109,10 @@ class DiT(nn.Module):
         self.modulation = nn.Linear(width, 2 * width)
         self.leave = nn.Linear(width, colours * patch * patch)
         self.unpatch = nn.PixelShuffle(patch)
+        self.passed = Passed(width)
         scaled_init(self)
         zeroed(*(block.modulation for block in self.blocks), self.modulation, self.leave)
+        zeroed(self.passed.gain)
 
     def forward(self, x: Tensor, condition: Tensor, label: Tensor | None = None) -> Tensor:
         """Map ``x [b, ...]``, ``condition [b, c]`` and ``label [b]`` to the shape of ``x``.
@@ -122,7 +125,7 @@ class DiT(nn.Module):
             h = block(h, embedded)
         scale, shift = self.modulation(embedded)[:, None].chunk(2, dim=2)
         patches = self.leave(modulated(h, scale, shift)).transpose(1, 2).unflatten(2, self.grid)
-        output: Tensor = self.unpatch(patches)
+        output: Tensor = self.passed(self.unpatch(patches), x, embedded)
         return output
 
 

@@ -7,12 +7,11 @@ kept for the way up. From ADM (Dhariwal & Nichol, 2105.05233) comes the embeddin
 that scales and shifts the second group norm of each block. Residual sums are divided by sqrt(2), so
 that variances do not grow with depth.
 
+The input reaches the output by a path of its own, see :class:`bench.networks._base.Passed`.
+
 The last convolution of each branch starts at zero, the network's own among them: an untrained
 network outputs zero and its average has nothing to forget. All other weights start with
 unit-variance scaling (Glorot), biases at zero.
-
-The input is added to the input of the last convolution's features by no shortcut: see
-``tests/networks`` for what that costs.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.networks._base import Embedding, attend, scaled_init, zeroed
+from bench.networks._base import Embedding, Passed, attend, scaled_init, zeroed
 
 GROUPS = 32
 """Most groups of a norm; narrow layers have fewer, of :data:`GROUP_WIDTH` channels each."""
@@ -169,10 +168,11 @@ class UNet(nn.Module):
                 self.up.append(Upsample(now, sizes[level - 1]))
         self.leave_norm = _norm(now)
         self.leave = nn.Conv2d(now, colours, 3, padding=1)
+        self.passed = Passed(embedding)
         scaled_init(self)
         silent = [module.second for module in self.modules() if isinstance(module, Block)]
         mixing = [module.leave for module in self.modules() if isinstance(module, Attention)]
-        zeroed(*silent, *mixing, self.leave)
+        zeroed(*silent, *mixing, self.leave, self.passed.gain)
 
     def forward(self, x: Tensor, condition: Tensor, label: Tensor | None = None) -> Tensor:
         """Map ``x [b, ...]``, ``condition [b, c]`` and ``label [b]`` to the shape of ``x``.
@@ -192,7 +192,7 @@ class UNet(nn.Module):
                 h = layer(torch.cat([h, kept.pop()], dim=1), embedded)
             else:
                 h = layer(h)
-        output: Tensor = self.leave(functional.silu(self.leave_norm(h)))
+        output: Tensor = self.passed(self.leave(functional.silu(self.leave_norm(h))), x, embedded)
         return output
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
-from functools import cache
 from importlib import import_module
 
 import pytest
@@ -45,8 +43,7 @@ def build(
     return build_network(kind, shape, options, seed, **others)
 
 
-@cache
-def _awake(kind: str) -> nn.Module:
+def awakened(kind: str) -> nn.Module:
     """A network with two numbers of time and with classes, as it is after some training."""
     network = build(kind, conditions=2, classes=CLASSES).eval()
     generator = torch.Generator().manual_seed(1)
@@ -63,7 +60,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def awake(kind: str) -> nn.Module:
-    return copy.deepcopy(_awake(kind))
+    return awakened(kind)
 
 
 def given(count: int = 4, side: int = 14) -> tuple[Tensor, Tensor, Tensor]:
