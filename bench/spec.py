@@ -32,7 +32,8 @@ from pydantic import (
     ValidationError,
 )
 
-from bench.architectures import DEFAULT, NetworkSpec, declared, kind_of, known
+from bench.architectures import DEFAULT, declared, kind_of, known
+from bench.architectures import NetworkSpec as NetworkSpec
 from bench.data import data_module
 from bench.declarations import (
     FOREIGN_PREDICTIONS,

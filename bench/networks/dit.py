@@ -105,14 +105,15 @@ class DiT(nn.Module):
         self.embedding = Embedding(conditions, classes, width)
         self.enter = nn.Conv2d(colours, width, patch, stride=patch)
         self.register_buffer("places", places(*self.grid, width), persistent=False)
-        self.blocks = nn.ModuleList(Block(width, heads, ratio) for _ in range(depth))
+        blocks = [Block(width, heads, ratio) for _ in range(depth)]
+        self.blocks = nn.ModuleList(blocks)
         self.modulation = nn.Linear(width, 2 * width)
         self.leave = nn.Linear(width, colours * patch * patch)
         self.unpatch = nn.PixelShuffle(patch)
         self.passed = Passed(width)
         scaled_init(self)
-        zeroed(*(block.modulation for block in self.blocks), self.modulation, self.leave)
-        zeroed(self.passed.gain)
+        zeroed(*(block.modulation for block in blocks), self.modulation)
+        zeroed(self.leave, self.passed.gain)
 
     def forward(self, x: Tensor, condition: Tensor, label: Tensor | None = None) -> Tensor:
         """Map ``x [b, ...]``, ``condition [b, c]`` and ``label [b]`` to the shape of ``x``.

@@ -121,8 +121,9 @@ def _forward(study: Study, panel: Panel, label: str) -> str:
     final = study.experiment(panel).formulation(label).final.name
     if "train.network_passes" not in charges or final not in charges.index:
         return MISSING
-    spent = charges.loc[final].sum()
-    return f"{panel.dataset}: {scaled(spent['train.flops'] / spent['train.network_passes'])}"
+    seeds = charges.xs(final, level="stage")
+    forward = seeds["train.flops"].sum() / seeds["train.network_passes"].sum()
+    return f"{panel.dataset}: {scaled(float(forward))}"
 
 
 def _joined(values: Iterable[str]) -> str:
