@@ -25,7 +25,7 @@ from bench.cells import (
 from bench.declarations import Stage
 from bench.layout import Layout
 from bench.solvers.catalogue import SOLVERS
-from bench.spec import TUNED, Experiment, NetworkSpec, untuned
+from bench.spec import TUNED, Experiment, untuned
 
 KINDS = ("import", "training", "sampling", "metrics", "timing")
 
@@ -85,12 +85,6 @@ FIELD = (17 * 2, 2048)
 
 GEOMETRY = (200, 256)
 """Evaluations and samples of the three straightness figures of a model."""
-
-
-def forward_flops(network: NetworkSpec, features: int) -> float:
-    """Operations of one evaluation on one sample: two a weight of the matrices."""
-    inner = network.depth * (2 * network.width**2 + network.embedding * network.width)
-    return 2.0 * (network.embedding**2 + 2 * features * network.width + inner)
 
 
 @dataclass(frozen=True)
@@ -213,8 +207,8 @@ class Plan:
         """Operations of a forward on one sample; those of a foreign network are not known."""
         if label in self.experiment.models:
             return 0.0
-        features = math.prod(self.experiment.described(dataset).shape)
-        return forward_flops(self.experiment.datasets[dataset].network, features)
+        shape = self.experiment.described(dataset).shape
+        return self.experiment.datasets[dataset].network.forward_flops(shape)
 
     def _stage_seconds(self) -> Iterator[float]:
         """Training seconds of each stage of one seed."""

@@ -16,8 +16,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args
 
 import yaml
 from pydantic import (
@@ -29,8 +31,9 @@ from pydantic import (
     Tag,
     ValidationError,
 )
-from pydantic_core import PydanticCustomError
 
+from bench.architectures import DEFAULT, declared, kind_of, known
+from bench.architectures import NetworkSpec as NetworkSpec
 from bench.data import Description, data_module, described
 from bench.declarations import (
     FOREIGN_PREDICTIONS,
@@ -53,6 +56,7 @@ from bench.errors import InputError, RefusedNfeError
 from bench.files import digest_of, write_json, write_text
 from bench.reading import bad, only_words, read_mapping, shown
 from bench.solvers.catalogue import ADAPTED, GRIDS, OWN, SEARCHED, SOLVERS
+from bench.values import Count, Fraction, Natural, NonNegative, Positive, Share, number, refuse
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -69,57 +73,41 @@ Fault = tuple[str, Any, str]
 # --- values -----------------------------------------------------------------------------------
 
 
-def _refuse(remedy: str) -> PydanticCustomError:
-    return PydanticCustomError("refused", "{remedy}", {"remedy": remedy})
-
-
-def _number(value: Any) -> Any:
-    """Undo two traps: YAML reads ``1e-4`` as a string, and Python reads ``true`` as 1."""
-    if isinstance(value, bool):
-        raise _refuse("write a number")
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            raise _refuse("write a number, such as 3 or 1.0e-4") from None
-    return value
-
-
 def _distinct(values: list[Any]) -> list[Any]:
     twice = next((v for i, v in enumerate(values) if v in values[:i]), None)
     if twice is not None:
-        raise _refuse(f"{twice!r} is given twice; remove one")
+        raise refuse(f"{twice!r} is given twice; remove one")
     return values
 
 
 def _path_safe(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*", name):
-        raise _refuse("it names a folder: use letters, digits, '_', '-' and '.', a letter first")
+        raise refuse("it names a folder: use letters, digits, '_', '-' and '.', a letter first")
     return name
 
 
 def _experiment_name(name: str) -> str:
     if name.lower() == "reference":
-        raise _refuse("results/reference holds published results; choose another name")
+        raise refuse("results/reference holds published results; choose another name")
     return _path_safe(name)
 
 
 def _label(label: str) -> str:
     first = label.split(".")[0]
     if first in RESERVED:
-        raise _refuse(f"labels '{first}...' are reserved for {RESERVED[first]}; choose another")
+        raise refuse(f"labels '{first}...' are reserved for {RESERVED[first]}; choose another")
     return _path_safe(label)
 
 
 def _known(word: str, known: Sequence[str], what: str) -> str:
     if word not in known:
-        raise _refuse(f"unknown {what}; {nearest(word, tuple(known))}")
+        raise refuse(f"unknown {what}; {nearest(word, tuple(known))}")
     return word
 
 
 def _factory(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", name):
-        raise _refuse("write package.module:factory")
+        raise refuse("write package.module:factory")
     return name
 
 
@@ -127,16 +115,10 @@ def _named(value: Any) -> Any:
     """``cosine`` is short for ``{name: cosine}``."""
     part = {"name": value} if isinstance(value, str) else value
     if not isinstance(part, Mapping) or not isinstance(part.get("name"), str):
-        raise _refuse("write the name of a part, or a mapping with name and its options")
+        raise refuse("write the name of a part, or a mapping with name and its options")
     return dict(part)
 
 
-Count = Annotated[int, Field(ge=1), BeforeValidator(_number)]
-Natural = Annotated[int, Field(ge=0), BeforeValidator(_number)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_number)]
-Fraction = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_number)]
-Share = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_number)]
 Label = Annotated[str, AfterValidator(_label)]
 Counts = Annotated[list[Count], AfterValidator(_distinct)]
 Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(_distinct)]
@@ -148,9 +130,6 @@ GridName = Annotated[
     str, AfterValidator(lambda name: _known(name, (OWN, *GRIDS, ADAPTED, SEARCHED), "grid"))
 ]
 Grids = Annotated[list[GridName], Field(min_length=1), AfterValidator(_distinct)]
-NetworkKind = Annotated[
-    str, AfterValidator(lambda name: _known(name, discover("networks"), "network"))
-]
 PathName = Annotated[str, AfterValidator(lambda name: _known(name, discover("paths"), "path"))]
 PathNames = Annotated[list[PathName], Field(min_length=1), AfterValidator(_distinct)]
 NoiseBank = Literal["scoring", "selection"]
@@ -169,6 +148,15 @@ Factories = Annotated[
     Field(min_length=1),
     AfterValidator(_distinct),
 ]
+if TYPE_CHECKING:
+    Network = NetworkSpec
+else:
+    _KINDS = (Annotated[declared(kind), Tag(f"<{kind}>")] for kind in discover("architectures"))
+    Network = Annotated[
+        reduce(or_, _KINDS),
+        Discriminator(lambda value: f"<{kind_of(value)}>"),
+        BeforeValidator(known),
+    ]
 CountOrAll = Annotated[
     Annotated[Count, Tag("<count>")] | Annotated[Literal["all"], Tag("<all>")],
     Discriminator(lambda value: "<all>" if value == "all" else "<count>"),
@@ -178,19 +166,10 @@ CountOrAll = Annotated[
 # --- sections ---------------------------------------------------------------------------------
 
 
-class NetworkSpec(OptionModel):
-    """The network, the same for every formulation of a data set."""
-
-    kind: NetworkKind = "residual_mlp"
-    width: Count = 256
-    depth: Count = 3
-    embedding: Count = 64
-
-
 class DatasetSpec(OptionModel):
     """A data set: its network and the options of ``bench/data/<name>.py``."""
 
-    network: NetworkSpec = NetworkSpec()
+    network: Network = declared(DEFAULT)(kind=DEFAULT)
     options: dict[str, Any] = Field(default={})
 
 
@@ -331,7 +310,7 @@ class LikelihoodSpec(OptionModel):
 
     tolerance: Positive = 1.0e-5
     exact_trace: Count = 16
-    probes: Annotated[int, Field(ge=2), BeforeValidator(_number)] = 8
+    probes: Annotated[int, Field(ge=2), BeforeValidator(number)] = 8
     samples: Count = 597
     batch_size: Count = 597
 
@@ -593,12 +572,21 @@ class Experiment(OptionModel):
     # Settings that are sound alone and wrong together.
 
     def _faults(self) -> Iterator[Fault]:
+        yield from self._network_faults()
         yield from self._foreign_faults()
         yield from self._formulation_faults()
         yield from self._budget_faults()
         yield from self._rate_faults()
         yield from self._sweep_faults()
         yield from self._view_faults()
+
+    def _network_faults(self) -> Iterator[Fault]:
+        for name, data in self.datasets.items():
+            fault = data.network.fault(self.described(name).shape)
+            if fault is not None:
+                option, remedy = fault
+                value = getattr(data.network, option)
+                yield f"datasets.{name}.network.{option}", value, remedy
 
     def _foreign_faults(self) -> Iterator[Fault]:
         if not self.labels:

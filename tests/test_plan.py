@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.architectures.residual_mlp import Options
 from bench.networks.residual_mlp import ResidualMlp
-from bench.plan import KINDS, Plan, describe, forward_flops
-from bench.spec import Experiment, NetworkSpec, load
+from bench.plan import KINDS, Plan, describe
+from bench.spec import Experiment, load
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -102,8 +103,8 @@ def test_units_of_one_training_cost_the_same() -> None:
     """A budget in FLOPs and the same one in network passes take equally long."""
     one = experiment()
     forward = {
-        "digits": forward_flops(one.datasets["digits"].network, 64),
-        "mixture2d": forward_flops(one.datasets["mixture2d"].network, 2),
+        "digits": one.datasets["digits"].network.forward_flops((1, 8, 8)),
+        "mixture2d": one.datasets["mixture2d"].network.forward_flops((2,)),
     }
     passes = {name: one.budget.amount[name] / forward[name] for name in forward}
     other = experiment(budget={"unit": "network_passes", "amount": passes})
@@ -127,8 +128,7 @@ def test_forward_flops_are_those_of_the_network(
     network = ResidualMlp(shape, width=width, depth=depth)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(10, *shape), torch.zeros(10, 1))
-    features = torch.Size(shape).numel()
-    expected = forward_flops(NetworkSpec(width=width, depth=depth), features)
+    expected = Options(width=width, depth=depth).forward_flops(shape)
     assert counter.get_total_flops() / 10 == pytest.approx(expected, rel=0.01)
 
 

@@ -137,6 +137,32 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"budgte": {}}, "budgte: ", "did you mean 'budget'?"),
     ({"training__batchsize": 8}, "training.batchsize: ", "did you mean 'batch_size'?"),
     ({"datasets__digits__network__widht": 8}, "datasets.digits.network.widht: ", "'width'"),
+    ({"datasets__digits__network__kind": "unte"}, "digits.network.kind: got 'unte'; ", "'unet'"),
+    (
+        {"datasets__digits__network": {"kind": "unet", "multiplier": [1]}},
+        "datasets.digits.network.multiplier: got [1]; ",
+        "did you mean 'multipliers'?",
+    ),
+    (
+        {"datasets__digits__network": {"kind": "unet", "width": 8}},
+        "datasets.digits.network.width: got 8; ",
+        "unknown key; known: kind, channels",
+    ),
+    (
+        {"datasets__digits__network": {"kind": "unet", "multipliers": [1, 2.5]}},
+        "datasets.digits.network.multipliers.1: got 2.5; ",
+        "integer",
+    ),
+    (
+        {"datasets__digits__network": {"kind": "unet", "attention": [7]}},
+        "datasets.digits.network.attention: got (7,); ",
+        "they have 8, 4, 2",
+    ),
+    (
+        {"datasets__mixture2d__network": {"kind": "dit"}},
+        "datasets.mixture2d.network.kind: got 'dit'; ",
+        "write residual_mlp",
+    ),
     ({"formulations__rectified_flow__options": {"kk": 3}}, "rectified_flow.options.kk: ", "'k'"),
     ({"formulations__rectified_flow__options": {"k": 9}}, "flow.options.k: got 9; ", "equal to 5"),
     ({"datasets__mixture2d__options": {"mods": 3}}, "mixture2d.options.mods: ", "'modes'"),

@@ -94,7 +94,7 @@ def _options(stage: Stage) -> str:
 
 
 def _model_attributes(study: Study, panel: Panel, label: str) -> dict[str, str]:
-    """What the records say of the evaluated model: interval and size."""
+    """What the records say of the evaluated model: interval, size and operations."""
     rows = study.measured(panel)
     own = (rows["label"] == label) & (rows["grid"] != UNIFIED).fillna(True)
     rows = rows[own.fillna(False)]
@@ -102,8 +102,7 @@ def _model_attributes(study: Study, panel: Panel, label: str) -> dict[str, str]:
     def seen(column: str) -> str:
         return ", ".join(sorted(set(rows[column].dropna().astype(str)))) or MISSING
 
-    network = study.experiment(panel).datasets[panel.dataset].network
-    kind = f"{network.kind} {network.width}x{network.depth}"
+    kind = study.experiment(panel).datasets[panel.dataset].network.describe()
     if study.is_foreign(panel, label):
         kind = ", ".join(study.experiment(panel).models[label].factories)
     parameters = study.rows(panel, label, "parameters")["value"]
@@ -111,8 +110,20 @@ def _model_attributes(study: Study, panel: Panel, label: str) -> dict[str, str]:
     return {
         "interval": seen("interval"),
         "network": f"{panel.dataset}: {kind}{size}",
+        "FLOP a forward": _forward(study, panel, label),
         "precision": seen("precision"),
     }
+
+
+def _forward(study: Study, panel: Panel, label: str) -> str:
+    """Operations of a forward on one sample, as training counted them; a backward counts two."""
+    charges = study.charges(panel, label)
+    final = study.experiment(panel).formulation(label).final.name
+    if "train.network_passes" not in charges or final not in charges.index:
+        return MISSING
+    seeds = charges.xs(final, level="stage")
+    forward = seeds["train.flops"].sum() / seeds["train.network_passes"].sum()
+    return f"{panel.dataset}: {scaled(float(forward))}"
 
 
 def _joined(values: Iterable[str]) -> str:

@@ -197,7 +197,13 @@ def test_every_frechet_distance_has_a_memorisation_figure_beside_it(finished: Pa
 
 def test_methods_name_parts_and_sizes(finished: Path) -> None:
     text = (finished / "tables" / "methods.md").read_text()
-    for word in ("minibatch_ot", "pairs_2: pairs by heun2", "arXiv:2303.01469", "4.20 k param"):
+    for word in (
+        "minibatch_ot",
+        "pairs_2: pairs by heun2",
+        "arXiv:2303.01469",
+        "4.20 k param",
+        "FLOP a forward",
+    ):
         assert word in text
 
 
