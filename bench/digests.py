@@ -45,6 +45,9 @@ NOT_NUMERIC = frozenset(
     )
 )  # fmt: skip
 
+CHOICES = {"solvers", "grids", "nfe", "tolerances", "few_step_nfe"}
+"""Keys of a sweep that choose cells and change none."""
+
 _DATA = ("numpy", "scikit-learn", "torch")
 _TRAINING = ("numpy", "scipy", "torch")
 _SAMPLING = (*_TRAINING, "torchdiffeq")
@@ -428,11 +431,10 @@ def _guidance(experiment: Experiment, label: str) -> float | None:
 
 
 def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
-    choices = {"solvers", "nfe", "tolerances", "few_step_nfe"}
     return {
         "data": data_digest(experiment, dataset),
         "extractor": extractor_digest(experiment, dataset),
-        "sweep": experiment.sweep.model_dump(exclude=choices),
+        "sweep": experiment.sweep.model_dump(exclude=CHOICES),
         "metrics": experiment.metrics.model_dump(),
         "versions": versions(*_EVALUATION),
     }
@@ -447,4 +449,4 @@ def _view(experiment: Experiment) -> dict[str, Any] | None:
 
 
 def _cells(experiment: Experiment) -> dict[str, Any]:
-    return experiment.sweep.model_dump(include={"solvers", "nfe", "tolerances", "few_step_nfe"})
+    return experiment.sweep.model_dump(include=CHOICES)

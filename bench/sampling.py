@@ -90,6 +90,16 @@ class Solution:
     nfe_min: float
     nfe_max: float
 
+    def with_more(self, other: Solution) -> Solution:
+        """These samples and others behind them."""
+        ours, theirs = len(self.end), len(other.end)
+        return Solution(
+            torch.cat([self.end, other.end]),
+            (self.nfe * ours + other.nfe * theirs) / (ours + theirs),
+            min(self.nfe_min, other.nfe_min),
+            max(self.nfe_max, other.nfe_max),
+        )
+
 
 def starting_noise(seed: int, bank: str, count: int, shape: Sequence[int]) -> Tensor:
     """Standard normal ``z [count, *shape]`` of a noise bank; sample i never depends on count."""

@@ -264,7 +264,9 @@ class SweepSpec(OptionModel):
     Every solver that runs on a grid runs on each of ``grids`` that it can; ``own`` is the one that
     the solver, or the formulation, names itself.
     ``samples`` of a noise bank come in blocks of ``block``, as many as the held-out set holds:
-    the distances depend on the sample size.
+    the distances depend on the sample size. With ``stop_above`` a cell of fixed cost is sampled no
+    further than its first block where its primary metric is above that many times the lowest of
+    the model's cells before it, by more than twice its own error; its rows say so.
     """
 
     solvers: Solvers = Field(
@@ -283,6 +285,7 @@ class SweepSpec(OptionModel):
     batch_size: Count = 1194
     reference_tolerance: Positive = 1.0e-6
     reference_samples: Count = 597
+    stop_above: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
 
 
 class UnifiedViewSpec(OptionModel):

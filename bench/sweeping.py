@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class Sweep:
         exact: the exact flow that the model should have learnt, on its path; None where it is not
             known.
         dtype: precision of the states.
+        primary: the metric that ``spec.stop_above`` looks at.
     """
 
     model: Flow
@@ -92,6 +94,8 @@ class Sweep:
     device: torch.device
     exact: ExactModel | None = None
     dtype: torch.dtype = torch.float32
+    primary: str | None = None
+    _seen: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     _noise: dict[str, Tensor] = field(default_factory=dict)
     _added: dict[tuple[str, int], Tensor] = field(default_factory=dict)
     _grids: dict[Family, Fitted] = field(default_factory=dict)
@@ -111,16 +115,19 @@ class Sweep:
         if cell.refused is not None:
             return Entry([_without_value(columns, "refused", cell.refused)])
         try:
-            solution = self._sample(cell, flow)
+            solution, stopped = self._sample(cell, flow)
             ends = _scored(flow, solution.end)
             fine = self._fine_end(cell.among) if self._has_fine(cell) else None
             exact = self._exact_end if self._has_fine(cell) and cell.path is None else None
+            fine, exact = (x if x is None else x[: len(ends)] for x in (fine, exact))
             with self.seconds("metrics"):
                 measured = evaluate(Context(ends.float().cpu(), self.references, fine, exact))
         except Exception as error:
             # One broken cell is a row of the table; the rest of the sweep goes on.
             return Entry([_without_value(columns, "failed", f"{type(error).__name__}: {error}")])
         columns |= {
+            "n_samples": len(ends),
+            "error": stopped,
             "nfe": solution.nfe,
             "nfe_min": solution.nfe_min,
             "nfe_max": solution.nfe_max,
@@ -231,13 +238,63 @@ class Sweep:
         """The model on the path of a cell: its own, or another one over the range they share."""
         return model if cell.path is None else _changed(model, cell.path, cell.among)
 
-    def _sample(self, cell: Cell, flow: Flow) -> Solution:
+    def _sample(self, cell: Cell, flow: Flow) -> tuple[Solution, str | None]:
+        """Samples of a cell, and why they are only the first block, if they are."""
         grid: str | Grid = cell.grid if cell.path is None else VIEW_GRID
         if cell.grid in (ADAPTED, SEARCHED):
             grid = self._fitted(cell.declaration.family).grid
         request = Request(cell.declaration, cell.nfe, cell.tolerance, grid)
         noise, fresh = self._bank(cell.bank), self._fresh(cell.bank)
-        return sample(flow, noise, request, self.spec.batch_size, fresh)
+
+        def solve(part: slice) -> Solution:
+            def added(interval: int) -> Tensor:
+                return fresh(interval)[part]
+
+            return sample(flow.part(part), noise[part], request, self.spec.batch_size, added)
+
+        block = self.spec.block
+        # A batch of another size would be another cost for an adaptive solver.
+        if self.spec.stop_above is None or cell.nfe is None or len(noise) == block:
+            return sample(flow, noise, request, self.spec.batch_size, fresh), None
+        begun = solve(slice(block))
+        stopped = self._hopeless(cell.bank, _scored(flow, begun.end), self.spec.stop_above)
+        if stopped is not None:
+            return begun, stopped
+        return begun.with_more(solve(slice(block, None))), None
+
+    def note(self, entry: Entry) -> None:
+        """Take note of a finished cell: later ones are compared with it."""
+        for row in entry.rows:
+            ours = row["metric"] == self.primary and row.get("reference_set") != "train"
+            value, error = row.get("value"), row.get("value_se")
+            if ours and row["status"] == "ok" and value and error is not None:
+                blocks = int(row["n_samples"]) // self.spec.block
+                spread = float(error) * math.sqrt(blocks) / float(value)
+                self._seen.setdefault(str(row["noise_bank"]), []).append((float(value), spread))
+
+    def _hopeless(self, bank: str, block: Tensor, factor: float) -> str | None:
+        """Why a cell is not worth more samples than its first block, or None.
+
+        The relative error of one block is the root mean square of those of the cells before.
+        """
+        seen = self._seen.get(bank, [])
+        if not seen:
+            return None
+        with self.seconds("metrics"):
+            measured = evaluate(Context(block.float().cpu(), self.references), self.primary)
+        value = next(
+            m.value
+            for m in measured
+            if m.metric == self.primary and m.reference_set != "train" and m.value is not None
+        )
+        best = min(value for value, _ in seen)
+        error = value * math.sqrt(sum(spread**2 for _, spread in seen) / len(seen))
+        if best <= 0 or value - 2 * error <= factor * best:
+            return None
+        return (
+            f"stopped after {len(block)} samples: {self.primary} {value:.4g} is above "
+            f"{factor:g} times {best:.4g}"
+        )
 
     def _fresh(self, bank: str) -> Callable[[int], Tensor]:
         """Noise that stochastic solvers add to the samples of a bank, by interval."""

@@ -169,8 +169,12 @@ def measured_in(stem: str, extractor: str | None) -> str:
     return stem.format(extractor=extractor)
 
 
-def evaluate(context: Context) -> list[Measurement]:
-    """All metrics that apply to the samples of a context.
+def evaluate(context: Context, only: str | None = None) -> list[Measurement]:
+    """All metrics that apply to the samples of a context, or those of the file that measures one.
+
+    Args:
+        context: the samples.
+        only: the name of a metric.
 
     Raises:
         ValueError: samples that are not finite.
@@ -183,6 +187,8 @@ def evaluate(context: Context) -> list[Measurement]:
         reference_solve=context.reference_end is not None,
         exact_solve=context.exact_end is not None,
     )
+    if only is not None:
+        names = tuple(name for name in names if only in declared(context.references, name))
     return [m for name in names for m in metric_module(name).compute(context)]
 
 

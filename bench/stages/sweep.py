@@ -100,6 +100,7 @@ def _work(
             seconds=seconds,
             device=device,
             exact=_exact(formulation, shared[dataset], model),
+            primary=experiment.described(dataset).primary,
         )
         columns = model_columns(experiment, layout, dataset, label, seed)
         base = digests.sweep_base(experiment, dataset, label, seed)
@@ -114,6 +115,7 @@ def _work(
                 entry = measure(columns, digest)
                 journal.add(digest, entry)
             found[cell] = entry
+            sweep.note(entry)
 
         with Progress(f"{dataset}/{label}/seed{seed}/sweep", len(todo), "cells") as progress:
             if _has_geometry(experiment, label):
