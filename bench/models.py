@@ -6,7 +6,7 @@ import copy
 import importlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple, Self, cast
+from typing import Any, Literal, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -249,7 +249,7 @@ def _regular(path: Path, prediction: Prediction, sigma_data: float) -> Path:
 def build_network(
     kind: str,
     shape: Sequence[int],
-    options: Mapping[str, int],
+    options: Mapping[str, Any],
     seed: int,
     *,
     conditions: int = 1,

@@ -58,8 +58,8 @@ class Speed:
     start: float = 2.7
     start_fidelity: float = 2.8
     start_report: float = 3.0
-    image_block: float = 0.045
-    vector_block: float = 0.036
+    image_block: float = 0.064
+    vector_block: float = 0.044
     exact_number: float = 2.0e-7
     extractor_epoch: float = 0.06
     convergence: float = 9.0

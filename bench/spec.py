@@ -243,7 +243,9 @@ class BudgetSpec(OptionModel):
 class TrainingSpec(OptionModel):
     """How every stage trains. ``warmup`` and ``ema_half_life`` are fractions of its updates.
 
-    ``threads`` are those of one job, never the cores of the run: sums depend on them.
+    ``flip`` mirrors half of the images, drawn anew for every update, for every formulation alike;
+    stored pairs of a flow are left as they are, each noise belongs to its image. ``threads`` are
+    those of one job, never the cores of the run: sums depend on them.
     """
 
     batch_size: Count = 256
@@ -252,6 +254,7 @@ class TrainingSpec(OptionModel):
     ema_half_life: Fraction = 0.05
     weight_decay: NonNegative = 0.0
     gradient_clip: Positive = 1.0
+    flip: bool = False
     threads: Count = 1
     seeds_per_job: CountOrAll = "all"
     precision: Literal["float32"] = "float32"
@@ -586,6 +589,8 @@ class Experiment(OptionModel):
     def _network_faults(self) -> Iterator[Fault]:
         for name, data in self.datasets.items():
             fault = data.network.fault(self.described(name).shape)
+            if self.training.flip and self.described(name).kind != "image":
+                yield "training.flip", True, f"{name} has no images to mirror; leave it out"
             if fault is not None:
                 option, remedy = fault
                 value = getattr(data.network, option)

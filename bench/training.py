@@ -28,6 +28,7 @@ from bench.files import replacing
 from bench.models import PathModel
 from bench.objectives import Objective
 from bench.streams import Draws, stream
+from bench.tensors import expand
 
 FEWEST_UPDATES = 50
 """A stage that buys fewer could not spend 98% of its budget in whole updates."""
@@ -82,16 +83,27 @@ def order(seed: int, update: int, size: int, count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class FreshNoise:
-    """Training data ``[n, ...]`` with new noise for every update."""
+    """Training data ``[n, ...]`` with new noise for every update.
+
+    Args:
+        data: on the device of the training.
+        seed: key of order, noise and mirroring.
+        label: class of each sample, ``[n]``.
+        flip: mirror half of the images, by a toss for each sample of an update.
+    """
 
     data: Tensor
     seed: int
     label: Tensor | None = None
+    flip: bool = False
 
     def batch(self, update: int, size: int) -> Pair:
         """The pair of ``update``, before the coupling."""
         index = order(self.seed, update, size, len(self.data)).to(self.data.device)
         data = self.data[index]
+        if self.flip:
+            tossed = torch.rand(size, generator=stream(self.seed, "flip", update)) < 0.5
+            data = torch.where(expand(tossed.to(data.device), data), data.flip(-1), data)
         noise = torch.randn(data.shape, generator=stream(self.seed, "noise", update))
         return Pair(noise.to(data.device), data, _rows(self.label, index))
 

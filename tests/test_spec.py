@@ -135,6 +135,7 @@ def test_tuning_expands_each_label_over_the_rates() -> None:
 
 MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"budgte": {}}, "budgte: ", "did you mean 'budget'?"),
+    ({"training__flip": True}, "training.flip: got True; ", "no images to mirror"),
     ({"training__batchsize": 8}, "training.batchsize: ", "did you mean 'batch_size'?"),
     ({"datasets__digits__network__widht": 8}, "datasets.digits.network.widht: ", "'width'"),
     ({"datasets__digits__network__kind": "unte"}, "digits.network.kind: got 'unte'; ", "'unet'"),

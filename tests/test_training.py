@@ -150,6 +150,18 @@ def test_an_epoch_shows_every_sample_once() -> None:
     assert seen[:100].tolist() != seen[100:200].tolist()
 
 
+def test_half_of_the_images_are_mirrored_and_nothing_else_changes() -> None:
+    images = torch.arange(8.0).reshape(1, 1, 2, 4).expand(100, -1, -1, -1)
+    plain, mirrored = (FreshNoise(images, 0, flip=flip).batch(3, 64) for flip in (False, True))
+    turned = (mirrored.data == plain.data.flip(-1)).flatten(1).all(1)
+    same = (mirrored.data == plain.data).flatten(1).all(1)
+    assert torch.equal(turned, ~same)
+    assert 16 < int(turned.sum()) < 48
+    assert torch.equal(mirrored.noise, plain.noise)
+    other = FreshNoise(images, 0, flip=True).batch(4, 64)
+    assert not torch.equal(other.data, mirrored.data)
+
+
 def test_order_noise_and_times_are_keyed_by_seed() -> None:
     first, again, other = (FreshNoise(data(), seed).batch(7, 32) for seed in (0, 0, 1))
     assert torch.equal(first.noise, again.noise)

@@ -41,6 +41,7 @@ def _stage_attributes(study: Study, panel: Panel, label: str) -> list[dict[str, 
         "EMA half-life": f"{fraction(training.ema_half_life)} of updates",
         "gradient clip": tick(training.gradient_clip),
         "weight decay": tick(training.weight_decay),
+        "mirrored images": "half" if training.flip else "none",
     }
     rows = []
     for stage in experiment.formulation(label).stages:

@@ -123,7 +123,10 @@ def _source(job: Job, data: DataSet, device: torch.device, rehearsal: bool) -> S
     if rehearsal or reads is None or job.formulation.stage(reads).kind == "train":
         label = data.train_labels if job.classes else None
         return FreshNoise(
-            data.train.to(device), job.seed, None if label is None else label.to(device)
+            data.train.to(device),
+            job.seed,
+            None if label is None else label.to(device),
+            job.experiment.training.flip,
         )
     stored = load_file(job.folder(reads) / PAIRS, device=str(device))
     return StoredPairs(stored["noise"], stored["data"], job.seed, stored.get("label"))
