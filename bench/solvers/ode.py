@@ -45,6 +45,10 @@ ROUNDING = 1e-6
 """How far adaptive solvers, whose times are sums in float32, may miss the ends of the interval."""
 
 
+LAST_DIGITS = 1e-14
+"""How far a stage at the end of an interval, whose time is a sum in float64, may miss it."""
+
+
 def solve_fixed(field: Field, start: Tensor, times: Tensor, method: str) -> Tensor:
     """End point ``[b, ...]`` of ``dx/dt = field(x, t)`` along the grid ``times [n + 1]``.
 
@@ -132,8 +136,9 @@ class _OnHostTimes:
 
     def __call__(self, t: Tensor, x: Tensor, *, perturb: object = None) -> Tensor:
         at = float(t)
-        if not self.low <= at <= self.high:
+        if not self.low - LAST_DIGITS <= at <= self.high + LAST_DIGITS:
             raise ValueError(f"evaluation at t={at} outside [{self.low}, {self.high}]")
+        at = min(max(at, self.low), self.high)
         return self.field(x, torch.tensor([at], dtype=torch.float64))
 
     def callback_step(self, t0: Tensor, y0: Tensor, dt: Tensor) -> None:

@@ -76,6 +76,14 @@ def test_an_evaluation_outside_is_refused() -> None:
         held(torch.tensor(1.001, dtype=torch.float64), torch.ones(1, 1))
 
 
+def test_a_stage_that_misses_the_end_by_rounding_is_taken_at_the_end() -> None:
+    """0.3 + (0.999 - 0.3) is 0.9990000000000001 in float64."""
+    grid, field = torch.tensor([0.0, 0.3, 0.999], dtype=torch.float64), Asked()
+    assert float(grid[1] + (grid[2] - grid[1])) > 0.999
+    ode.solve_fixed(field, torch.ones(1, 1), grid, "heun2")
+    assert max(field.times) == 0.999
+
+
 def test_an_adaptive_solver_that_left_the_interval_is_refused() -> None:
     """Without ``step_t`` torchdiffeq integrates past the end."""
     times = torch.tensor(UNIT, dtype=torch.float64)
