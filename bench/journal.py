@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +19,34 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """What one cell left: its records, and the few arrays that figures show."""
+    """What one cell left.
+
+    Attributes:
+        rows: its records.
+        arrays: the few that figures show.
+        seconds: core-seconds that it took, by kind of work.
+    """
 
     rows: list[Record]
     arrays: Mapping[str, Array] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # safetensors writes the buffer of a numpy array and ignores its strides.
         whole = {name: np.ascontiguousarray(array) for name, array in self.arrays.items()}
         object.__setattr__(self, "arrays", whole)
+
+
+class Meter(Protocol):
+    """Core-seconds by kind of work."""
+
+    def totals(self) -> dict[str, float]:
+        """So far."""
+        ...
+
+    def credit(self, seconds: Mapping[str, float]) -> None:
+        """Add seconds that another process spent."""
+        ...
 
 
 class Journal:
@@ -39,6 +58,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._entries: dict[str, Entry] = {}
+        self._credited: set[str] = set()
         whole = []
         for line in path.read_text().splitlines() if path.exists() else []:
             try:
@@ -46,7 +66,9 @@ class Journal:
             except json.JSONDecodeError:
                 continue
             arrays = {name: _decode(array) for name, array in stored["arrays"].items()}
-            self._entries[stored["digest"]] = Entry(stored["rows"], arrays)
+            self._entries[stored["digest"]] = Entry(
+                stored["rows"], arrays, stored.get("seconds", {})
+            )
             whole.append(line)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
@@ -59,10 +81,31 @@ class Journal:
             return None
         return entry
 
+    def settled(self, digest: str, measure: Callable[[], Entry], meter: Meter) -> Entry:
+        """The finished cell of ``digest``, measured now if it was not before.
+
+        Its seconds reach the meter once either way: work that goes on where another process was
+        cut off has cost what both have spent.
+        """
+        entry = self.find(digest)
+        if entry is None:
+            before = meter.totals()
+            measured = measure()
+            spent = {kind: now - before.get(kind, 0.0) for kind, now in meter.totals().items()}
+            entry = replace(measured, seconds={kind: s for kind, s in spent.items() if s > 0})
+            self.add(digest, entry)
+        elif digest not in self._credited:
+            meter.credit(entry.seconds)
+        self._credited.add(digest)
+        return entry
+
     def add(self, digest: str, entry: Entry) -> None:
         """Append a cell and flush it to the file."""
         arrays = {name: _encode(array) for name, array in entry.arrays.items()}
-        line = json.dumps({"digest": digest, "rows": entry.rows, "arrays": arrays})
+        seconds = dict(entry.seconds)
+        line = json.dumps(
+            {"digest": digest, "rows": entry.rows, "arrays": arrays, "seconds": seconds}
+        )
         with self._path.open("a") as stream:
             stream.write(line + "\n")
         self._entries[digest] = entry

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file, save_file
 
 from bench.journal import Entry, Journal
+from bench.stages.common import Seconds
 
 
 def test_strided_arrays_are_stored_by_value(tmp_path: Path) -> None:
@@ -26,3 +29,29 @@ def test_strided_arrays_are_stored_by_value(tmp_path: Path) -> None:
         save_file(dict(entry.arrays), tmp_path / "arrays.safetensors")
         for name, array in load_file(tmp_path / "arrays.safetensors").items():
             np.testing.assert_array_equal(array, expected[name])
+
+
+def test_work_that_goes_on_costs_what_both_processes_spent(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+
+    def spend() -> Entry:
+        with meter("sampling"):
+            end = time.process_time() + 0.02
+            while time.process_time() < end:
+                pass
+        return Entry([{"status": "ok", "value": 1.0}])
+
+    meter = Seconds()
+    first = Journal(path)
+    entry = first.settled("a", spend, meter)
+    assert entry.seconds["sampling"] == pytest.approx(0.02, abs=0.01)
+    spent = meter.totals()["sampling"]
+    assert first.settled("a", spend, meter) is entry
+    assert meter.totals()["sampling"] == pytest.approx(spent, abs=5e-3)
+
+    again, never = Seconds(), pytest.fail
+    second = Journal(path)
+    for _ in range(2):
+        found = second.settled("a", lambda: never("it was measured before"), again)
+        assert found.rows == entry.rows
+    assert again.totals()["sampling"] == entry.seconds["sampling"]

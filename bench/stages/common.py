@@ -63,6 +63,11 @@ class Seconds:
         """Charge to ``kind`` what no block has covered since the last charge."""
         self._charge(kind)
 
+    def credit(self, seconds: Mapping[str, float]) -> None:
+        """Add seconds that an earlier process spent on work that stands."""
+        for kind, spent in seconds.items():
+            self._by_kind[kind] += spent
+
     def totals(self) -> dict[str, float]:
         """Seconds by kind so far."""
         self._charge(self._kind)

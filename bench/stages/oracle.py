@@ -10,7 +10,7 @@ training seed.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import digests, records
 from bench.cells import exact_flows
@@ -22,6 +22,10 @@ from bench.provenance import experiment_columns
 from bench.records import Record
 from bench.spec import Experiment
 from bench.stages.common import INCOMPLETE, Outcome, Seconds, run_guarded
+
+if TYPE_CHECKING:
+    from bench.cells import Cell
+    from bench.sweeping import Sweep
 
 TABLE = "oracle.parquet"
 JOURNAL = "journal.jsonl"
@@ -79,13 +83,16 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
             base = digests.oracle_base(experiment, dataset, flow.path)
             for cell in flow.cells:
                 digest = digests.cell_digest(base, cell.key() | {"label": flow.label})
-                entry = journal.find(digest)
-                if entry is None:
-                    entry = Entry(sweep.measure(cell, columns, digest).rows)
-                    journal.add(digest, entry)
+                measure = partial(_measure, sweep, cell, columns, digest)
+                entry = journal.settled(digest, measure, seconds)
                 rows += entry.rows
                 progress.advance()
     common = experiment_columns(experiment)
     records.write(records.frame({**row, **common} for row in rows), folder / TABLE)
     failed = sum(row["status"] == "failed" for row in rows)
     return {INCOMPLETE: f"{failed} cells failed" if failed else None}
+
+
+def _measure(sweep: Sweep, cell: Cell, columns: dict[str, Any], digest: str) -> Entry:
+    """The records of a cell; its samples are not shown."""
+    return Entry(sweep.measure(cell, columns, digest).rows)

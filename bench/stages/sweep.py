@@ -110,10 +110,7 @@ def _work(
 
         def settle(cell: Cell | str, key: Mapping[str, Any], measure: Callable[..., Entry]) -> None:
             digest = digests.cell_digest(base, key)
-            entry = journal.find(digest)
-            if entry is None:
-                entry = measure(columns, digest)
-                journal.add(digest, entry)
+            entry = journal.settled(digest, lambda: measure(columns, digest), seconds)
             found[cell] = entry
             sweep.note(entry)
 

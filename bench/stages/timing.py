@@ -79,10 +79,8 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
             with Progress(f"{dataset}/{label}/timing", len(todo), "cells") as progress:
                 for cell in todo:
                     key = digests.cell_digest(base, cell.key())
-                    entry = journal.find(key)
-                    if entry is None:
-                        entry = Entry([_measure(experiment, cell, model, data, columns, base)])
-                        journal.add(key, entry)
+                    measure = partial(_measure, experiment, cell, model, data, columns, base)
+                    entry = journal.settled(key, measure, seconds)
                     rows += entry.rows
                     progress.advance()
     common = experiment_columns(experiment)
@@ -107,7 +105,7 @@ def _measure(
     data: DataSet,
     columns: dict[str, Any],
     digest: str,
-) -> Record:
+) -> Entry:
     from bench.sampling import Request, sample, starting_noise
 
     settings, seed = experiment.timing, experiment.seeds[0]
@@ -124,7 +122,7 @@ def _measure(
             busy.append(taken_busy)
     seconds = median(wall) / len(noise)
     contended = device.type == "cpu" and median(wall) > CONTENDED * median(busy)
-    return {
+    row = {
         **columns,
         **cell_columns(cell),
         "metric": "seconds_per_sample",
@@ -139,6 +137,7 @@ def _measure(
         "error": "contended: another process had the core" if contended else None,
         "run_digest": digest,
     }
+    return Entry([row])
 
 
 def _now(device: torch.device) -> float:
