@@ -30,6 +30,7 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    WithJsonSchema,
 )
 
 from bench.architectures import DEFAULT, declared, kind_of, known
@@ -139,7 +140,13 @@ OneRateOrTable = Annotated[
     Discriminator(lambda value: "<table>" if isinstance(value, Mapping) else "<rate>"),
 ]
 FactorName = Annotated[str, AfterValidator(lambda word: _known(word, get_args(Factor), "factor"))]
-NamedPart = Annotated[dict[str, Any], BeforeValidator(_named)]
+NamedPart = Annotated[
+    dict[str, Any],
+    BeforeValidator(_named),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"additionalProperties": True, "type": "object"}]}
+    ),
+]
 ForeignPrediction = Annotated[
     str, AfterValidator(lambda name: _known(name, FOREIGN_PREDICTIONS, "prediction"))
 ]

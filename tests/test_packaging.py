@@ -91,6 +91,7 @@ def test_the_packages_that_are_required_are_those_that_are_imported(
     names = {
         "markupsafe": "jinja2",
         "ot": "pot",
+        "pil": "pillow",
         "pydantic_core": "pydantic",
         "sklearn": "scikit-learn",
         "yaml": "pyyaml",
@@ -104,7 +105,7 @@ def test_the_packages_that_are_required_are_those_that_are_imported(
                 imported.add(node.module.split(".")[0])
     third_party = imported - set(sys.stdlib_module_names) - {"bench"}
     required = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
-    used = {canonicalize_name(names.get(name, name)) for name in third_party}
+    used = {canonicalize_name(names.get(name.lower(), name)) for name in third_party}
     # pandas writes parquet through pyarrow; torch-fidelity needs the torchvision of its torch.
     unseen = {"pyarrow", "snakemake", "torchvision"}
     assert required == used | unseen

@@ -7,12 +7,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from bench.extractors._base import Extractor
+from bench.extractors._base import Classifier
 
-FEATURES = 128
+FEATURES = 64
 
 
-class ConvolutionalClassifier(Extractor):
+class ConvolutionalClassifier(Classifier):
     """Convolutions that halve the sides, their mean over places, one hidden layer (the features).
 
     Features are non-negative; a linear classifier reads them. Group normalisation (Wu and He,
@@ -45,7 +45,7 @@ class ConvolutionalClassifier(Extractor):
         self.head = nn.Linear(FEATURES, classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """Features ``[n, 128]`` of images ``[n, 3, h, w]`` uint8."""
+        """Features ``[n, 64]`` of images ``[n, 3, h, w]`` uint8."""
         return self.trunk(images[:, : self.channels].to(torch.float32) / 127.5 - 1)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A small convolutional classifier of Fashion-MNIST, at 28x28 and at 14x14, with 128 features.
+"""A small convolutional classifier of Fashion-MNIST, at 28x28 and at 14x14, with 64 features.
 
 In batches of 256 at a rate of 2e-3, four epochs at 28x28 take 85 seconds of one core and three at
 14x14 take 23; both recognise 87% of the held-out images (of the first 4,000).
@@ -9,6 +9,11 @@ from __future__ import annotations
 from bench.extractors._convolutional import ConvolutionalClassifier
 
 
-def build() -> ConvolutionalClassifier:
-    """An untrained network."""
-    return ConvolutionalClassifier(channels=1, widths=(16, 32, 64), classes=10)
+class FashionClassifier(ConvolutionalClassifier):
+    """Of ten classes."""
+
+    def __init__(self) -> None:
+        super().__init__(channels=1, widths=(16, 32, 64), classes=10)
+
+
+build = FashionClassifier

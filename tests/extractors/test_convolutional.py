@@ -10,6 +10,7 @@ import torch
 
 from bench.data import DataSet
 from bench.extractors import accuracy, extractor_module, load
+from bench.extractors._convolutional import FEATURES
 from tests import sources
 
 
@@ -26,7 +27,7 @@ def test_it_recognises_pictures_it_never_saw(
     assert accuracy(network, dataset, "held_out") > 0.95
     images = dataset.to_uint8(dataset.held_out[:20])
     features = network.features(images)
-    assert features.shape == (20, 128)
+    assert features.shape == (20, FEATURES)
     assert (features >= 0).all()
     torch.testing.assert_close(network.features(images[:1]), features[:1])
 
@@ -36,7 +37,7 @@ def test_any_size_gives_as_many_features(name: str, channels: int) -> None:
     network = extractor_module(name).build()
     for side in (14, 28, 32, 64):
         images = torch.zeros(2, 3, side, side, dtype=torch.uint8)
-        assert network.features(images).shape == (2, 128)
+        assert network.features(images).shape == (2, FEATURES)
         changed = images.clone()
         changed[:, channels - 1] = 255
         assert not torch.equal(network.features(changed), network.features(images))
