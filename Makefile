@@ -51,5 +51,5 @@ lint: .venv/complete
 	$(RUN)$(PYTHON) workflow/preflight.py
 	$(RUN)echo 'Making the environment in .venv: once, some gigabytes, some minutes'
 	$(RUN)$(PYTHON) -m venv .venv
-	$(RUN)'$(BIN)/python' -m pip install --constraint constraints.txt --editable '.[test,lint,parity]'
+	$(RUN)'$(BIN)/python' -m pip install --constraint constraints.txt --editable '.[test,lint,parity,dinov2]'
 	$(RUN)touch $@

@@ -60,7 +60,7 @@ class Options(DataOptions):
     held_out: float = Field(default=0.1, gt=0, lt=1)
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     title: str = "Images"
-    extractor: ExtractorName
+    extractor: ExtractorName = "efficientnet_lite0"
 
 
 def describe(options: Options) -> Description:

@@ -4,7 +4,8 @@ The file of an extractor holds ``build``, a class of networks:
 
 * a :class:`Classifier` is trained by the workflow on the training half of a data set (``digits``);
 * a plain :class:`Extractor` beside ``WEIGHTS``, a :class:`Weights`, is trained elsewhere: its
-  weights are read from a local file and verified (``inception``, ``efficientnet_lite0``);
+  weights are read from a local file and verified (``efficientnet_lite0``, ``inception``,
+  ``dinov2``);
 * a plain :class:`Extractor` alone needs no weights: ``build()`` draws them (``random_conv``).
 
 A network takes images ``[n, 3, height, width]`` uint8, as :meth:`bench.data.DataSet.to_uint8` makes
@@ -12,9 +13,6 @@ them: rounded to the grey levels of the source, [-1, 1] to 0..255, grey repeated
 channels. What follows (resizing, scaling) is the extractor's own and stands in its file.
 :func:`extract` feeds it batches of one size. A Frechet distance is named after the extractor
 (``fd_digits``) and is comparable within one extractor only.
-
-DINOv2 is not here: the code of its network is in no package that is installed, and torch-fidelity
-fetches both code and weights from the network.
 """
 
 from bench.extractors._base import (

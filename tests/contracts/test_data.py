@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.data import DataOptions, DataSet, data_module, load, save
+from bench.data import DataOptions, DataSet, data_module, described, load, save
 from bench.declarations import discover
 from bench.metrics import directions
 from bench.streams import stream
@@ -29,10 +29,19 @@ def samples_in_both(dataset: DataSet) -> int:
 @pytest.mark.parametrize("name", DATASETS)
 def test_declaration(name: str) -> None:
     assert issubclass(data_module(name).Options, DataOptions)
-    described = sources.description(name)
-    assert described.title
-    assert directions(described)[described.primary] == "lower"
-    assert described.extractor is None or described.extractor in discover("extractors")
+    description = sources.description(name)
+    assert description.title
+    assert directions(description)[description.primary] == "lower"
+    assert description.extractor is None or description.extractor in discover("extractors")
+
+
+@pytest.mark.parametrize("name", ["fashion", "cifar10", "images"])
+def test_real_images_are_looked_at_by_a_network_that_needs_no_download(name: str) -> None:
+    needed = {"path": "unread.npz", "size": 16} if name == "images" else {}
+    assert described(name, needed).extractor == "efficientnet_lite0"
+    assert described(name, needed).primary == "fd_efficientnet_lite0"
+    other = described(name, {**needed, "extractor": "cifar10"})
+    assert (other.extractor, other.primary) == ("cifar10", "fd_cifar10")
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -42,11 +51,11 @@ def test_held_out_samples_were_never_trained_on(name: str, real_data: RealData) 
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_samples_keep_their_promises(name: str, real_data: RealData) -> None:
-    dataset, described = real_data(name), sources.description(name)
-    promised = (name, described.kind, described.levels)
+    dataset, description = real_data(name), sources.description(name)
+    promised = (name, description.kind, description.levels)
     assert (dataset.name, dataset.kind, dataset.levels) == promised
-    assert dataset.shape == described.shape
-    assert (dataset.mixture is not None) == described.exact
+    assert dataset.shape == description.shape
+    assert (dataset.mixture is not None) == description.exact
     for samples in (dataset.train, dataset.held_out):
         assert samples.dtype == torch.float32
         assert samples.shape[1:] == dataset.shape

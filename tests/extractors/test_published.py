@@ -21,7 +21,8 @@ from bench.streams import stream
 
 
 @pytest.mark.parametrize(
-    ("name", "digest"), [("inception", "6726825d"), ("efficientnet_lite0", "57934424")]
+    ("name", "digest"),
+    [("inception", "6726825d"), ("efficientnet_lite0", "57934424"), ("dinov2", "0b8b82f8")],
 )
 def test_a_missing_file_is_asked_for_in_one_line(name: str, digest: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
@@ -120,6 +121,19 @@ def test_efficientnet_lite0_resizes_and_scales(
     features = extract(network, images)
     assert features.shape == (3, 1280)
     assert features[:, 0].tolist() == pytest.approx([2.0, 0.0, 2.0], abs=1e-6)
+
+
+def test_efficientnet_lite0s_weights_come_with_its_packages() -> None:
+    """Their features are those of which the network of the package makes its logits."""
+    path = weights_file("efficientnet_lite0", None)
+    assert path is not None
+    network = EfficientNetLite0.restored(published(path))
+    shape = (1, 3, 224, 224)
+    images = torch.randint(0, 256, shape, generator=stream("efficientnet")).to(torch.uint8)
+    features = network.features(images)
+    assert features.shape == (1, efficientnet_lite0.FEATURES)
+    logits = network.network((images.float() - 127) / 128)
+    torch.testing.assert_close(network.network._fc(features), logits, rtol=1e-4, atol=1e-4)
 
 
 def test_a_missing_package_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
