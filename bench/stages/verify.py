@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from bench import records
 from bench.audit import wrong_evaluations
 from bench.errors import InputError, RunError
-from bench.files import read_json, sha256
+from bench.files import digest_of, read_json, sha256
 from bench.layout import CONFIG, LEDGER, OUTCOME, Layout
 from bench.report import RECORDS
 from bench.spec import Experiment, load
@@ -139,8 +140,12 @@ def _equal(one: float, other: float) -> bool:
 
 
 def wrong_records(experiment: Experiment, layout: Layout, table: pd.DataFrame) -> Iterator[str]:
-    """Budget rows that differ from the ledgers, and rows of another configuration."""
-    others = set(table["config_digest"].dropna()) - {experiment.digest}
+    """Budget rows that differ from the ledgers, and rows of another configuration.
+
+    The configuration is what its file says: a later version knows more keys, with their defaults.
+    """
+    stored = digest_of(yaml.safe_load(layout.config.read_text(encoding="utf-8")))
+    others = set(table["config_digest"].dropna()) - {stored}
     if others:
         yield f"{RECORDS}: rows of another configuration ({', '.join(sorted(others))})"
     spent = table[table["metric"] == "budget.spent"].set_index(
