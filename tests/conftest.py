@@ -23,12 +23,23 @@ from tests.checkouts import ROOT, copy_checkout
 
 torch.set_num_threads(1)
 
+LONG = ("test_workflow", "test_interruptions", "test_adding_a_formulation")
+"""Files whose tests run the workflow."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share the finished run share a process, so that it is made once."""
-    for item in items:
-        if "finished" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("finished"))
+    """Tests that share the finished run share a process, so that it is made once.
+
+    They come first, and those that run the workflow after them: many short tests at the end keep
+    all processes busy, and long ones there would keep one.
+    """
+
+    def shares(item: pytest.Item) -> bool:
+        return "finished" in getattr(item, "fixturenames", ())
+
+    for item in filter(shares, items):
+        item.add_marker(pytest.mark.xdist_group("finished"))
+    items.sort(key=lambda item: (not shares(item), item.path.stem not in LONG))
 
 
 @cache
