@@ -7,7 +7,8 @@ Run from the repository's root, on a machine that does nothing else:
 Solves of 16 evaluations (15 where a solver cannot spend 16) take turns with as many calls of the
 bare network on its own inputs, so that both see the same machine in the same state. Printed are
 the median of the ratio and its quartiles, for the two networks of the default experiment at batches
-of 256 and 2048 on one thread of the CPU, or for a wide network on the GPU where there is one. The
+of 256 and 2048 and a small U-Net on one thread of the CPU, or for a wide network on the GPU where
+there is one. The
 ratio holds all that is not the network: the solver, the path's coefficients and the change from the
 network's output to velocity or data.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import quantiles
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,13 +56,28 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def measure(shape: tuple[int, ...], width: int, batch: int, device: torch.device) -> None:
+UNET = {
+    **{"channels": 16, "multipliers": (1, 2, 4), "blocks": 1},
+    **{"attention": (7,), "head": 32, "embedding": 128},
+}
+"""Of 0.76M parameters, for images of 14x14."""
+
+
+def mlp(width: int) -> dict[str, Any]:
+    """Options of a multilayer perceptron."""
+    return {"width": width, "depth": 3}
+
+
+def measure(
+    kind: str, options: dict[str, Any], shape: tuple[int, ...], batch: int, device: torch.device
+) -> None:
     """Print one line a solver of fixed cost."""
-    network = build_network("residual_mlp", shape, {"width": width, "depth": 3}, 0).to(device)
+    network = build_network(kind, shape, options, 0).to(device)
     model = PathModel(network, path("vp").build(), "noise", 0.7)
     z = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0)).to(device)
     told = torch.zeros(batch, 1, device=device)
-    print(f"{shape}, width {width}, batch {batch}, {device.type}")
+    size = sum(parameter.numel() for parameter in network.parameters())
+    print(f"{kind}, {size:,} parameters, {shape}, batch {batch}, {device.type}")
     for solver in SOLVERS.values():
         if solver.family not in ("fixed", "exponential", "stochastic"):
             continue
@@ -92,12 +109,13 @@ def compare(model: PathModel, z: Tensor, told: Tensor, request: Request, nfe: in
 def main() -> None:
     """Measure on the GPU, or else on one thread of the CPU."""
     if torch.cuda.is_available():
-        measure((3, 32, 32), 4096, 2048, torch.device("cuda"))
+        measure("residual_mlp", mlp(4096), (3, 32, 32), 2048, torch.device("cuda"))
         return
     torch.set_num_threads(1)
     for shape, width in (((2,), 128), ((1, 8, 8), 256)):
         for batch in (256, 2048):
-            measure(shape, width, batch, torch.device("cpu"))
+            measure("residual_mlp", mlp(width), shape, batch, torch.device("cpu"))
+    measure("unet", UNET, (1, 14, 14), 64, torch.device("cpu"))
 
 
 if __name__ == "__main__":
