@@ -57,8 +57,12 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 UNET = {
-    "channels": 16, "multipliers": (1, 2, 4), "blocks": 1,
-    "attention": (7,), "head": 32, "embedding": 128,
+    "channels": 16,
+    "multipliers": (1, 2, 4),
+    "blocks": 1,
+    "attention": (7,),
+    "head": 32,
+    "embedding": 128,
 }
 """Of 0.76M parameters, for images of 14x14."""
 
