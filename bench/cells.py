@@ -8,8 +8,9 @@ from typing import Any
 
 from bench.declarations import TABULATED, Formulation, Part, without_defaults
 from bench.errors import RefusedNfeError
+from bench.sections import NoiseBank
 from bench.solvers.catalogue import ADAPTIVE, OWN, SOLVERS, Solver
-from bench.spec import Experiment, NoiseBank
+from bench.spec import Experiment
 
 SCORING: NoiseBank = "scoring"
 UNIFIED = "unified"

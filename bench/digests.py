@@ -41,7 +41,7 @@ NOT_NUMERIC = frozenset(
     for name in (
         "", "alive", "cells", "cli", "declarations", "devices", "digests", "downloads", "errors",
         "files", "formulations", "gpus", "layout", "plan", "progress", "report",
-        "solvers.catalogue", "spec", "stages", "stages.common",
+        "sections", "solvers.catalogue", "spec", "stages", "stages.common",
     )
 )  # fmt: skip
 

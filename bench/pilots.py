@@ -100,18 +100,5 @@ def searched_times(
     return Fitted(grid, spent)
 
 
-def energy_distance(one: Tensor, other: Tensor) -> float:
-    """``2*E|x - y| - E|x - x'| - E|y - y'|`` of samples ``[n, ...]``, ``[m, ...]``; 0 if equal.
-
-    Szekely & Rizzo (2013); every pair but that of a sample with itself counts.
-    """
-    x, y = one.flatten(1).double(), other.flatten(1).double()
-
-    def within(z: Tensor) -> Tensor:
-        return torch.cdist(z, z).sum() / (len(z) * (len(z) - 1))
-
-    return float(2 * torch.cdist(x, y).mean() - within(x) - within(y))
-
-
 def _always(times: Tensor) -> Grid:
     return lambda clock, count: times

@@ -20,11 +20,11 @@ from bench.declarations import path as declare
 from bench.evaluation import Context, References
 from bench.exact import TOLERANCE, ExactModel, field_errors, field_points
 from bench.journal import Array, Entry
-from bench.metrics import evaluate
+from bench.metrics import energy, evaluate
 from bench.metrics.endpoint_rmse import rmse
 from bench.models import PathModel
 from bench.paths import Path
-from bench.pilots import Fitted, adapted_grid, energy_distance, searched_times
+from bench.pilots import Fitted, adapted_grid, searched_times
 from bench.provenance import cell_columns
 from bench.records import Record
 from bench.sampling import (
@@ -38,9 +38,9 @@ from bench.sampling import (
     starting_labels,
     starting_noise,
 )
+from bench.sections import SweepSpec
 from bench.solvers.catalogue import ADAPTED, SEARCHED, SOLVERS, Family
 from bench.solvers.grids import Grid
-from bench.spec import SweepSpec
 from bench.streams import stream
 
 REFERENCE = "reference"
@@ -318,12 +318,12 @@ class Sweep:
             if family == "consistency":
                 train = self.references.dataset.train
                 drawn = torch.randperm(len(train), generator=stream(self.seed, "bank", PILOT))
-                real = train[drawn[:PILOT_SAMPLES]].to(self.device)
+                real = train[drawn[:PILOT_SAMPLES]]
                 self._grids[family] = searched_times(
                     model,
                     noise,
                     self._fresh(PILOT),
-                    lambda samples: energy_distance(samples, real),
+                    lambda samples: energy.distance(samples, real),
                     max(self.spec.few_step_nfe),
                 )
             else:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bench.data import DataSet, Description, cifar10, data_module, described, fashion
 from bench.files import sha256
-from bench.spec import ExtractorSpec
+from bench.sections import ExtractorSpec
 
 CLASSES = 10
 TRAIN, HELD_OUT = 1200, 320
@@ -95,6 +95,19 @@ def pictures(
 def halves(side: int, channels: int) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Pictures and classes of the training half and of the held-out half."""
     return [pictures(n, side, channels, seed) for seed, n in ((1, TRAIN), (2, HELD_OUT))]
+
+
+def assert_read(dataset: DataSet, side: int, channels: int) -> None:
+    """Images and labels are those of :func:`halves`, in their order."""
+    for (images, labels), samples, classes in zip(
+        halves(side, channels),
+        (dataset.train, dataset.held_out),
+        (dataset.train_labels, dataset.held_out_labels),
+        strict=True,
+    ):
+        assert np.array_equal(dataset.to_uint8(samples)[:, :channels].numpy(), images)
+        assert classes is not None
+        assert np.array_equal(classes.numpy(), labels)
 
 
 def fashion_files(folder: Path) -> dict[str, fashion.Digests]:

@@ -17,7 +17,6 @@ from bench.pilots import (
     CANDIDATES,
     PILOT_INTERVALS,
     adapted_grid,
-    energy_distance,
     searched_times,
 )
 from bench.sampling import Request, denoiser, sample
@@ -111,10 +110,3 @@ def test_searched_times_are_those_that_score_best() -> None:
     assert (three.diff() > 0).all()
     with pytest.raises(ValueError, match="up to 3 evaluations"):
         fitted.grid(model.path, 4)
-
-
-def test_the_energy_distance_is_unbiased_and_sees_a_shift() -> None:
-    generator = torch.Generator().manual_seed(1)
-    one, other = (torch.randn(400, 3, generator=generator) for _ in range(2))
-    assert abs(energy_distance(one, other)) < 0.02
-    assert energy_distance(one, other + 1.0) > 0.5

@@ -18,7 +18,7 @@ from bench.paths import Path
 from bench.paths.edm import Edm
 from bench.paths.linear import Linear
 from bench.paths.vp import Vp
-from bench.spec import SweepSpec
+from bench.sections import SweepSpec
 from bench.sweeping import Sweep
 from tests.fields import exact_model, ring
 

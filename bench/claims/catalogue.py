@@ -1,6 +1,7 @@
 """The claims, in the order in which a newcomer would ask them.
 
-Margins and rules stand here, in the code's history, before the records that they judge.
+Margins and rules stand here and in :mod:`bench.claims.contrasts`. Where one was changed after its
+records were seen, it says so.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from bench.data import DataSet
 from bench.extractors._base import Classifier, extractor_module
-from bench.spec import ExtractorSpec
+from bench.sections import ExtractorSpec
 from bench.streams import stream, stream_seed
 
 ACCURACY_BATCH = 2000

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from bench.declarations import discover
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bench.evaluation import Context
 
 Direction = Literal["lower", "higher"] | None
@@ -190,6 +192,16 @@ def evaluate(context: Context, only: str | None = None) -> list[Measurement]:
     if only is not None:
         names = tuple(name for name in names if only in declared(context.references, name))
     return [m for name in names for m in metric_module(name).compute(context)]
+
+
+def against_held_out(
+    context: Context, metric: str, distance: Callable[[Tensor, Tensor], float]
+) -> Measurement:
+    """A distance of each block to a block of held-out samples, mean over blocks."""
+    real = context.references.blocks("held_out")
+    values = [distance(context.blocks[i], real[j]) for i, j in context.against("held_out")]
+    block = context.settings.block
+    return over_blocks(metric, values, reference_set="held_out", n_reference=block)
 
 
 def over_blocks(metric: str, values: Sequence[float], **columns: Any) -> Measurement:

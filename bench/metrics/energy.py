@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from bench.metrics import Measurement, Needs, over_blocks
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from bench.evaluation import Context
@@ -29,21 +31,31 @@ def compute(context: Context) -> list[Measurement]:
     values = []
     for i, j in context.against("held_out"):
         inside = references.derived(("spread", j), partial(spread, real[j]))
-        x = context.blocks[i]
-        values.append(2 * mean_distance(x, real[j]) - spread(x) - inside)
+        values.append(distance(context.blocks[i], real[j], inside))
     block = context.settings.block
     return [over_blocks("energy_distance", values, reference_set="held_out", n_reference=block)]
 
 
+def distance(a: Tensor, b: Tensor, spread_of_b: float | None = None) -> float:
+    """Energy distance between ``a [n, ...]`` and ``b [m, ...]``; the spread of b may be known."""
+    inside = spread(b) if spread_of_b is None else spread_of_b
+    return 2 * mean_distance(a, b) - spread(a) - inside
+
+
 def mean_distance(a: Tensor, b: Tensor) -> float:
-    """Mean Euclidean distance between rows of ``a [n, d]`` and ``b [m, d]``."""
+    """Mean Euclidean distance between rows of ``a [n, ...]`` and ``b [m, ...]``."""
     from scipy.spatial.distance import cdist
 
-    return float(cdist(a.double().numpy(), b.double().numpy()).mean())
+    return float(cdist(_rows(a), _rows(b)).mean())
 
 
 def spread(points: Tensor) -> float:
-    """Mean Euclidean distance between two different rows of ``points [n, d]``."""
+    """Mean Euclidean distance between two different rows of ``points [n, ...]``."""
     from scipy.spatial.distance import pdist
 
-    return float(pdist(points.double().numpy()).mean())
+    return float(pdist(_rows(points)).mean())
+
+
+def _rows(points: Tensor) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = points.flatten(1).double().cpu().numpy()
+    return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bench.metrics import Measurement, Needs, over_blocks
+from bench.metrics import Measurement, Needs, against_held_out
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,10 +25,7 @@ PROJECTIONS: Final = 32
 
 def compute(context: Context) -> list[Measurement]:
     """Mean over blocks, each against a fresh block of held-out points."""
-    real = context.references.blocks("held_out")
-    values = [distance(context.blocks[i], real[j]) for i, j in context.against("held_out")]
-    block = context.settings.block
-    return [over_blocks("sliced_w2", values, reference_set="held_out", n_reference=block)]
+    return [against_held_out(context, "sliced_w2", distance)]
 
 
 def distance(a: Tensor, b: Tensor) -> float:

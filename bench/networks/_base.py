@@ -78,9 +78,7 @@ class Passed(nn.Module):
 
     A norm before the last layer forgets how long its input is, and at high noise the target is
     almost the input. EDM's preconditioning (2206.00364) has such a path with given weights; here
-    they are learned from the embedding of time, one for all pixels, and start at zero. A U-Net of
-    0.2M that predicts noise on the digits, after 500 updates, has a squared error of 5.6e-4 with
-    this path and of 4.0e-3 without it at signal 0.02, and of 0.174 and 0.176 at signal 0.6.
+    they are learned from the embedding of time, one for all pixels, and start at zero.
 
     Args:
         embedding: features of the embedding of time and class.

@@ -19,8 +19,9 @@ from bench.layout import Layout
 from bench.progress import Progress
 from bench.provenance import experiment_columns
 from bench.records import Record
+from bench.sections import ConvergenceSpec
 from bench.solvers.catalogue import SOLVERS
-from bench.spec import ConvergenceSpec, Experiment
+from bench.spec import Experiment
 from bench.stages.common import Outcome, Seconds, run_guarded
 
 TABLE = "convergence.parquet"

@@ -25,7 +25,8 @@ from bench.errors import InputError
 from bench.layout import Layout
 from bench.provenance import experiment_columns, model_columns
 from bench.records import Record
-from bench.spec import Experiment, LikelihoodSpec
+from bench.sections import LikelihoodSpec
+from bench.spec import Experiment
 from bench.stages.common import INCOMPLETE, Seconds, run_guarded
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
-import numpy as np
 import pytest
 
 from bench import downloads
@@ -27,15 +26,7 @@ def archive(tmp_path: Path) -> Iterator[Path]:
 
 def test_images_and_labels_are_those_of_the_records_in_order(archive: Path) -> None:
     dataset = build(Options(path=str(archive)))
-    for (images, labels), samples, classes in zip(
-        sources.halves(32, 3),
-        (dataset.train, dataset.held_out),
-        (dataset.train_labels, dataset.held_out_labels),
-        strict=True,
-    ):
-        assert np.array_equal(dataset.to_uint8(samples).numpy(), images)
-        assert classes is not None
-        assert np.array_equal(classes.numpy(), labels)
+    sources.assert_read(dataset, 32, 3)
     assert dataset.sigma_data == pytest.approx(dataset.train.std().item())
 
 

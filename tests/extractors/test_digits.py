@@ -12,7 +12,7 @@ import torch
 from bench.data import DataSet
 from bench.errors import InputError
 from bench.extractors import accuracy, extractor_module, load, train
-from bench.spec import ExtractorSpec
+from bench.sections import ExtractorSpec
 
 SHORT = ExtractorSpec(epochs=2)
 

@@ -61,6 +61,13 @@ def test_energy_distance_on_a_line_equals_scipys() -> None:
     assert found == pytest.approx(expected, rel=1e-9)
 
 
+def test_the_energy_distance_is_unbiased_and_sees_a_shift() -> None:
+    generator = torch.Generator().manual_seed(1)
+    one, other = (torch.randn(400, 3, generator=generator) for _ in range(2))
+    assert abs(energy.distance(one, other)) < 0.02
+    assert energy.distance(one, other + 1.0) > 0.5
+
+
 def test_energy_distance_and_mmd_are_unbiased(ring: DataSet) -> None:
     """Over many draws of the data their mean is zero, within its own error."""
     references = References(ring, SETTINGS)
