@@ -124,7 +124,7 @@ def _locked(lock: Path) -> Iterator[None]:
 def arrange(network: nn.Module, on: Sequence[str]) -> None:
     """Lay the weights out as asked; before an optimiser looks at them."""
     if "channels_last" in on:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)
 
 
 def round_products(network: nn.Module) -> None:
