@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.forward_ad import unpack_dual
 
 from bench.files import read_json, write_json
 
@@ -128,15 +129,26 @@ def arrange(network: nn.Module, on: Sequence[str]) -> None:
 
 
 def round_products(network: nn.Module) -> None:
-    """Matrix products and convolutions in bfloat16, by autocast; weights and output in float32."""
+    """Matrix products and convolutions in bfloat16, by autocast; weights and output in float32.
+
+    A forward that carries a derivative (forward mode) stays in float32: autocast knows none, and
+    the derivative by time would be mostly rounding.
+    """
     forward, device = network.forward, next(network.parameters()).device.type
 
     def rounded(*inputs: Tensor | None) -> Tensor:
+        if not torch.compiler.is_compiling() and _has_tangent(inputs):
+            exact: Tensor = forward(*inputs)
+            return exact
         with torch.autocast(device, torch.bfloat16):
             output: Tensor = forward(*inputs)
         return output.float()
 
     vars(network)["forward"] = rounded
+
+
+def _has_tangent(inputs: Sequence[Tensor | None]) -> bool:
+    return any(x is not None and unpack_dual(x).tangent is not None for x in inputs)
 
 
 def compile_forward(
