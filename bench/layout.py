@@ -10,6 +10,7 @@ OUTCOME = "outcome.json"
 FAILED_OUTCOME = "outcome.failed.json"
 FINISHED = "finished.json"
 LEDGER = "ledger.json"
+ACCELERATION = "acceleration.json"
 FOREIGN = "model.json"
 EXTRACTOR_WEIGHTS = "extractor.safetensors"
 
@@ -49,6 +50,10 @@ class Layout:
     def calibration(self, dataset: str, label: str) -> Path:
         """Seconds a step, measured for budgets in device seconds."""
         return self.root / "calibration" / dataset / label
+
+    def acceleration(self, dataset: str, label: str, what: str) -> Path:
+        """Which switches of the fast path are on for a stage, or for ``sampling``; measured."""
+        return self.root / "acceleration" / dataset / label / what / ACCELERATION
 
     def model(self, dataset: str, label: str, seed: int) -> Path:
         """Everything of one model: a folder a stage, and its sweep."""

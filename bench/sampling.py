@@ -83,12 +83,14 @@ class Solution:
     Attributes:
         end: samples ``[n, ...]``.
         nfe: evaluations a sample, mean over batches; nfe_min, nfe_max over batches.
+        batch_size: most samples that were solved together in the end.
     """
 
     end: Tensor
     nfe: float
     nfe_min: float
     nfe_max: float
+    batch_size: int
 
     def with_more(self, other: Solution) -> Solution:
         """These samples and others behind them."""
@@ -98,6 +100,7 @@ class Solution:
             (self.nfe * ours + other.nfe * theirs) / (ours + theirs),
             min(self.nfe_min, other.nfe_min),
             max(self.nfe_max, other.nfe_max),
+            min(self.batch_size, other.batch_size),
         )
 
 
@@ -127,24 +130,38 @@ def sample(
 ) -> Solution:
     """Solve for every sample of ``noise [n, ...]`` in batches.
 
+    A batch that does not fit into memory is halved, and so are those after it, where the cost is
+    fixed: samples do not depend on the batch then. The steps of an adaptive solver do.
+
     Args:
         model: evaluated in its own path's interval.
         noise: standard normal; the start is ``sigma(T_NOISE)`` times it.
         request: the solver and its cost.
         batch_size: samples solved together; part of the result for adaptive solvers.
         fresh: noise ``[n, ...]`` for the interval of an index; stochastic solvers only.
+
+    Raises:
+        torch.OutOfMemoryError: not even one sample fits, or the solver is adaptive.
     """
-    ends, costs = [], []
-    for low in range(0, len(noise), batch_size):
+    ends, costs, low = [], [], 0
+    while low < len(noise):
         part = slice(low, low + batch_size)
         z = noise[part]
         again = None if fresh is None else (lambda i, part=part: fresh(i)[part])
-        with counted() as passes:
-            ends.append(solve(model.part(part), model.path.start_scale() * z, request, again))
+        try:
+            with counted() as passes:
+                end = solve(model.part(part), model.path.start_scale() * z, request, again)
+        except torch.OutOfMemoryError:
+            if request.nfe is None or len(z) == 1:
+                raise
+            batch_size = (len(z) + 1) // 2
+            continue
+        ends.append(end)
         costs.append((passes.forwards / len(z), len(z)))
+        low += len(z)
     per_sample = [cost for cost, _ in costs]
     mean = sum(cost * size for cost, size in costs) / len(noise)
-    return Solution(torch.cat(ends), mean, min(per_sample), max(per_sample))
+    return Solution(torch.cat(ends), mean, min(per_sample), max(per_sample), batch_size)
 
 
 def solve(

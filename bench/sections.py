@@ -129,6 +129,16 @@ else:
         Discriminator(lambda value: f"<{kind_of(value)}>"),
         BeforeValidator(known),
     ]
+SwitchName = Annotated[
+    str, AfterValidator(lambda name: _known(name, ("channels_last", "compile"), "switch"))
+]
+Switches = Annotated[
+    Annotated[Literal["auto", "off"], Tag("<word>")]
+    | Annotated[list[SwitchName], AfterValidator(_distinct), Tag("<switches>")],
+    Discriminator(lambda value: "<switches>" if isinstance(value, list) else "<word>"),
+    # YAML reads the bare word off as false.
+    BeforeValidator(lambda value: "off" if value is False else value),
+]
 CountOrAll = Annotated[
     Annotated[Count, Tag("<count>")] | Annotated[Literal["all"], Tag("<all>")],
     Discriminator(lambda value: "<all>" if value == "all" else "<count>"),
@@ -218,6 +228,10 @@ class TrainingSpec(OptionModel):
     ``flip`` mirrors half of the images, drawn anew for every update, for every formulation alike;
     stored pairs of a flow are left as they are, each noise belongs to its image. ``threads`` are
     those of one job, never the cores of the run: sums depend on them.
+    ``precision`` is that of the products in training; weights, losses and all sampling are float32,
+    and so are forwards that carry a derivative by time (mean flows, sCM).
+    ``acceleration`` names what makes steps faster and changes numbers by rounding only; ``auto``
+    measures on a GPU what is worth it (:mod:`bench.acceleration`), and is ``off`` on the CPU.
     """
 
     batch_size: Count = 256
@@ -229,7 +243,8 @@ class TrainingSpec(OptionModel):
     flip: bool = False
     threads: Count = 1
     seeds_per_job: CountOrAll = "all"
-    precision: Literal["float32"] = "float32"
+    precision: Literal["float32", "bf16"] = "float32"
+    acceleration: Switches = "auto"
 
 
 class SweepSpec(OptionModel):

@@ -128,6 +128,8 @@ class Experiment(OptionModel):
         unnamed: dict[str, Any] = {} if self.models else {"models": True}
         if self.extractor.weights is None:
             unnamed["extractor"] = {"weights"}
+        if self.training.acceleration == "auto":
+            unnamed["training"] = {"acceleration"}
         return self.model_dump(mode="json", exclude=unnamed)
 
     def save(self, path: Path) -> None:

@@ -125,9 +125,13 @@ class Sweep:
         except Exception as error:
             # One broken cell is a row of the table; the rest of the sweep goes on.
             return Entry([_without_value(columns, "failed", f"{type(error).__name__}: {error}")])
+        asked, batch_size = self.spec.batch_size, solution.batch_size
+        smaller = f"out of memory: batches of {batch_size} samples instead of {asked}"
+        notes = [smaller if batch_size < asked else None, stopped]
         columns |= {
             "n_samples": len(ends),
-            "error": stopped,
+            "batch_size": batch_size,
+            "error": "; ".join(note for note in notes if note) or None,
             "nfe": solution.nfe,
             "nfe_min": solution.nfe_min,
             "nfe_max": solution.nfe_max,

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from bench.acceleration import compile_forward, onto
 from bench.budget import Ledger
 from bench.couplings import Coupling, Pair
 from bench.errors import BudgetError
@@ -99,13 +100,14 @@ class FreshNoise:
 
     def batch(self, update: int, size: int) -> Pair:
         """The pair of ``update``, before the coupling."""
-        index = order(self.seed, update, size, len(self.data)).to(self.data.device)
+        device = self.data.device
+        index = onto(order(self.seed, update, size, len(self.data)), device)
         data = self.data[index]
         if self.flip:
             tossed = torch.rand(size, generator=stream(self.seed, "flip", update)) < 0.5
-            data = torch.where(expand(tossed.to(data.device), data), data.flip(-1), data)
+            data = torch.where(expand(onto(tossed, device), data), data.flip(-1), data)
         noise = torch.randn(data.shape, generator=stream(self.seed, "noise", update))
-        return Pair(noise.to(data.device), data, _rows(self.label, index))
+        return Pair(onto(noise, device), data, _rows(self.label, index))
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,28 @@ class StoredPairs:
 
     def batch(self, update: int, size: int) -> Pair:
         """The pair of ``update``, before the coupling."""
-        index = order(self.seed, update, size, len(self.data)).to(self.data.device)
+        index = onto(order(self.seed, update, size, len(self.data)), self.data.device)
         return Pair(self.noise[index], self.data[index], _rows(self.label, index))
 
 
-def _rows(label: Tensor | None, index: Tensor) -> Tensor | None:
+def _rows(label: Tensor | None, index: Tensor | slice) -> Tensor | None:
     return None if label is None else label[index]
+
+
+@dataclass(frozen=True)
+class PartDraws(Draws):
+    """The numbers of some samples of an update: those that the whole update would draw for them.
+
+    Args:
+        part: which samples.
+    """
+
+    part: slice
+
+    def __call__(self, purpose: str) -> Tensor:
+        """Numbers in (0, 1) of the part; see :class:`bench.streams.Draws`."""
+        whole = Draws(self.seed, self.update, self.size, torch.device("cpu"))(purpose)
+        return onto(whole[self.part], self.device)
 
 
 class AdamW:
@@ -208,6 +226,12 @@ class Trainer:
         resume: file that holds the state between checkpoints; None keeps none.
         digest: identity of the stage; a resume file of another digest is ignored.
         report: called with (updates done, updates in all) after each update.
+        compiled: compile the forwards of the model and of its teacher. The first step is taken as
+            they are, since torch counts no FLOPs in compiled code.
+
+    Attributes:
+        parts: parts in which a batch is taken, one after the other, because it does not fit into
+            the device's memory whole. Their gradients add up to that of the whole batch.
     """
 
     model: PathModel
@@ -221,6 +245,8 @@ class Trainer:
     resume: Path | None = None
     digest: str = ""
     report: Callable[[int, int], None] = lambda done, total: None
+    compiled: bool = False
+    parts: int = 1
     losses: list[tuple[int, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -228,15 +254,40 @@ class Trainer:
         self.device = self.parameters[0].device
         self.optimizer = AdamW(self.parameters, self.settings.weight_decay)
 
-    def loss(self, update: int, progress: float, kind: str) -> Tensor:
-        """Mean loss of one update's batch."""
+    def _step(self, kind: str, update: int, progress: float, updates: int) -> Tensor:
+        """Charge one step and leave its gradient with the parameters; the mean loss, detached.
+
+        A batch that does not fit into memory is taken in twice as many parts, until it does.
+        """
+        size = self.settings.batch_size
+        while True:
+            try:
+                with self.ledger.step(kind, "update", updates=updates, samples=size):
+                    return self._gradient(kind, update, progress)
+            except torch.OutOfMemoryError:
+                if 2 * self.parts > size:
+                    raise
+            # Here and not above: an exception that is being handled keeps its tensors alive.
+            self.parts *= 2
+            self.optimizer.clear()
+
+    def _gradient(self, kind: str, update: int, progress: float) -> Tensor:
         size = self.settings.batch_size
         pair = self.source.batch(update, size)
         with self.ledger.coupling(kind):
             pair = self.coupling(pair, stream(self.seed, "coupling", update))
-        draws = Draws(self.seed, update, size, self.device)
-        model = self.model.given(self._shown(pair.label, draws))
-        return self.objective(model, pair, draws, progress).mean()
+        losses = []
+        for first in range(self.parts):
+            # Every parts-th sample: the first quarter of a part lies in the first quarter of the
+            # batch, which is what an objective that treats shares of a batch apart goes by.
+            part = slice(first, None, self.parts)
+            draws = PartDraws(self.seed, update, size, self.device, part)
+            some = Pair(pair.noise[part], pair.data[part], _rows(pair.label, part))
+            model = self.model.given(self._shown(some.label, draws))
+            loss = self.objective(model, some, draws, progress).sum() / size
+            loss.backward()
+            losses.append(loss.detach())
+        return sum(losses[1:], start=losses[0])
 
     def _shown(self, label: Tensor | None, draws: Draws) -> Tensor | None:
         """Classes as the network sees them: some replaced by the null class."""
@@ -246,12 +297,17 @@ class Trainer:
 
     def probe(self) -> None:
         """Take one step's forward and backward without an update, to learn what a step costs."""
-        with (
-            self.ledger.timed("probe"),
-            self.ledger.step("probe", "update", samples=self.settings.batch_size),
-        ):
-            self.loss(0, 0.0, "probe").backward()
+        with self.ledger.timed("probe"):
+            self._step("probe", 0, 0.0, updates=0)
         self.optimizer.clear()
+        self._compile()
+
+    def _compile(self) -> None:
+        """Compile what later steps evaluate, if that was asked for."""
+        if self.compiled:
+            teacher = self.objective.teacher
+            for model in (self.model, *(() if teacher is None else (teacher,))):
+                compile_forward(model.network)
 
     def affordable(self, units: float, unit: str) -> int:
         """Whole updates that ``units`` buy after the probe.
@@ -278,6 +334,7 @@ class Trainer:
             self.probe()
             done, total = 0, self.affordable(units, unit)
         else:
+            self._compile()
             done, total = state
         decay = 0.5 ** (1 / max(self.settings.ema_half_life * total, 1e-9))
         every = max(1, total // LOGGED_POINTS)
@@ -301,19 +358,17 @@ class Trainer:
         self.model.network.eval()
         return total
 
-    def rehearse(self, updates: int) -> None:
-        """Take ``updates`` real steps outside any budget's plan, to be timed."""
-        for update in range(updates):
-            self._update(update, updates)
+    def rehearse(self, updates: int) -> Tensor:
+        """Take ``updates`` real steps outside any budget's plan, to be timed; their mean loss."""
+        losses = [self._update(update, updates) for update in range(updates)]
+        return torch.stack(losses).mean()
 
     def _update(self, update: int, total: int) -> Tensor:
         rate = _schedule(update, total, self.settings.warmup) * self.settings.learning_rate
-        with self.ledger.step("train", "update", updates=1, samples=self.settings.batch_size):
-            loss = self.loss(update, update / total, "train")
-            loss.backward()
+        loss = self._step("train", update, update / total, updates=1)
         nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip, foreach=True)
         self.optimizer.step(rate)
-        return loss.detach()
+        return loss
 
     def _state(self, average: MovingAverage, window: Tensor) -> dict[str, Tensor]:
         """Every tensor of the run by name; writing into them restores it."""
@@ -326,7 +381,8 @@ class Trainer:
     def _save(self, average: MovingAverage, window: Tensor, done: int, total: int) -> None:
         if self.resume is None:
             return
-        tensors = self._state(average, window)
+        # Weights of convolutions may lie channels last; files hold plain ones.
+        tensors = {name: t.contiguous() for name, t in self._state(average, window).items()}
         meta = {
             "digest": self.digest,
             "done": done,

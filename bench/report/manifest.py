@@ -90,6 +90,16 @@ def _outcome_slice(folder: Path) -> dict[str, Any] | None:
     return {key: value for key, value in read_json(path).items() if key not in ignored}
 
 
+def _acceleration(layout: Layout) -> dict[str, Any]:
+    """The measured choices of the fast path, where there are any: data set, label, stage."""
+    root = layout.acceleration("*", "*", "*").relative_to(layout.root)
+    found = {
+        "/".join(path.parent.relative_to(layout.root).parts[1:]): read_json(path)
+        for path in sorted(layout.root.glob(str(root)))
+    }
+    return {"acceleration": found} if found else {}
+
+
 def manifest(experiment: Experiment, root: Path, arguments: Sequence[str]) -> dict[str, Any]:
     """The manifest of the results in ``root``."""
     layout = Layout(root)
@@ -110,6 +120,7 @@ def manifest(experiment: Experiment, root: Path, arguments: Sequence[str]) -> di
             if (found := _outcome_slice(layout.extractor(name))) is not None
         },
         "timing": {name: _outcome_slice(layout.timing(name)) for name in experiment.datasets},
+        **_acceleration(layout),
     }
 
 

@@ -92,7 +92,7 @@ def _seconds_per_chunk(job: Job, data: DataSet, device: torch.device) -> float:
     return _median(chunk, lambda: device_clock(device))
 
 
-def _median(work: Callable[[], None], clock: Callable[[], float]) -> float:
+def _median(work: Callable[[], object], clock: Callable[[], float]) -> float:
     """Median seconds of ``work`` over the repeats, after one run to warm up."""
     work()
     taken = []

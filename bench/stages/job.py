@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import resource
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -109,8 +109,8 @@ class Job:
             yield report
 
 
-Spend = Callable[[Job, "DataSet", "Ledger", float, "torch.device"], None]
-"""Spends the planned units and leaves the stage's files."""
+Spend = Callable[[Job, "DataSet", "Ledger", float, "torch.device"], Mapping[str, Any] | None]
+"""Spends the planned units and leaves the stage's files; returns what its outcome says of how."""
 
 
 def run_jobs(
@@ -147,6 +147,16 @@ def run_jobs(
         )
 
 
+def about_choice(
+    experiment: Experiment, dataset: str, label: str, device: torch.device
+) -> dict[str, Any]:
+    """What a measured choice of the fast path holds for: the GPU, and the work with its batch."""
+    import torch
+
+    work = digests.calibration_digest(experiment, dataset, label)
+    return {"device": torch.cuda.get_device_name(device), "work": work}
+
+
 def _work(job: Job, spend: Spend, modules: Sequence[str], seconds: Seconds) -> dict[str, Any]:
     with seconds("import"):
         device = ready(job.experiment.training.threads)
@@ -166,12 +176,12 @@ def _work(job: Job, spend: Spend, modules: Sequence[str], seconds: Seconds) -> d
         planned += sum(ledger["planned"] - ledger["spent"] for ledger in earlier)
     ledger = Ledger(_seconds_per_step(job), device)
     with seconds("training"):
-        spend(job, load(job.layout.data(job.dataset)), ledger, planned, device)
+        how = spend(job, load(job.layout.data(job.dataset)), ledger, planned, device)
     spent = ledger.spent(budget.unit)
     if not SMALLEST_FRACTION * planned <= spent <= planned:
         raise BudgetError(f"spent {spent:.6g} of {planned:.6g} {budget.unit}: not 98-100%")
     write_json(folder / LEDGER, _ledger_file(job, ledger, planned, earlier))
-    return {}
+    return dict(how or {})
 
 
 def _seconds_per_step(job: Job) -> dict[str, float]:

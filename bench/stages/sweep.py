@@ -7,6 +7,7 @@ its own cells.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -28,8 +29,12 @@ from bench.progress import Progress
 from bench.provenance import experiment_columns, model_columns
 from bench.spec import Experiment
 from bench.stages.common import INCOMPLETE, Seconds, run_guarded
+from bench.stages.job import about_choice
 
 if TYPE_CHECKING:
+    import torch
+
+    from bench.acceleration import Turn
     from bench.declarations import Formulation
     from bench.evaluation import References
     from bench.exact import ExactModel
@@ -91,6 +96,8 @@ def _work(
             shared[dataset] = _references(experiment, layout, dataset)
         formulation = experiment.formulation(label)
         model = finished.model(experiment, layout, shared[dataset].dataset, label, seed, device)
+        on = _switches(experiment, layout, dataset, label, model, shared[dataset], device)
+        _accelerate(model, on, _network_batch(experiment, formulation))
         sweep = Sweep(
             model=model,
             conditional=formulation.conditional,
@@ -124,7 +131,85 @@ def _work(
                 progress.advance(note=evaluations_left(todo[i + 1 :]))
         _write(folder, experiment, found)
     failed = sum(any(r["status"] == "failed" for r in entry.rows) for entry in found.values())
-    return {INCOMPLETE: f"{failed} cells failed" if failed else None}
+    return {
+        INCOMPLETE: f"{failed} cells failed" if failed else None,
+        "acceleration": list(on),
+    }
+
+
+EVALUATIONS = 4
+"""Evaluations of the model between two looks at the clock, where switches are compared."""
+
+
+def _network_batch(experiment: Experiment, formulation: Formulation) -> int:
+    """Samples that reach the network at once in a whole batch: guidance asks it twice."""
+    conditional = formulation.conditional
+    guided = conditional is not None and conditional.guidance != 1.0
+    return experiment.sweep.batch_size * (2 if guided else 1)
+
+
+def _accelerate(model: PathModel, on: Sequence[str], batch: int) -> None:
+    from bench.acceleration import arrange, compile_forward
+
+    arrange(model.network, on)
+    if "compile" in on:
+        compile_forward(model.network, batch=batch)
+
+
+def _switches(
+    experiment: Experiment,
+    layout: Layout,
+    dataset: str,
+    label: str,
+    model: PathModel,
+    real: References,
+    device: torch.device,
+) -> tuple[str, ...]:
+    """Switches of the fast path that a model is sampled with; measured now, if they have to be.
+
+    A network that somebody else has trained is sampled as it is.
+    """
+    from bench.acceleration import choose, remembered
+
+    asked = experiment.training.acceleration
+    if label in experiment.models or asked == "off":
+        return ()
+    if asked != "auto":
+        return tuple(asked)
+    if device.type == "cpu":
+        return ()
+    batch = _network_batch(experiment, experiment.formulation(label))
+    return remembered(
+        layout.acceleration(dataset, label, "sampling"),
+        about_choice(experiment, dataset, label, device)
+        | {"batch_size": experiment.sweep.batch_size},
+        lambda: choose(lambda on: _turn(model, real.dataset.shape, batch, device, on)),
+    ).on
+
+
+def _turn(
+    model: PathModel, shape: Sequence[int], batch: int, device: torch.device, on: Sequence[str]
+) -> Turn:
+    """A few evaluations of a copy of a model at a time, with some switches on."""
+    import torch
+
+    from bench.budget import counted, device_clock
+    from bench.streams import stream
+
+    tried = copy.copy(model)
+    tried.network = copy.deepcopy(model.network)
+    _accelerate(tried, on, batch)
+    x = torch.randn(batch, *shape, generator=stream("acceleration")).to(device)
+    t = torch.tensor([sum(model.path.interval) / 2], dtype=torch.float64)
+
+    def turn() -> tuple[float, float]:
+        start = device_clock(device)
+        with torch.no_grad(), counted():
+            for _ in range(EVALUATIONS):
+                estimate = tried.data(x, t)
+        return device_clock(device) - start, float(estimate.square().mean())
+
+    return turn
 
 
 def _exact(formulation: Formulation, real: References, model: PathModel) -> ExactModel | None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.files import replacing
 from bench.layout import Layout
 from bench.spec import Experiment
-from bench.stages.job import CHECKPOINT, PAIRS, RESUME, Job, run_jobs
+from bench.stages.job import CHECKPOINT, PAIRS, RESUME, Job, about_choice, run_jobs
 
 if TYPE_CHECKING:
     import torch
 
+    from bench.acceleration import Turn
     from bench.budget import Ledger
     from bench.data import DataSet
     from bench.training import Source, Trainer
 
 LOSSES = "training.csv"
+
+STEPS = 4
+"""Updates between two looks at the clock, where switches of the fast path are compared."""
 
 
 def run(
@@ -44,18 +48,51 @@ def run(
     )
 
 
-def _spend(job: Job, data: DataSet, ledger: Ledger, planned: float, device: torch.device) -> None:
+def _spend(
+    job: Job, data: DataSet, ledger: Ledger, planned: float, device: torch.device
+) -> dict[str, Any]:
     from bench.assembly import save_weights
 
     folder = job.folder(job.stage)
+    on = switches(job, data, device)
     with job.progress("updates") as report:
-        training = trainer(job, data, ledger, device)
+        training = trainer(job, data, ledger, device, on=on)
         training.report = report
         training.run(planned, job.experiment.budget.unit)
     save_weights(training.model.network, folder / CHECKPOINT)
     with replacing(folder / LOSSES) as temporary, temporary.open("w", newline="") as stream:
         csv.writer(stream).writerows([("update", "loss"), *training.losses])
     (folder / RESUME).unlink(missing_ok=True)
+    return {"acceleration": list(on), "batch_parts": training.parts}
+
+
+def switches(job: Job, data: DataSet, device: torch.device) -> tuple[str, ...]:
+    """Switches of the fast path that the stage trains with; measured now, if they have to be."""
+    from bench.acceleration import choose, remembered
+
+    asked = job.experiment.training.acceleration
+    if asked != "auto":
+        return () if asked == "off" else tuple(asked)
+    if device.type == "cpu":
+        return ()
+    file = job.layout.acceleration(job.dataset, job.label, job.stage)
+    about = about_choice(job.experiment, job.dataset, job.label, device)
+    return remembered(file, about, lambda: choose(lambda on: _turn(job, data, device, on))).on
+
+
+def _turn(job: Job, data: DataSet, device: torch.device, on: Sequence[str]) -> Turn:
+    """A few updates of the stage at a time, from fresh networks, with some switches on."""
+    from bench.budget import Ledger, device_clock
+
+    training = trainer(job, data, Ledger(device=device), device, rehearsal=True, on=on)
+    training.probe()
+
+    def turn() -> tuple[float, float]:
+        start = device_clock(device)
+        loss = training.rehearse(STEPS)
+        return device_clock(device) - start, float(loss)
+
+    return turn
 
 
 def trainer(
@@ -65,16 +102,20 @@ def trainer(
     device: torch.device,
     *,
     rehearsal: bool = False,
+    on: Sequence[str] | None = None,
 ) -> Trainer:
     """The stage's trainer, its model started and its teacher or pairs read as declared.
 
     Args:
         rehearsal: read nothing that lies upstream; fresh networks and training data with random
             noise stand in, which cost the same.
+        on: switches of the fast path; None for those that the stage trains with.
     """
+    from bench.acceleration import arrange, round_products
     from bench.assembly import assemble, frozen, load_weights
     from bench.training import Settings, Trainer
 
+    on = switches(job, data, device) if on is None else on
     stage, settings = job.declared, job.experiment.training
     conditional = job.formulation.conditional
     network = job.experiment.datasets[job.dataset].network
@@ -93,6 +134,11 @@ def trainer(
         if not rehearsal:
             load_weights(teacher.network, job.folder(read.name) / CHECKPOINT)
         objective.teacher = frozen(teacher, device)
+    for used in (model, objective.teacher):
+        if used is not None:
+            arrange(used.network, on)
+            if settings.precision == "bf16":
+                round_products(used.network)
     return Trainer(
         model=model,
         objective=objective,
@@ -111,6 +157,7 @@ def trainer(
         dropout=0.0 if conditional is None else conditional.dropout,
         resume=job.folder(job.stage) / RESUME,
         digest=job.digest,
+        compiled="compile" in on,
     )
 
 

@@ -35,9 +35,9 @@ def unshifted(t: Tensor, shift: float) -> Tensor:
 def truncated_normal(u: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Quantiles ``u [b]`` of a standard normal law truncated to ``low .. high`` (scalars)."""
     lowest, highest = torch.special.ndtr(low), torch.special.ndtr(high)
-    return torch.special.ndtri(lowest + u.double() * (highest - lowest)).clamp(low, high)
+    return torch.special.ndtri(lowest + u.double() * (highest - lowest)).clamp(low.item(), high.item())
 
 
-def ends(path: Path, device: torch.device) -> Tensor:
-    """The interval of ``path`` as float64 ``[2]``."""
-    return torch.tensor(path.interval, dtype=torch.float64, device=device)
+def ends(path: Path) -> Tensor:
+    """The interval of ``path`` as float64 ``[2]``, on the host: reading it waits for no device."""
+    return torch.tensor(path.interval, dtype=torch.float64)

@@ -30,7 +30,7 @@ class Karras:
         Raises:
             ValueError: a path that starts in pure noise, whose level is infinite.
         """
-        first, last = (path.log_snr(ends(path, u.device)) / (-2 * self.rho)).exp().tolist()
+        first, last = (path.log_snr(ends(path)) / (-2 * self.rho)).exp().tolist()
         if not first < float("inf"):
             raise ValueError("the law 'karras' needs a path with a largest noise level")
         root = first + (last - first) * u.double()

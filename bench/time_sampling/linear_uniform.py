@@ -18,7 +18,7 @@ class LinearUniform:
 
     def __call__(self, u: Tensor, path: Path) -> Tensor:
         """Times ``[b]`` from numbers ``u [b]`` in (0, 1)."""
-        first, last = (path.log_snr(ends(path, u.device)) / 2).sigmoid().tolist()
+        first, last = (path.log_snr(ends(path)) / 2).sigmoid().tolist()
         linear = first + (last - first) * u.double()
         return path.inside(path.t_of_log_snr(2 * linear.logit()).to(u.dtype))
 

@@ -28,7 +28,7 @@ class LogitNormal:
 
     def __call__(self, u: Tensor, path: Path) -> Tensor:
         """Times ``[b]`` from numbers ``u [b]`` in (0, 1)."""
-        low, high = (ends(path, u.device).logit() - self.mean) / self.std
+        low, high = (ends(path).logit() - self.mean) / self.std
         logit = self.mean + self.std * truncated_normal(u, low, high)
         return path.inside(logit.sigmoid().to(u.dtype))
 

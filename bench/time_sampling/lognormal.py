@@ -25,7 +25,7 @@ class Lognormal:
     def __call__(self, u: Tensor, path: Path) -> Tensor:
         """Times ``[b]`` from numbers ``u [b]`` in (0, 1)."""
         # The level falls while time rises.
-        low, high = (path.log_snr(ends(path, u.device)) / 2 + self.mean) / self.std
+        low, high = (path.log_snr(ends(path)) / 2 + self.mean) / self.std
         rising = truncated_normal(u, low, high) * self.std - self.mean
         return path.inside(path.t_of_log_snr(2 * rising).to(u.dtype))
 

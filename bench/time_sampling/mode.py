@@ -36,7 +36,7 @@ class Mode:
 
     def __call__(self, u: Tensor, path: Path) -> Tensor:
         """Times ``[b]`` from numbers ``u [b]`` in (0, 1)."""
-        first, last = self._level(unshifted(ends(path, u.device), self.shift))
+        first, last = self._level(unshifted(ends(path), self.shift))
         within = first + (last - first) * u.double()
         return path.inside(shifted(self._quantile(within), self.shift).to(u.dtype))
 

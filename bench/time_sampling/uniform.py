@@ -22,7 +22,7 @@ class Uniform:
 
     def __call__(self, u: Tensor, path: Path) -> Tensor:
         """Times ``[b]`` from numbers ``u [b]`` in (0, 1)."""
-        start, end = unshifted(ends(path, u.device), self.shift).tolist()
+        start, end = unshifted(ends(path), self.shift).tolist()
         return path.inside(shifted(start + (end - start) * u, self.shift))
 
 

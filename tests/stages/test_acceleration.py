@@ -1,0 +1,111 @@
+"""What the stages do with the switches of the fast path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.acceleration import Turn, paired_ratio
+from bench.data import DataSet
+from bench.files import read_json
+from bench.layout import Layout
+from bench.models import PathModel
+from bench.paths.linear import Linear
+from bench.report.manifest import _acceleration
+from bench.spec import Experiment
+from bench.stages import sweep, train
+from bench.stages.common import read_outcome
+from bench.stages.job import Job
+from tests.contracts.test_formulations import experiment, run_all_stages
+from tests.fields import exact_model, ring
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+DATA = "mixture2d"
+
+
+def asked(name: str = "flow_matching", **training: object) -> Experiment:
+    chosen = experiment(name)
+    return chosen.model_copy(update={"training": chosen.training.model_copy(update=training)})
+
+
+def job(chosen: Experiment, root: Path) -> Job:
+    (label,) = chosen.labels
+    return Job(chosen, Layout(root), DATA, label, chosen.formulation(label).stages[-1].name, 0)
+
+
+@pytest.mark.parametrize("name", ["flow_matching", "mean_flow", "consistency_distillation"])
+def test_a_training_in_bf16_with_named_switches_says_so(
+    name: str, small_data: DataSet, tmp_path: Path
+) -> None:
+    losses = {}
+    for precision in ("float32", "bf16"):
+        chosen = asked(name, acceleration=["channels_last"], precision=precision)
+        run_all_stages(chosen, Layout(tmp_path / precision), small_data)
+        final = Layout(tmp_path / precision).stage(
+            DATA, name, 0, chosen.formulation(name).final.name
+        )
+        outcome = read_outcome(final)
+        assert outcome is not None
+        assert outcome["status"] == "ok", outcome["error"]
+        assert outcome["acceleration"] == ["channels_last"]
+        assert outcome["batch_parts"] == 1
+        losses[precision] = (final / train.LOSSES).read_text()
+    assert (losses["bf16"] != losses["float32"]) == (name != "mean_flow")
+
+
+def test_nothing_is_measured_on_the_cpu_or_where_the_switches_are_named(
+    small_data: DataSet, tmp_path: Path
+) -> None:
+    for setting, device, expected in (
+        ("auto", CPU, ()),
+        ("off", GPU, ()),
+        (["compile"], GPU, ("compile",)),
+    ):
+        work = job(asked(acceleration=setting), tmp_path)
+        assert train.switches(work, small_data, device) == expected
+    assert not list(tmp_path.iterdir())
+
+
+def test_on_a_gpu_the_choice_is_measured_once_and_reaches_the_manifest(
+    small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[object] = []
+
+    def turn(job: Job, data: DataSet, device: torch.device, on: tuple[str, ...]) -> Turn:
+        measured.append(on)
+        return lambda: (1.0 / (1 + len(on)), 1.0)
+
+    monkeypatch.setattr(train, "_turn", turn)
+    monkeypatch.setattr(train, "about_choice", lambda *about: {"device": "a card"})
+    work = job(asked(), tmp_path)
+    both = ("channels_last", "compile")
+    assert train.switches(work, small_data, GPU) == both
+    count = len(measured)
+    assert train.switches(work, small_data, GPU) == both
+    assert len(measured) == count
+    assert read_json(work.layout.acceleration(DATA, work.label, work.stage))["on"] == list(both)
+    (place, found), *others = _acceleration(work.layout)["acceleration"].items()
+    assert place == f"{DATA}/{work.label}/{work.stage}"
+    assert found["ratios"] == {"channels_last": 0.5, "compile": pytest.approx(2 / 3)}
+    assert not others
+    assert _acceleration(Layout(tmp_path / "none")) == {}
+
+
+def test_the_steps_that_are_compared_are_real_and_the_same(
+    small_data: DataSet, tmp_path: Path
+) -> None:
+    work = job(asked(), tmp_path)
+    one, other = (train._turn(work, small_data, CPU, on) for on in ((), ("channels_last",)))
+    assert paired_ratio(one, other, turns=1) > 0
+    assert one()[1] == other()[1]
+    assert one()[1] != one()[1]
+
+
+def test_evaluations_that_are_compared_are_those_of_a_copy() -> None:
+    model: PathModel = exact_model(Linear(), ring())
+    forward = model.network.forward
+    one, other = (sweep._turn(model, (2,), 8, CPU, on) for on in ((), ("channels_last",)))
+    assert paired_ratio(one, other, turns=1) > 0
+    assert model.network.forward == forward

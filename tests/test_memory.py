@@ -1,0 +1,226 @@
+"""Batches that do not fit into memory, and a loop that never waits for the device."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bench.budget import Ledger, counted
+from bench.cells import Cell
+from bench.couplings import Pair
+from bench.declarations import formulation_module, weighting
+from bench.models import CONDITIONS, PathModel, build_network
+from bench.objectives.regression import Regression
+from bench.paths.linear import Linear
+from bench.sampling import Request, sample
+from bench.solvers.catalogue import SOLVERS
+from bench.streams import Draws
+from bench.training import FreshNoise, Settings, Trainer
+from tests.fields import exact_model, ring
+from tests.test_sweeping import on, sweep, wrong
+
+DATA = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
+OPTIONS = {"width": 8, "depth": 1, "embedding": 4}
+BATCH = 32
+
+
+class OutOfMemory:
+    """An objective on a device that holds the graph of so many samples."""
+
+    def __init__(self, inner: Any, fits: int) -> None:
+        self.inner, self.fits, self.sizes = inner, fits, list[int]()
+        self.teacher = None
+
+    def __call__(self, model: PathModel, pair: Pair, draws: Draws, progress: float) -> torch.Tensor:
+        loss: torch.Tensor = self.inner(model, pair, draws, progress)
+        if len(pair.data) > self.fits:
+            raise torch.OutOfMemoryError("out of memory")
+        self.sizes.append(len(pair.data))
+        return loss
+
+
+def trainer(formulation: str = "flow_matching", device: str = "cpu", **parts: Any) -> Trainer:
+    module = formulation_module(formulation)
+    stage = module.formulation(module.Options()).stages[0]
+    conditions = CONDITIONS[stage.condition]
+    network = build_network("residual_mlp", (2,), OPTIONS, 0, conditions=conditions).to(device)
+    found: dict[str, Any] = {
+        "objective": stage.objective.build(
+            time_sampling=stage.time_sampling.build(), weighting=stage.weighting.build()
+        ),
+        "coupling": stage.coupling.build(),
+        **parts,
+    }
+    return Trainer(
+        model=PathModel(network, stage.path.build(), stage.prediction, 1.0, stage.condition),
+        source=FreshNoise(DATA.to(device), 0),
+        settings=Settings(BATCH, 1e-3, 0.1, 0.1, 0.0, 1.0),
+        ledger=Ledger(),
+        seed=0,
+        **found,
+    )
+
+
+def gradients(training: Trainer) -> list[torch.Tensor]:
+    return [p.grad for p in training.parameters if p.grad is not None]
+
+
+# --- accumulation ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["flow_matching", "shortcut", "mean_flow", "ot_flow_matching"])
+def test_a_batch_in_parts_has_the_loss_and_gradient_of_the_whole(name: str) -> None:
+    whole = trainer(name)
+    parted = trainer(name, objective=OutOfMemory(trainer(name).objective, fits=BATCH // 4))
+    for training in (whole, parted):
+        for parameter in training.parameters:
+            stream = torch.Generator().manual_seed(parameter.numel())
+            torch.nn.init.normal_(parameter, std=0.3, generator=stream)
+    losses = [training._step("train", 3, 0.5, updates=1) for training in (whole, parted)]
+    assert parted.parts == 4
+    assert parted.objective.sizes == [BATCH // 4] * 4
+    torch.testing.assert_close(losses[1], losses[0], rtol=1e-5, atol=1e-6)
+    for ours, theirs in zip(gradients(parted), gradients(whole), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    # What did not fit is not charged: the step costs what it costs whole.
+    ours, theirs = (training.ledger.charges["train"] for training in (parted, whole))
+    assert (ours.forwards, ours.backwards) == (theirs.forwards, theirs.backwards)
+    assert (ours.flops, ours.updates) == (theirs.flops, theirs.updates)
+
+
+def test_a_run_takes_parts_from_its_probe_on() -> None:
+    inner = trainer().objective
+    parted = trainer(objective=OutOfMemory(inner, fits=10))
+    assert parted.run(3.0e4, "network_passes") == trainer().run(3.0e4, "network_passes")
+    assert parted.parts == 4
+    assert set(parted.objective.sizes) == {8}
+
+
+def test_a_single_sample_that_does_not_fit_is_a_failure() -> None:
+    none = trainer(objective=OutOfMemory(trainer().objective, fits=0))
+    with pytest.raises(torch.OutOfMemoryError):
+        none.probe()
+
+
+# --- sampling -------------------------------------------------------------------------------------
+
+
+class Tight:
+    """A flow on a device that holds so many samples."""
+
+    def __init__(self, model: PathModel, fits: int, sizes: list[int]) -> None:
+        self.model, self.fits, self.sizes = model, fits, sizes
+        self.path, self.evaluations = model.path, model.evaluations
+
+    def part(self, samples: slice) -> Tight:
+        return self
+
+    def velocity(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        if len(x) > self.fits:
+            raise torch.OutOfMemoryError("out of memory")
+        self.sizes.append(len(x))
+        return self.model.velocity(x, t)
+
+    data = velocity
+
+
+def test_a_batch_of_fixed_cost_that_does_not_fit_is_halved() -> None:
+    model, sizes = exact_model(Linear(), ring()), list[int]()
+    noise = torch.randn(100, 2, generator=torch.Generator().manual_seed(1))
+    request = Request(SOLVERS["euler"], nfe=4, grid="uniform_t")
+    whole = sample(model, noise, request, 1000)
+    tight = sample(Tight(model, 30, sizes), noise, request, 1000)
+    assert Counter(sizes) == {25: 16}
+    assert (whole.batch_size, tight.batch_size) == (1000, 25)
+    torch.testing.assert_close(tight.end, whole.end)
+    assert tight.nfe == whole.nfe == tight.nfe_max == 4
+
+
+def test_an_adaptive_solver_keeps_its_batch_or_fails() -> None:
+    noise = torch.randn(100, 2, generator=torch.Generator().manual_seed(1))
+    request = Request(SOLVERS["dopri5"], tolerance=1e-2)
+    with pytest.raises(torch.OutOfMemoryError):
+        sample(Tight(exact_model(Linear(), ring()), 30, []), noise, request, 100)
+
+
+def test_a_halved_cell_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = sweep(Linear(), wrong(Linear()))
+    plain = measured._flow
+
+    def tight(model: Any, cell: Cell) -> Any:
+        return Tight(plain(model, cell), 60, [])
+
+    monkeypatch.setattr(measured, "_flow", tight)
+    rows = measured.measure(on(None, 4), {}, "d").rows
+    assert {row["status"] for row in rows} == {"ok"}
+    assert {row["batch_size"] for row in rows} == {50}
+    assert {row["error"] for row in rows} == {"out of memory: batches of 50 samples instead of 100"}
+    adaptive = Cell("dopri5", "scoring", "adaptive", None, 0.1)
+    (row,) = measured.measure(adaptive, {}, "d").rows
+    assert row["status"] == "failed"
+    assert "OutOfMemoryError" in row["error"]
+
+
+# --- no waiting for the device --------------------------------------------------------------------
+
+
+class Watched(TorchDispatchMode):
+    """Counts what would wait for a device: numbers read by the host, and blocking copies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = self.copies = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        self.reads += function is torch.ops.aten._local_scalar_dense.default
+        moved = function is torch.ops.aten._to_copy.default and kwargs.get("device") is not None
+        if moved and kwargs["device"] != args[0].device:
+            self.copies += not kwargs.get("non_blocking", False)
+        return function(*args, **kwargs)
+
+
+class Quiet:
+    """A time sampling that reads no number, ``uniform`` on (0, 1)."""
+
+    def __call__(self, u: torch.Tensor, path: object) -> torch.Tensor:
+        return u
+
+
+def quiet(reading: Callable[[torch.Tensor], object] = lambda loss: None) -> Any:
+    inner = Regression(Quiet(), weighting("unit").build())
+
+    def objective(*given: Any) -> torch.Tensor:
+        loss = inner(*given)
+        reading(loss)
+        return loss
+
+    return objective
+
+
+@pytest.mark.parametrize(
+    ("reading", "more"), [(lambda loss: None, 0), (lambda loss: float(loss.detach().mean()), 1)]
+)
+def test_the_host_reads_the_loss_at_logged_updates_only(
+    reading: Callable[[torch.Tensor], object], more: int
+) -> None:
+    training = trainer(objective=quiet(reading))
+    with Watched() as watched:
+        updates = training.run(2.5e4, "network_passes")
+    assert updates > len(training.losses)
+    assert watched.reads == len(training.losses) + more * (updates + 1)
+
+
+def test_a_step_reads_nothing_of_the_device_and_every_copy_to_it_is_asynchronous() -> None:
+    """Tensors on ``meta`` hold no numbers: reading one raises."""
+    training = trainer(device="meta", objective=quiet())
+    with Watched() as watched, counted():
+        training._gradient("train", 0, 0.0)
+    assert (watched.reads, watched.copies) == (0, 0)
