@@ -59,6 +59,7 @@ METRIC_TITLES = {
     "density_digits": "density",
     "coverage_digits": "coverage",
     "fd_digits_inf": "Fréchet distance extrapolated to infinite samples",
+    "fd_digits_full": "Fréchet distance, all samples against all training data",
     "fd_random_conv": "Fréchet distance (untrained network's features)",
     "memorisation": "memorisation",
     "authenticity": "authenticity",

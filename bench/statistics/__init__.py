@@ -8,7 +8,6 @@ power          seeds and samples that a difference of given size needs
 selection      samplers chosen on other seeds than those they are scored on
 crossings      evaluations needed for a quality, censored where it is not reached
 datasets       over data sets: interquartile mean, probability of improvement, ranks
-resampling     jackknife of a Frechet distance
 =============  =====================================================================
 
 A value that is missing, not finite, or belongs to a failed cell is left out and the number of seeds

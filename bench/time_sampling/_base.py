@@ -35,7 +35,9 @@ def unshifted(t: Tensor, shift: float) -> Tensor:
 def truncated_normal(u: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Quantiles ``u [b]`` of a standard normal law truncated to ``low .. high`` (scalars)."""
     lowest, highest = torch.special.ndtr(low), torch.special.ndtr(high)
-    return torch.special.ndtri(lowest + u.double() * (highest - lowest)).clamp(low.item(), high.item())
+    return torch.special.ndtri(lowest + u.double() * (highest - lowest)).clamp(
+        low.item(), high.item()
+    )
 
 
 def ends(path: Path) -> Tensor:

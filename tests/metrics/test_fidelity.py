@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from torch_fidelity import calculate_metrics
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
 from bench.data import DataSet
 from bench.evaluation import Context, References, Settings
-from bench.extractors import Extractor, extract
-from bench.metrics import Measurement, _features, measured_in
+from bench.extractors import Extractor, extract, load
+from bench.metrics import Measurement, _features, frechet_full, measured_in
 from bench.metrics.fidelity import compute, distance, register
 from bench.streams import stream
 
@@ -94,6 +95,35 @@ def test_equal_to_torch_fidelity_end_to_end_on_the_same_images(
         assert value(measured, "kid_digits") == pytest.approx(expected, rel=1e-6)
         assert value(measured, "precision_digits") == theirs["precision"]
         assert value(measured, "recall_digits") == theirs["recall"]
+
+
+def test_the_number_that_papers_print_is_of_all_samples_and_all_training_data(
+    digits: DataSet, references: References, weights: Path
+) -> None:
+    samples = noisy(digits.train[: 2 * BLOCK], 0.4)
+    (measured,) = frechet_full.compute(Context(samples, references))
+    network = load("digits", weights)
+    # In float64: torch-fidelity takes the mean in the precision of the features.
+    ours, theirs = (
+        fid_features_to_statistics(extract(network, digits.to_uint8(x)).double())
+        for x in (samples, digits.train)
+    )
+    expected = fid_statistics_to_metric(ours, theirs, verbose=False)["frechet_inception_distance"]
+    assert measured.value == pytest.approx(expected, rel=1e-6)
+    assert 0 < measured.value_se < measured.value / 10
+    assert measured.n_reference == len(digits.train) == 1200
+    assert (measured.metric, measured.reference_set) == ("fd_digits_full", "train")
+
+
+def test_a_full_distance_of_too_few_samples_is_refused(references: References) -> None:
+    dimensions = 64
+    few = dataclasses.replace(
+        references, settings=dataclasses.replace(SETTINGS, block=dimensions), _derived={}
+    )
+    for count, refused in ((dimensions, True), (2 * dimensions, False)):
+        (measured,) = frechet_full.compute(Context(references.dataset.train[:count], few))
+        assert (measured.value is None) == refused
+        assert ("singular" in (measured.refusal or "")) == refused
 
 
 def test_names_say_which_extractor_and_which_images(references: References) -> None:
@@ -216,12 +246,12 @@ def test_features_of_real_images_are_kept_by_content(
 @pytest.mark.parametrize(
     ("extractor", "names"),
     [
-        ("inception", ["fid", "kid_inception", "fid_inf"]),
-        ("digits", ["fd_digits", "kid_digits", "fd_digits_inf"]),
+        ("inception", ["fid", "kid_inception", "fid_inf", "fid_full"]),
+        ("digits", ["fd_digits", "kid_digits", "fd_digits_inf", "fd_digits_full"]),
     ],
 )
 def test_only_inception_gives_an_fid(extractor: str, names: list[str]) -> None:
-    stems = ["fd_{extractor}", "kid_{extractor}", "fd_{extractor}_inf"]
+    stems = ["fd_{extractor}", "kid_{extractor}", "fd_{extractor}_inf", "fd_{extractor}_full"]
     assert [measured_in(stem, extractor) for stem in stems] == names
 
 
