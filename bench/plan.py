@@ -11,8 +11,9 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bench.architectures import DEFAULT
 from bench.cells import (
     Cell,
     cells,
@@ -39,7 +40,8 @@ class Speed:
     rest from the ``seconds`` that outcomes record.
 
     Attributes:
-        flops: floating-point operations a second in batches of hundreds.
+        flops: floating-point operations a second of ``residual_mlp``, in batches of hundreds.
+        image_flops: the same of networks for images, in batches of 64.
         update: seconds of an update beyond its products: optimiser, streams, small kernels.
         evaluation: seconds of a batched evaluation beyond its products.
         start, start_fidelity, start_report: seconds until a job computes: with torch, with
@@ -53,6 +55,7 @@ class Speed:
     """
 
     flops: float = 74e9
+    image_flops: float = 51e9
     update: float = 2.1e-3
     evaluation: float = 1.0e-3
     start: float = 2.7
@@ -145,6 +148,11 @@ class Plan:
             / 60
         )
 
+    def sampling_flops(self) -> float:
+        """Operations of the networks in the sweep."""
+        unit = replace(self.speed, flops=1.0, image_flops=1.0, evaluation=0.0, exact_number=0.0)
+        return replace(self, speed=unit).seconds()["sampling"]
+
     def _jobs(self) -> Iterator[Job]:
         one, speed = self.experiment, self.speed
         blocks, sets = len(one.seed_blocks()), len(one.datasets)
@@ -210,6 +218,11 @@ class Plan:
         shape = self.experiment.described(dataset).shape
         return self.experiment.datasets[dataset].network.forward_flops(shape)
 
+    def _rate(self, dataset: str) -> float:
+        """Operations a second of the network of a data set."""
+        plain = self.experiment.datasets[dataset].network.kind == DEFAULT
+        return self.speed.flops if plain else self.speed.image_flops
+
     def _stage_seconds(self) -> Iterator[float]:
         """Training seconds of each stage of one seed."""
         one, speed = self.experiment, self.speed
@@ -224,11 +237,11 @@ class Plan:
                         continue
                     passes = planned * (forward if one.budget.unit == "network_passes" else 1)
                     updates = passes / step if stage.kind == "train" else 0.0
-                    yield passes / speed.flops + updates * speed.update
+                    yield passes / self._rate(dataset) + updates * speed.update
 
     def _solve_seconds(self, dataset: str, label: str, evaluations: float, samples: int) -> float:
         batches = math.ceil(samples / self.experiment.sweep.batch_size)
-        products = samples * self._forward_flops(dataset, label) / self.speed.flops
+        products = samples * self._forward_flops(dataset, label) / self._rate(dataset)
         return evaluations * (products + batches * self.speed.evaluation)
 
     def _cell_seconds(
@@ -253,7 +266,7 @@ class Plan:
         """Seconds of sampling and of metrics in the sweep over one model."""
         sweep, formulation = self.experiment.sweep, self.experiment.formulation(label)
         found, view = self.cells(label), self.view(label)
-        product = self._forward_flops(dataset, label) / self.speed.flops
+        product = self._forward_flops(dataset, label) / self._rate(dataset)
         sampling, metrics = self._cell_seconds(dataset, (*found, *view), product)
         if formulation.sampler == "ode":
             fine = (2 if view else 1) * _adaptive(sweep.reference_tolerance)
@@ -408,13 +421,31 @@ def _work(stage: Stage) -> str:
 
 
 def _cost_section(plan: Plan, cores: int) -> Iterator[str]:
+    one = plan.experiment
+    if one.budget.unit == "device_seconds" and one.formulations:
+        yield from _device_section(plan)
+        yield ""
     seconds = plan.seconds()
     total = sum(seconds.values())
-    yield "expected core-seconds"
+    yield "expected core-seconds, without a GPU"
     yield from _aligned([(k, f"{s:,.0f}", f"{s / total:.0%}") for k, s in seconds.items()])
     yield f"expected: {total:,.0f} core-seconds, {plan.minutes(cores):.1f} minutes on {cores} cores"
     if plan.experiment.models:
         yield "the evaluations of foreign networks are not in it: their cost is not known"
+
+
+def _device_section(plan: Plan) -> Iterator[str]:
+    """Time of the device that budgets name; what sampling takes there depends on the device."""
+    one = plan.experiment
+    models = len(one.formulations) * len(one.seeds)
+    rows = []
+    for dataset in one.datasets:
+        seconds = one.budget.amount[dataset]
+        hours = models * seconds / 3600
+        rows.append((dataset, f"{models} models at {seconds:,.0f} s", f"{hours:.3g} device-hours"))
+    yield "training on the device"
+    yield from _aligned(rows)
+    yield f"  beside it sampling: {plan.sampling_flops():.2g} floating-point operations"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

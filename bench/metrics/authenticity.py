@@ -4,7 +4,7 @@ Each sample is compared with the training image nearest to it. It is authentic i
 from that image than the image's nearest neighbour in the training set does (Alaa et al.,
 2102.08921, section 5). A memoriser scores 0; fresh real images score what the floor of unseen
 images does, and noise scores 1: there is no direction, read it beside ``memorisation``. Distances
-are those of ``memorisation``: Euclidean in pixels, after rounding to the levels of the data, exact.
+are those of ``memorisation``: Euclidean in pixels, after rounding to the levels of the data.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.metrics import Measurement, Needs, over_blocks
-from bench.metrics.memorisation import nearest, to_levels
+from bench.metrics.memorisation import distances, nearest, to_levels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,10 @@ def compute(context: Context) -> list[Measurement]:
 
 def own_gaps(images: Tensor) -> Tensor:
     """Squared distance ``[n]`` of each of ``images [n, d]`` to the nearest other one."""
-    norms = images.square().sum(1)
-    squared = norms[:, None] + norms - 2 * images @ images.T
-    squared.fill_diagonal_(float("inf"))
-    return squared.amin(dim=1)
+    import torch
+
+    gaps = []
+    for first, squared in distances(images, images):
+        squared.diagonal(offset=first).fill_(float("inf"))
+        gaps.append(squared.amin(dim=1))
+    return torch.cat(gaps)

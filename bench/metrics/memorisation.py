@@ -4,12 +4,14 @@
 training image. A model that copies nothing cannot tell the two apart: it scores the share ``p`` of
 training images, whatever its quality. The value is ``1/2 + (f - p) / (2 (1 - p))``: 0.5 for no
 memorisation and 1 for copies, as if both sets were of equal size. Distances are Euclidean, in
-pixels, after rounding to the levels of the data, where they are exact; a tie counts one half.
+pixels, after rounding to the levels of the data; a tie counts one half. They are exact where
+squared norms, in levels, stay below 2^24 (17 levels do), and else rounded to that share of them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 from bench.metrics import Measurement, Needs, over_blocks
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 NEEDS = Needs(kinds=("image",), levels=True)
 DIRECTIONS = {"memorisation": None}
 SCALES = {"memorisation": "linear"}
+AT_ONCE: Final = 2**26
+"""Distances that are held at a time: between all images of a large set they fill no memory."""
 
 
 def compute(context: Context) -> list[Measurement]:
@@ -51,12 +55,22 @@ def nearest(context: Context, reference: ReferenceSet) -> list[tuple[Tensor, Ten
     """For each block the squared distance to the nearest real image and its index, ``[block]``."""
 
     def compute() -> list[tuple[Tensor, Tensor]]:
+        import torch
+
         real = to_levels(context.references, reference)
-        norms, found = real.square().sum(1), []
+        found = []
         for block in context.blocks:
             samples = context.references.dataset.to_levels(block).flatten(1)
-            squared, index = (norms - 2 * samples @ real.T).min(dim=1)
-            found.append((squared + samples.square().sum(1), index))
+            parts = [squared.min(dim=1) for _, squared in distances(samples, real)]
+            found.append((torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])))
         return found
 
     return context.derived(("nearest", reference), compute)
+
+
+def distances(one: Tensor, other: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Squared distances ``[k, m]`` of images ``[n, d]`` to ``[m, d]``, from a first row on."""
+    norms, rows = other.square().sum(1), max(1, AT_ONCE // len(other))
+    for first in range(0, len(one), rows):
+        some = one[first : first + rows]
+        yield first, some.square().sum(1)[:, None] + norms - 2 * some @ other.T

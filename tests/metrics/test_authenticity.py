@@ -10,7 +10,9 @@ import torch
 
 from bench.data import DataSet
 from bench.evaluation import Context, References, Settings
+from bench.metrics import memorisation
 from bench.metrics.authenticity import compute, own_gaps
+from bench.metrics.memorisation import distances
 from bench.streams import stream
 
 SETTINGS = Settings(block=100, kid_subsets=1, kid_subset_size=50, neighbours=3)
@@ -25,6 +27,17 @@ def authenticity(dataset: DataSet, samples: torch.Tensor) -> float | None:
     (measured,) = compute(Context(samples, References(dataset, SETTINGS)))
     assert measured.reference_set == "train"
     return measured.value
+
+
+def test_a_large_set_is_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.randint(0, 17, (50, 6), generator=stream("parts")).float()
+    whole = own_gaps(images)
+    ((_, squared),) = distances(images, images)
+    monkeypatch.setattr(memorisation, "AT_ONCE", 7 * 50 + 3)
+    found = list(distances(images, images))
+    assert [first for first, _ in found] == list(range(0, 50, 7))
+    assert torch.cat([part for _, part in found]).equal(squared)
+    assert own_gaps(images).equal(whole)
 
 
 def test_gaps_are_to_the_nearest_other_image() -> None:
