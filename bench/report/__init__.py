@@ -12,6 +12,7 @@ TABLES = (
     "common_solver",
     "adaptive",
     "nfe_to_quality",
+    "across_datasets",
     "quality",
     "straightness",
     "unified_view",

@@ -28,8 +28,8 @@ TEMPLATE = "page.html.j2"
 
 SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("quality", "Quality and evaluations", ("quality_vs_nfe",),
-     ("summary", "nfe_to_quality", "common_solver", "adaptive", "floor", "variance",
-      "quality")),
+     ("summary", "nfe_to_quality", "across_datasets", "common_solver", "adaptive", "floor",
+      "variance", "quality")),
     ("time", "Quality and time", ("quality_vs_wallclock",), ()),
     ("geometry", "Straightness", ("straightness", "trajectories"), ("straightness",)),
     ("paths", "Field, path and solver", ("error_split",), ("unified_view", "error_split")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.report import TABLES
+from bench.report.across_tables import across_datasets
 from bench.report.budget_tables import budget, cost
 from bench.report.claims_table import claims
 from bench.report.likelihood_tables import likelihood
@@ -30,6 +31,7 @@ BUILDERS: dict[str, Callable[[Study], Table]] = {
     "common_solver": common_solver,
     "adaptive": adaptive,
     "nfe_to_quality": nfe_to_quality,
+    "across_datasets": across_datasets,
     "quality": quality,
     "straightness": straightness,
     "unified_view": unified_view,

@@ -13,6 +13,7 @@ import pytest
 from scipy import stats
 
 from bench.report import TABLE_SUFFIXES, TABLES
+from bench.report.across_tables import across_datasets
 from bench.report.numbers import bracket, fraction, plain, scaled, tick
 from bench.report.study import Study
 from bench.report.table import Table, latex, markdown
@@ -104,6 +105,46 @@ def test_summary(finished: Path, dataset: str, label: str, nfe: int) -> None:
     assert (row["estimate"], row["low"], row["high"]) == pytest.approx(expected, rel=1e-12)
     assert row["seeds"] == row["seeds_expected"] == len(SEEDS)
     assert row["floor"] == synthetic.FLOOR[dataset]
+
+
+def test_across_data_sets(finished: Path) -> None:
+    """Ranks, trimmed mean and pairs counted one by one."""
+    found = csv(finished, "across_datasets").set_index(["label", "nfe"])
+    records, nfe = parquet(finished), 4
+    labels = sorted(synthetic.PLATEAU)
+    values = {
+        (label, dataset): selected_by_hand(cells(records, dataset, label), nfe)
+        for label in labels
+        for dataset in PRIMARY
+    }
+    for label in labels:
+        row = found.loc[(label, nfe)]
+        places, pairs, scaled = [], [], []
+        for dataset in PRIMARY:
+            means = {one: np.log(values[one, dataset]).mean() for one in labels}
+            places.append(1 + sum(mean < means[label] for mean in means.values()))
+            scaled += [value / synthetic.FLOOR[dataset] for value in values[label, dataset]]
+            pairs += [
+                mine < theirs
+                for other in set(labels) - {label}
+                for mine in values[label, dataset]
+                for theirs in values[other, dataset]
+            ]
+        cut = len(scaled) // 4
+        assert row["mean_rank"] == pytest.approx(np.mean(places))
+        assert row["improvement"] == pytest.approx(np.mean(pairs))
+        assert row["iqm"] == pytest.approx(np.mean(sorted(scaled)[cut : len(scaled) - cut]))
+        assert row["formulations"] == len(labels)
+        assert row["datasets"] == 2
+
+
+def test_a_failed_formulation_has_no_rank(broken: Path, study: Study) -> None:
+    assert set(csv(broken, "across_datasets")["label"]) == set(WHOLE)
+    one = [
+        e.model_copy(update={"datasets": {"digits": e.datasets["digits"]}})
+        for e in study.experiments
+    ]
+    assert across_datasets(Study(study.records, one)).data.empty
 
 
 def test_common_solver(finished: Path) -> None:
