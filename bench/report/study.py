@@ -50,16 +50,31 @@ FLOORS = {
     "floor.gaussian": "fitted Gaussian",
     "floor.untrained": "untrained network",
 }
+FEATURES = {
+    "digits": "digit classifier features",
+    "fashion": "clothes classifier features",
+    "cifar10": "CIFAR-10 classifier features",
+    "efficientnet_lite0": "EfficientNet-Lite0 features",
+    "dinov2": "DINOv2 features",
+    "inception": "Inception features",
+}
+"""What the networks of ``bench/extractors`` give, by their names."""
+
+FEATURE_TITLES = {
+    "fd_{}": "Fréchet distance ({})",
+    "fd_{}_inf": "Fréchet distance extrapolated to infinite samples",
+    "fd_{}_full": "Fréchet distance, all samples against all training data",
+    "kid_{}": "KID ({})",
+    "precision_{}": "precision",
+    "recall_{}": "recall",
+    "density_{}": "density",
+    "coverage_{}": "coverage",
+}
 METRIC_TITLES = {
-    "fd_digits": "Fréchet distance (digit classifier features)",
+    "fid": "FID",
+    "fid_inf": "FID extrapolated to infinite samples",
+    "fid_full": "FID, all samples against all training data",
     "w2": "2-Wasserstein distance",
-    "kid_digits": "KID (digit classifier features)",
-    "precision_digits": "precision",
-    "recall_digits": "recall",
-    "density_digits": "density",
-    "coverage_digits": "coverage",
-    "fd_digits_inf": "Fréchet distance extrapolated to infinite samples",
-    "fd_digits_full": "Fréchet distance, all samples against all training data",
     "fd_random_conv": "Fréchet distance (untrained network's features)",
     "memorisation": "memorisation",
     "authenticity": "authenticity",
@@ -83,6 +98,10 @@ METRIC_TITLES = {
 
 def metric_title(metric: str) -> str:
     """What a metric is called in figures and tables."""
+    for name, features in FEATURES.items():
+        for stem, title in FEATURE_TITLES.items():
+            if metric == stem.format(name):
+                return title.format(features)
     return METRIC_TITLES.get(metric, metric.replace("_", " "))
 
 

@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from bench.declarations import discover
+from bench.metrics import measured_in
 from bench.report import TABLE_SUFFIXES, TABLES
 from bench.report.across_tables import across_datasets
 from bench.report.numbers import bracket, fraction, plain, scaled, tick
-from bench.report.study import Study
+from bench.report.study import Study, metric_title
 from bench.report.table import Table, latex, markdown
 from bench.report.tables import build_all
 from bench.statistics import Interval
@@ -145,6 +147,16 @@ def test_a_failed_formulation_has_no_rank(broken: Path, study: Study) -> None:
         for e in study.experiments
     ]
     assert across_datasets(Study(study.records, one)).data.empty
+
+
+@pytest.mark.parametrize("extractor", sorted(set(discover("extractors")) - {"random_conv"}))
+def test_a_metric_says_whose_features_it_is_taken_in(extractor: str) -> None:
+    title = metric_title(f"kid_{extractor}")
+    assert title.startswith("KID (")
+    assert title.endswith("features)")
+    assert "KID" in metric_title(measured_in("kid_{extractor}", extractor))
+    named = metric_title(measured_in("fd_{extractor}", extractor))
+    assert named == "FID" if extractor == "inception" else named.startswith("Fréchet distance (")
 
 
 def test_common_solver(finished: Path) -> None:
