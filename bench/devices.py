@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.errors import InputError
 from bench.gpus import visible_gpus
 
 if TYPE_CHECKING:
@@ -73,10 +74,26 @@ def limit_threads(threads: int) -> None:
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
 
 
-def ready(threads: int) -> torch.device:
-    """Lease a GPU if there is one, import torch, set its threads, and say where to compute."""
-    lease_gpu()
+def ready(threads: int, precision: str = "float32") -> torch.device:
+    """Lease a GPU if there is one, import torch, set its threads, and say where to compute.
+
+    Products of float32 numbers are exact to float32. With the precision ``bf16`` those outside of
+    autocast, which are those of sampling, may round to TF32, as the field samples.
+
+    Raises:
+        InputError: there is a GPU and torch cannot use it.
+    """
+    leased = lease_gpu()
     import torch
 
     torch.set_num_threads(threads)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rounded = precision == "bf16"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rounded
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if leased is not None and visible_gpus():
+        raise InputError(
+            f"GPU {leased} is there and torch {torch.__version__} cannot use it; install a torch "
+            "that fits its driver, or set CUDA_VISIBLE_DEVICES= to compute without it"
+        )
+    return torch.device("cpu")

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
+import torch
 from torch import Tensor
 
 from bench.data import DataSet
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bench.spec import Experiment
 
 ReferenceSet = Literal["train", "held_out"]
+HOST = torch.device("cpu")
 T = TypeVar("T")
 
 
@@ -47,6 +49,7 @@ class References:
         extractor_weights: file of the data set's feature extractor, if it has one.
         extractor: name of that extractor.
         cache: folder in which features of real samples are kept for other processes, or None.
+        device: where the extractor computes; samples and features are on the host.
 
     Raises:
         InputError: a reference set smaller than one block.
@@ -57,6 +60,7 @@ class References:
     extractor_weights: Path | None = None
     extractor: str | None = None
     cache: Path | None = None
+    device: torch.device = HOST
     _derived: dict[Hashable, object] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -141,7 +145,12 @@ class Context:
         return [(index, index % available) for index in range(len(self.blocks))]
 
 
-def references(experiment: Experiment, layout: Layout, dataset: DataSet) -> References:
+def references(
+    experiment: Experiment,
+    layout: Layout,
+    dataset: DataSet,
+    device: torch.device = HOST,
+) -> References:
     """The references of a data set, with the sizes and the extractor of an experiment."""
     extractor = experiment.described(dataset.name).extractor
     return References(
@@ -155,6 +164,7 @@ def references(experiment: Experiment, layout: Layout, dataset: DataSet) -> Refe
         None if extractor is None else layout.extractor_weights(dataset.name),
         extractor,
         layout.features,
+        device,
     )
 
 

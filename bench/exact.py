@@ -75,7 +75,7 @@ class ExactModel:
 
     def _mean(self, x: Tensor, t: Tensor, wanted: str) -> Tensor:
         law = self.law if self.label is None else self.law.given(self.label)
-        c = self.path.coefficients(self.path.inside(t).double())
+        c = self.path.coefficients(self.path.inside(t).double().to(x.device))
         mean: Tensor = self._means(law, x, c, wanted)
         return mean
 

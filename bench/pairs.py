@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from bench.acceleration import compile_forward
 from bench.budget import Ledger
 from bench.couplings import Pair
 from bench.errors import BudgetError
@@ -25,6 +26,10 @@ CHUNK = 512
 """Pairs solved together; the last chunk holds what the budget still buys."""
 
 CHECKPOINT_SECONDS = 20.0
+"""Least time between two checkpoints."""
+
+CHECKPOINT_SPACING = 20.0
+"""The same in units of the time that writing one takes."""
 
 
 @dataclass
@@ -43,6 +48,8 @@ class PairMaker:
         label: classes of the training data, ``[n]``, from which those of the pairs are drawn.
         resume: file that holds the state between checkpoints; None keeps none.
         digest: identity of the stage; a resume file of another digest is ignored.
+        compiled: compile the forward. The first chunk is taken as it is, since torch counts no
+            FLOPs in compiled code.
         report: called with (pairs made, pairs in all) after each chunk.
     """
 
@@ -55,31 +62,41 @@ class PairMaker:
     label: Tensor | None = None
     resume: Path | None = None
     digest: str = ""
+    compiled: bool = False
     report: Callable[[int, int], None] = lambda done, total: None
 
     @torch.no_grad()
     def run(self, units: float, unit: str) -> Pair:
-        """All pairs ``[n, ...]`` that ``units`` buy.
+        """All pairs ``[n, ...]`` that ``units`` buy, on the host.
 
         Raises:
             BudgetError: the budget does not buy one chunk.
         """
-        made = self._load()
+        made, device = self._load(), next(self.model.network.parameters()).device
         done, total = sum(map(len, made)), self._affordable(units, unit) if made else CHUNK
-        saved = time.monotonic()
+        saved, wait, plain = time.monotonic(), CHECKPOINT_SECONDS, self.compiled
         while done < total:
             size = min(CHUNK, total - done)
             key = "pairs" if size == CHUNK else self._partial(size)
+            if plain and made:
+                compile_forward(self.model.network, batch=CHUNK)
+                plain = False
             noise, label = self._drawn(len(made), size)
-            start = self.model.path.start_scale() * noise
+            start = self.model.path.start_scale() * noise.to(device)
+            model = self.model.given(None if label is None else label.to(device))
             with self.ledger.timed("pairs"), self.ledger.step("pairs", key, samples=size):
-                made.append(solve(self.model.given(label), start, self.request))
+                ends = solve(model, start, self.request)
+            # To the host: all pairs together may be more than the device holds.
+            made.append(ends.cpu())
             done += size
             total = self._affordable(units, unit)
             self.report(done, total)
-            if done < total and time.monotonic() - saved >= CHECKPOINT_SECONDS:
+            if done < total and time.monotonic() - saved >= wait:
+                begun = time.monotonic()
                 self._save(made)
                 saved = time.monotonic()
+                # All ends are written each time: the more there are, the seldomer.
+                wait = max(CHECKPOINT_SECONDS, CHECKPOINT_SPACING * (saved - begun))
         drawn = [self._drawn(chunk, len(ends)) for chunk, ends in enumerate(made)]
         labels = [label for _, label in drawn if label is not None]
         return Pair(
@@ -89,14 +106,12 @@ class PairMaker:
         )
 
     def _drawn(self, chunk: int, size: int) -> tuple[Tensor, Tensor | None]:
-        """Noise and classes of a chunk."""
+        """Noise and classes of a chunk, on the host."""
         generator = stream(self.seed, "pairs", self.name, chunk)
-        device = next(self.model.network.parameters()).device
-        noise = torch.randn(size, *self.shape, generator=generator).to(device)
+        noise = torch.randn(size, *self.shape, generator=generator)
         if self.label is None:
             return noise, None
-        picked = torch.randint(len(self.label), (size,), generator=generator)
-        return noise, self.label.cpu()[picked].to(device)
+        return noise, self.label.cpu()[torch.randint(len(self.label), (size,), generator=generator)]
 
     def _affordable(self, units: float, unit: str) -> int:
         total = int(units / self.ledger.unit_cost("pairs", unit) * CHUNK)
@@ -130,5 +145,4 @@ class PairMaker:
         if meta["digest"] != self.digest:
             return []
         self.ledger.restore(meta["ledger"])
-        device = next(self.model.network.parameters()).device
-        return list(load_file(self.resume, device=str(device))["ends"].split(CHUNK))
+        return list(load_file(self.resume)["ends"].split(CHUNK))

@@ -62,7 +62,7 @@ def adapted_grid(model: Flow, noise: Tensor, family: Family) -> Fitted:
 def searched_times(
     model: Flow,
     noise: Tensor,
-    fresh: Callable[[int], Tensor],
+    fresh: Callable[[int, slice], Tensor],
     score: Callable[[Tensor], float],
     largest: int,
 ) -> Fitted:
@@ -74,7 +74,7 @@ def searched_times(
     Args:
         model: a consistency model.
         noise: standard normal, ``[n, ...]``.
-        fresh: noise ``[n, ...]`` for the interval of an index.
+        fresh: noise of some of the samples for the interval of an index.
         score: of samples ``[n, ...]``; lower is better.
         largest: most evaluations a sample that the grid will be asked for.
     """

@@ -16,6 +16,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from bench.acceleration import onto
 from bench.budget import counted
 from bench.models import PathModel
 from bench.paths import Path
@@ -115,9 +116,11 @@ def starting_labels(seed: int, bank: str, count: int, label: Tensor) -> Tensor:
     return label.cpu()[(u * len(label)).long()]
 
 
-def solver_noise(seed: int, bank: str, count: int, shape: Sequence[int], interval: int) -> Tensor:
+def solver_noise(
+    seed: int, bank: str, samples: range, shape: Sequence[int], interval: int
+) -> Tensor:
     """Noise that a stochastic solver adds in an interval, keyed by sample and interval."""
-    return normal_per_sample(range(count), shape, seed, "solver", bank, interval)
+    return normal_per_sample(samples, shape, seed, "solver", bank, interval)
 
 
 @torch.no_grad()
@@ -126,7 +129,7 @@ def sample(
     noise: Tensor,
     request: Request,
     batch_size: int,
-    fresh: Callable[[int], Tensor] | None = None,
+    fresh: Callable[[int, slice], Tensor] | None = None,
 ) -> Solution:
     """Solve for every sample of ``noise [n, ...]`` in batches.
 
@@ -138,7 +141,7 @@ def sample(
         noise: standard normal; the start is ``sigma(T_NOISE)`` times it.
         request: the solver and its cost.
         batch_size: samples solved together; part of the result for adaptive solvers.
-        fresh: noise ``[n, ...]`` for the interval of an index; stochastic solvers only.
+        fresh: noise of some of the samples for the interval of an index; stochastic solvers only.
 
     Raises:
         torch.OutOfMemoryError: not even one sample fits, or the solver is adaptive.
@@ -147,7 +150,7 @@ def sample(
     while low < len(noise):
         part = slice(low, low + batch_size)
         z = noise[part]
-        again = None if fresh is None else (lambda i, part=part: fresh(i)[part])
+        again = None if fresh is None else (lambda i, part=part: fresh(i, part))
         try:
             with counted() as passes:
                 end = solve(model.part(part), model.path.start_scale() * z, request, again)
@@ -229,6 +232,11 @@ def cut_to(path: Path, log_snr: tuple[float, float]) -> Path:
     )
 
 
+def _beside(values: Tensor, x: Tensor) -> Tensor:
+    """``values [b or 1]``, which may be of the host, as factors of ``x [b, ...]``."""
+    return expand(onto(values.to(x.dtype), x.device), x)
+
+
 class PathChange:
     """The probability flow of a model trained on one path, expressed on another (2303.00848).
 
@@ -275,14 +283,13 @@ class PathChange:
     def data(self, x: Tensor, r: Tensor) -> Tensor:
         """Estimate of the data, which is the same on every path."""
         s, _, t, _ = self._scale(r.double())
-        return self.model.data(x / expand(s.to(x.dtype), x), t)
+        return self.model.data(x / _beside(s, x), t)
 
     def velocity(self, x: Tensor, r: Tensor) -> Tensor:
         """Velocity on B at ``x [b, ...]`` and B's time ``r [b or 1]``."""
         s, d_log_s, t, dt = self._scale(r.double())
-        s, d_log_s, dt = (value.to(x.dtype) for value in (s, d_log_s, dt))
-        inner = self.model.velocity(x / expand(s, x), t)
-        return expand(d_log_s, x) * x + expand(s * dt, x) * inner
+        inner = self.model.velocity(x / _beside(s, x), t)
+        return _beside(d_log_s, x) * x + _beside(s, x) * _beside(dt, x) * inner
 
     def _scale(self, r: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """``s, d(log s)/dr, t, dt/dr`` at B's times ``r``, all in float64."""

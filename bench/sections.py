@@ -229,7 +229,8 @@ class TrainingSpec(OptionModel):
     stored pairs of a flow are left as they are, each noise belongs to its image. ``threads`` are
     those of one job, never the cores of the run: sums depend on them.
     ``precision`` is that of the products in training; weights, losses and all sampling are float32,
-    and so are forwards that carry a derivative by time (mean flows, sCM).
+    and so are forwards that carry a derivative by time (mean flows, sCM). With ``bf16`` a GPU may
+    round the products of sampling to TF32.
     ``acceleration`` names what makes steps faster and changes numbers by rounding only; ``auto``
     measures on a GPU what is worth it (:mod:`bench.acceleration`), and is ``off`` on the CPU.
     """

@@ -250,21 +250,24 @@ class Sweep:
         request = Request(cell.declaration, cell.nfe, cell.tolerance, grid)
         noise, fresh = self._bank(cell.bank), self._fresh(cell.bank)
 
-        def solve(part: slice) -> Solution:
-            def added(interval: int) -> Tensor:
-                return fresh(interval)[part]
+        def solve(first: int, samples: Tensor) -> Solution:
+            whole = slice(first, first + len(samples))
 
-            return sample(flow.part(part), noise[part], request, self.spec.batch_size, added)
+            def added(interval: int, part: slice) -> Tensor:
+                start, stop, _ = part.indices(len(samples))
+                return fresh(interval, slice(first + start, first + stop))
+
+            return sample(flow.part(whole), samples, request, self.spec.batch_size, added)
 
         block = self.spec.block
         # A batch of another size would be another cost for an adaptive solver.
         if self.spec.stop_above is None or cell.nfe is None or len(noise) == block:
             return sample(flow, noise, request, self.spec.batch_size, fresh), None
-        begun = solve(slice(block))
+        begun = solve(0, noise[:block])
         stopped = self._hopeless(cell.bank, _scored(flow, begun.end), self.spec.stop_above)
         if stopped is not None:
             return begun, stopped
-        return begun.with_more(solve(slice(block, None))), None
+        return begun.with_more(solve(block, noise[block:])), None
 
     def note(self, entry: Entry) -> None:
         """Take note of a finished cell: later ones are compared with it."""
@@ -300,18 +303,23 @@ class Sweep:
             f"{factor:g} times {best:.4g}"
         )
 
-    def _fresh(self, bank: str) -> Callable[[int], Tensor]:
-        """Noise that stochastic solvers add to the samples of a bank, by interval."""
+    def _fresh(self, bank: str) -> Callable[[int, slice], Tensor]:
+        """Noise that stochastic solvers add to some samples of a bank, by interval."""
         start = self._bank(bank)
+        shape = tuple(start.shape[1:])
 
-        def fresh(interval: int) -> Tensor:
-            if (bank, interval) in self._added:
-                return self._added[bank, interval]
-            shape = tuple(start.shape[1:])
-            noise = solver_noise(self.seed, bank, len(start), shape, interval).to(start)
-            if (1 + len(self._added)) * start.nbytes <= KEPT_BYTES:
-                self._added[bank, interval] = noise
-            return noise
+        def fresh(interval: int, part: slice) -> Tensor:
+            known = self._added.get((bank, interval))
+            if known is not None:
+                return known[part]
+            samples = range(*part.indices(len(start)))
+            if (1 + len(self._added)) * start.nbytes > KEPT_BYTES:
+                return solver_noise(self.seed, bank, samples, shape, interval).to(start)
+            every = range(len(start))
+            self._added[bank, interval] = solver_noise(self.seed, bank, every, shape, interval).to(
+                start
+            )
+            return self._added[bank, interval][part]
 
         return fresh
 
@@ -327,7 +335,7 @@ class Sweep:
                     model,
                     noise,
                     self._fresh(PILOT),
-                    lambda samples: energy.distance(samples, real),
+                    lambda samples: energy.distance(samples.cpu(), real),
                     max(self.spec.few_step_nfe),
                 )
             else:

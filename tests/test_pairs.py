@@ -59,6 +59,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     whole = maker(label=label)
     expected = whole.run(UNITS, "network_passes")
     monkeypatch.setattr("bench.pairs.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("bench.pairs.CHECKPOINT_SPACING", 0.0)
 
     def die(done: int, total: int) -> None:
         if done >= 3 * CHUNK:
@@ -83,6 +84,7 @@ def test_a_resume_file_of_another_digest_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.pairs.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("bench.pairs.CHECKPOINT_SPACING", 0.0)
     first = maker(tmp_path / "resume")
     first.run(UNITS, "network_passes")
     other = maker(tmp_path / "resume")

@@ -99,7 +99,7 @@ def test_searched_times_are_those_that_score_best() -> None:
         asked.append(len(samples))
         return -float(len(asked) == 5)  # the fifth candidate of the first round
 
-    fitted = searched_times(model, noise, lambda i: noise, score, 3)
+    fitted = searched_times(model, noise, lambda i, part: noise[part], score, 3)
     inner = CANDIDATES - 1
     assert len(asked) == inner + inner - 1
     assert fitted.evaluations == (2 * inner + 3 * (inner - 1)) * len(noise)

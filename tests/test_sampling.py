@@ -26,7 +26,7 @@ def test_noise_of_a_sample_does_not_depend_on_how_many_are_drawn() -> None:
 
 def test_noise_is_keyed_by_seed_bank_and_interval() -> None:
     banks = [starting_noise(seed, bank, 4, (8,)) for seed in (0, 1) for bank in ("a", "b")]
-    banks += [solver_noise(0, "a", 4, (8,), interval) for interval in (1, 2)]
+    banks += [solver_noise(0, "a", range(4), (8,), interval) for interval in (1, 2)]
     for i, one in enumerate(banks):
         for other in banks[i + 1 :]:
             assert (one != other).all()

@@ -68,20 +68,29 @@ def load(name: str, weights: Path) -> Extractor:
 def extract(network: Extractor, images: Tensor) -> Tensor:
     """Features ``[n, features]`` float32 of ``images``, in batches of :data:`BATCH`.
 
+    Images and features are on the host; the network computes where its weights are.
+
     The last batch is filled up with black images. Libraries choose their kernels by the shape of a
     batch; with one shape the features of an image are the same bits whichever set it is part of.
     """
-    found = []
+    found, device = [], _device(network)
     for batch in images.split(BATCH):
         missing = BATCH - len(batch)
         whole = torch.cat([batch, batch.new_zeros(missing, *batch.shape[1:])])
-        found.append(network.features(whole)[: len(batch)])
+        found.append(network.features(whole.to(device))[: len(batch)].cpu())
     return torch.cat(found)
 
 
+def _device(network: Extractor) -> torch.device:
+    """Where the weights are, and the host for a network that has none."""
+    weights = network.state_dict().values()
+    return next((x.device for x in weights), torch.device("cpu"))
+
+
 def content_digest(network: Extractor) -> str:
-    """SHA-256 of what decides a network's features: weights, code, batch size, torch's version."""
-    digest = hashlib.sha256(f"{BATCH}/{torch.__version__}".encode())
+    """SHA-256 of what decides features: weights, code, batch size, version of torch, device."""
+    where = _device(network).type
+    digest = hashlib.sha256(f"{BATCH}/{torch.__version__}/{where}".encode())
     files = {inspect.getfile(type(part)) for part in network.modules()} | {__file__}
     for code in sorted(hashlib.sha256(Path(file).read_bytes()).digest() for file in files):
         digest.update(code)

@@ -61,7 +61,9 @@ def declared(references: References) -> Extractor:
     """The extractor that the data set declares, with its weights."""
     name, weights = extractor_of(references), references.extractor_weights
     assert weights is not None, f"{name}: the extractor has no weights yet"
-    return references.derived(("extractor", name), lambda: load(name, weights))
+    return references.derived(
+        ("extractor", name), lambda: load(name, weights).to(references.device)
+    )
 
 
 def of_samples(context: Context, name: str, network: Extractor) -> tuple[Tensor, ...]:

@@ -25,5 +25,6 @@ def compute(context: Context) -> list[Measurement]:
     """Against held-out data, mean over blocks."""
     from bench.extractors.random_conv import RandomConvolutions
 
-    network = context.references.derived("random_conv", RandomConvolutions)
+    references = context.references
+    network = references.derived("random_conv", lambda: RandomConvolutions().to(references.device))
     return [frechet(context, "random_conv", network, "held_out")]

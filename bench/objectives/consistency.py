@@ -27,6 +27,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from bench.acceleration import onto
 from bench.couplings import Pair
 from bench.models import PathModel
 from bench.paths.edm import Edm
@@ -89,7 +90,7 @@ class Consistency:
         if self.schedule == "continuous":
             ratio = near_ratio(level, 1 + math.floor(progress * self.halvings))
             return (ratio * level).clamp(min=path.sigma_min), level
-        levels = rising_levels(path, self.intervals(progress)).to(level.device)
+        levels = onto(rising_levels(path, self.intervals(progress)), level.device)
         lower = (torch.searchsorted(levels, level.float()) - 1).clamp(0, len(levels) - 2)
         return levels[lower], levels[lower + 1]
 

@@ -7,6 +7,7 @@ so that a run can be repeated on a busier or slower machine.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from bench.layout import Layout
 from bench.spec import Experiment
 from bench.stages.common import Seconds, run_guarded
 from bench.stages.job import Job
-from bench.stages.train import trainer
+from bench.stages.train import switches, trainer
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ def _work(
     experiment: Experiment, layout: Layout, dataset: str, label: str, seconds: Seconds
 ) -> dict[str, Any]:
     with seconds("import"):
-        device = ready(experiment.training.threads)
+        device = ready(experiment.training.threads, experiment.training.precision)
         from bench.data import load
 
     with seconds("timing"):
@@ -71,6 +72,7 @@ def _seconds_per_chunk(job: Job, data: DataSet, device: torch.device) -> float:
     """Seconds a chunk of pairs, from a fresh network."""
     import torch
 
+    from bench.acceleration import arrange, compile_forward
     from bench.assembly import assemble, frozen
     from bench.budget import counted, device_clock
     from bench.pairs import CHUNK
@@ -82,6 +84,11 @@ def _seconds_per_chunk(job: Job, data: DataSet, device: torch.device) -> float:
     assert stage.solver is not None, stage
     network = job.experiment.datasets[job.dataset].network
     model = frozen(assemble(network, data, stage, job.seed, classes=job.classes), device)
+    assert stage.reads is not None, stage
+    on = switches(replace(job, stage=stage.reads), data, device)
+    arrange(model.network, on)
+    if "compile" in on:
+        compile_forward(model.network, batch=CHUNK)
     start = torch.randn(CHUNK, *data.shape, generator=stream("calibrate")).to(device)
     request = Request(solver(stage.solver), stage.nfe)
 

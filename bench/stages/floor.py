@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from bench import digests, records
+from bench.devices import ready
 from bench.layout import Layout
 from bench.metrics import Measurement, evaluate
 from bench.provenance import experiment_columns
@@ -26,6 +27,7 @@ from bench.spec import Experiment
 from bench.stages.common import Outcome, Seconds, run_guarded
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from bench.data import DataSet
@@ -48,16 +50,14 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
 
     def work(seconds: Seconds) -> dict[str, Any]:
         with seconds("import"):
-            import torch
-
+            device = ready(experiment.training.threads, experiment.training.precision)
             from bench.data import load
             from bench.evaluation import Context, references
-        torch.set_num_threads(experiment.training.threads)
         data = load(layout.data(dataset))
-        real = references(experiment, layout, data)
+        real = references(experiment, layout, data, device)
         rows: list[Record] = []
         with seconds("sampling"):
-            for label, samples, columns in baselines(experiment, data):
+            for label, samples, columns in baselines(experiment, data, device):
                 with seconds("metrics"):
                     measured = evaluate(Context(samples, real))
                 rows += [
@@ -67,7 +67,7 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
                         "label": label,
                         "noise_bank": BANK,
                         "n_samples": len(samples),
-                        "device": "cpu",
+                        "device": device.type,
                         "precision": experiment.training.precision,
                         "run_digest": digest,
                         "status": "ok",
@@ -84,7 +84,7 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
 
 
 def baselines(
-    experiment: Experiment, data: DataSet
+    experiment: Experiment, data: DataSet, device: torch.device
 ) -> Iterator[tuple[str, Tensor, dict[str, Any]]]:
     """Label, samples and further columns of each row; as many samples as a model is scored on.
 
@@ -94,7 +94,11 @@ def baselines(
     blocks = max(count, len(data.held_out)) // block
     yield "floor.train", data.train[: min(blocks, len(data.train) // block) * block], {}
     yield "floor.gaussian", fitted_gaussian(data, count), {}
-    yield "floor.untrained", untrained(experiment, data, count), {"solver": SOLVER, "nfe": NFE}
+    yield (
+        "floor.untrained",
+        untrained(experiment, data, count, device),
+        {"solver": SOLVER, "nfe": NFE},
+    )
 
 
 def fitted_gaussian(data: DataSet, count: int) -> Tensor:
@@ -112,7 +116,7 @@ def fitted_gaussian(data: DataSet, count: int) -> Tensor:
     return (flat.mean(0) + z @ roots.T).float().reshape(count, *data.shape)
 
 
-def untrained(experiment: Experiment, data: DataSet, count: int) -> Tensor:
+def untrained(experiment: Experiment, data: DataSet, count: int, device: torch.device) -> Tensor:
     """Samples ``[count, *shape]`` of the experiment's network as it is initialised."""
     from bench.models import PathModel, build_network
     from bench.paths.linear import Linear
@@ -120,9 +124,10 @@ def untrained(experiment: Experiment, data: DataSet, count: int) -> Tensor:
 
     spec = experiment.datasets[data.name].network
     network = build_network(spec.kind, data.shape, spec.model_dump(exclude={"kind"}), SEED)
-    model = PathModel(network, Linear(), "velocity", data.sigma_data)
-    noise = starting_noise(SEED, BANK, count, data.shape)
-    return sample(model, noise, Request(solver(SOLVER), NFE), experiment.sweep.batch_size).end
+    model = PathModel(network.to(device), Linear(), "velocity", data.sigma_data)
+    noise = starting_noise(SEED, BANK, count, data.shape).to(device)
+    request = Request(solver(SOLVER), NFE)
+    return sample(model, noise, request, experiment.sweep.batch_size).end.cpu()
 
 
 def _looks_at_train(measurement: Measurement) -> bool:

@@ -59,7 +59,7 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
     rows: list[Record] = []
     count = sum(len(flow.cells) for flow in flows)
     with seconds("sampling"), Progress(f"{dataset}/oracle", count, "cells") as progress:
-        real = references(experiment, layout, load(layout.data(dataset)))
+        real = references(experiment, layout, load(layout.data(dataset)), device)
         law = real.dataset.mixture
         assert law is not None, f"{dataset} has no exact law"
         for flow in flows:

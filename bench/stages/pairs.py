@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from bench.devices import ready
 from bench.files import replacing
 from bench.layout import Layout
 from bench.spec import Experiment
 from bench.stages.job import CHECKPOINT, PAIRS, RESUME, Job, run_jobs
+from bench.stages.train import switches
 
 if TYPE_CHECKING:
     import torch
@@ -40,9 +43,12 @@ def run(
     )
 
 
-def _spend(job: Job, data: DataSet, ledger: Ledger, planned: float, device: torch.device) -> None:
+def _spend(
+    job: Job, data: DataSet, ledger: Ledger, planned: float, device: torch.device
+) -> dict[str, Any]:
     from safetensors.torch import save_file
 
+    from bench.acceleration import arrange
     from bench.assembly import trained
     from bench.pairs import PairMaker
     from bench.sampling import Request
@@ -54,6 +60,9 @@ def _spend(job: Job, data: DataSet, ledger: Ledger, planned: float, device: torc
     network = job.experiment.datasets[job.dataset].network
     checkpoint = job.folder(source.name) / CHECKPOINT
     model = trained(network, data, source, job.seed, checkpoint, device, classes=job.classes)
+    on = switches(replace(job, stage=source.name), data, device)
+    arrange(model.network, on)
+    ready(job.experiment.training.threads, job.experiment.training.precision)
     maker = PairMaker(
         model,
         data.shape,
@@ -64,10 +73,12 @@ def _spend(job: Job, data: DataSet, ledger: Ledger, planned: float, device: torc
         label=data.train_labels if job.classes else None,
         resume=job.folder(job.stage) / RESUME,
         digest=job.digest,
+        compiled="compile" in on,
     )
     with job.progress("pairs") as maker.report:
         made = maker.run(planned, job.experiment.budget.unit)
-    tensors = {name: t.cpu() for name, t in made._asdict().items() if t is not None}
+    tensors = {name: t for name, t in made._asdict().items() if t is not None}
     with replacing(job.folder(job.stage) / PAIRS) as temporary:
         save_file(tensors, temporary)
     (job.folder(job.stage) / RESUME).unlink(missing_ok=True)
+    return {"acceleration": list(on)}

@@ -7,7 +7,6 @@ its own cells.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,12 +28,11 @@ from bench.progress import Progress
 from bench.provenance import experiment_columns, model_columns
 from bench.spec import Experiment
 from bench.stages.common import INCOMPLETE, Seconds, run_guarded
-from bench.stages.job import about_choice
+from bench.stages.switching import accelerate, network_batch, switches
 
 if TYPE_CHECKING:
     import torch
 
-    from bench.acceleration import Turn
     from bench.declarations import Formulation
     from bench.evaluation import References
     from bench.exact import ExactModel
@@ -87,17 +85,17 @@ def _work(
     seconds: Seconds,
 ) -> dict[str, Any]:
     with seconds("import"):
-        device = ready(experiment.training.threads)
+        device = ready(experiment.training.threads, experiment.training.precision)
         from bench.stages import finished
         from bench.sweeping import Sweep
     folder = layout.sweep(dataset, label, seed)
     with seconds("sampling"):
         if not shared:
-            shared[dataset] = _references(experiment, layout, dataset)
+            shared[dataset] = _references(experiment, layout, dataset, device)
         formulation = experiment.formulation(label)
         model = finished.model(experiment, layout, shared[dataset].dataset, label, seed, device)
-        on = _switches(experiment, layout, dataset, label, model, shared[dataset], device)
-        _accelerate(model, on, _network_batch(experiment, formulation))
+        on = switches(experiment, layout, dataset, label, model, shared[dataset].dataset, device)
+        accelerate(model, on, network_batch(formulation, experiment.sweep.batch_size))
         sweep = Sweep(
             model=model,
             conditional=formulation.conditional,
@@ -137,81 +135,6 @@ def _work(
     }
 
 
-EVALUATIONS = 4
-"""Evaluations of the model between two looks at the clock, where switches are compared."""
-
-
-def _network_batch(experiment: Experiment, formulation: Formulation) -> int:
-    """Samples that reach the network at once in a whole batch: guidance asks it twice."""
-    conditional = formulation.conditional
-    guided = conditional is not None and conditional.guidance != 1.0
-    return experiment.sweep.batch_size * (2 if guided else 1)
-
-
-def _accelerate(model: PathModel, on: Sequence[str], batch: int) -> None:
-    from bench.acceleration import arrange, compile_forward
-
-    arrange(model.network, on)
-    if "compile" in on:
-        compile_forward(model.network, batch=batch)
-
-
-def _switches(
-    experiment: Experiment,
-    layout: Layout,
-    dataset: str,
-    label: str,
-    model: PathModel,
-    real: References,
-    device: torch.device,
-) -> tuple[str, ...]:
-    """Switches of the fast path that a model is sampled with; measured now, if they have to be.
-
-    A network that somebody else has trained is sampled as it is.
-    """
-    from bench.acceleration import choose, remembered
-
-    asked = experiment.training.acceleration
-    if label in experiment.models or asked == "off":
-        return ()
-    if asked != "auto":
-        return tuple(asked)
-    if device.type == "cpu":
-        return ()
-    batch = _network_batch(experiment, experiment.formulation(label))
-    return remembered(
-        layout.acceleration(dataset, label, "sampling"),
-        about_choice(experiment, dataset, label, device)
-        | {"batch_size": experiment.sweep.batch_size},
-        lambda: choose(lambda on: _turn(model, real.dataset.shape, batch, device, on)),
-    ).on
-
-
-def _turn(
-    model: PathModel, shape: Sequence[int], batch: int, device: torch.device, on: Sequence[str]
-) -> Turn:
-    """A few evaluations of a copy of a model at a time, with some switches on."""
-    import torch
-
-    from bench.budget import counted, device_clock
-    from bench.streams import stream
-
-    tried = copy.copy(model)
-    tried.network = copy.deepcopy(model.network)
-    _accelerate(tried, on, batch)
-    x = torch.randn(batch, *shape, generator=stream("acceleration")).to(device)
-    t = torch.tensor([sum(model.path.interval) / 2], dtype=torch.float64)
-
-    def turn() -> tuple[float, float]:
-        start = device_clock(device)
-        with torch.no_grad(), counted():
-            for _ in range(EVALUATIONS):
-                estimate = tried.data(x, t)
-        return device_clock(device) - start, float(estimate.square().mean())
-
-    return turn
-
-
 def _exact(formulation: Formulation, real: References, model: PathModel) -> ExactModel | None:
     """The exact flow that a model should have learnt, where it is known."""
     from bench.exact import ExactModel
@@ -224,11 +147,13 @@ def _exact(formulation: Formulation, real: References, model: PathModel) -> Exac
     return ExactModel(law.to(next(model.network.parameters()).device), model.path)
 
 
-def _references(experiment: Experiment, layout: Layout, dataset: str) -> References:
+def _references(
+    experiment: Experiment, layout: Layout, dataset: str, device: torch.device
+) -> References:
     from bench.data import load
     from bench.evaluation import references
 
-    return references(experiment, layout, load(layout.data(dataset)))
+    return references(experiment, layout, load(layout.data(dataset)), device)
 
 
 def _write(folder: Path, experiment: Experiment, found: Mapping[Cell | str, Entry]) -> None:

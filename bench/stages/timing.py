@@ -24,6 +24,7 @@ from bench.records import Record
 from bench.solvers.catalogue import ADAPTIVE
 from bench.spec import Experiment
 from bench.stages.common import INCOMPLETE, Seconds, read_outcome, run_guarded
+from bench.stages.switching import accelerate, network_batch, switches
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +53,7 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> None:
 
 def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds) -> dict[str, Any]:
     with seconds("import"):
-        device = ready(experiment.training.threads)
+        device = ready(experiment.training.threads, experiment.training.precision)
         from bench.data import load
         from bench.stages import finished
 
@@ -70,6 +71,8 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
                 left_out.append(label)
                 continue
             model = finished.model(experiment, layout, data, label, seed, device)
+            on = switches(experiment, layout, dataset, label, model, data, device)
+            accelerate(model, on, network_batch(formulation, experiment.timing.batch_size))
             if formulation.conditional is not None and data.train_labels is not None:
                 known = data.train_labels[: experiment.timing.batch_size].to(device)
                 model = model.given(known, formulation.conditional.guidance)
@@ -115,7 +118,7 @@ def _measure(
     wall, busy, nfe = [], [], 0.0
     for repeat in range(-settings.warmup, settings.repeats):
         start, start_busy = _now(device), time.process_time()
-        nfe = sample(model, noise, request, len(noise), lambda interval: noise).nfe
+        nfe = sample(model, noise, request, len(noise), lambda interval, part: noise[part]).nfe
         taken, taken_busy = _now(device) - start, time.process_time() - start_busy
         if repeat >= 0:
             wall.append(taken)

@@ -66,7 +66,7 @@ def check_nfe(declared: Solver, nfe: int, batch_size: int) -> None:
     """Counted by the budget == counted by the network == requested."""
     model, counter = small_model(declared)
     noise = normal(10)
-    solution = sample(model, noise, Request(declared, nfe), batch_size, lambda i: noise)
+    solution = sample(model, noise, Request(declared, nfe), batch_size, lambda i, part: noise[part])
     assert solution.nfe == solution.nfe_min == solution.nfe_max == nfe
     assert counter.samples == nfe * len(noise)
 
@@ -83,7 +83,13 @@ def test_any_other_number_of_evaluations_is_refused(declared: Solver) -> None:
     model, counter = small_model(declared)
     for nfe in set(range(33)) - possible:
         with pytest.raises(RefusedNfeError, match=f"cannot spend {nfe}"):
-            sample(model, torch.zeros(2, 2), Request(declared, nfe), 2, lambda i: torch.zeros(2, 2))
+            sample(
+                model,
+                torch.zeros(2, 2),
+                Request(declared, nfe),
+                2,
+                lambda i, part: torch.zeros(2, 2),
+            )
     assert counter.samples == 0
 
 
@@ -275,7 +281,7 @@ def test_samples_do_not_depend_on_the_batch_size() -> None:
             continue
         request = Request(declared, declared.spends(4))
         whole, parts = (
-            sample(model, noise, request, size, lambda i: noise).end for size in (12, 5)
+            sample(model, noise, request, size, lambda i, part: noise[part]).end for size in (12, 5)
         )
         torch.testing.assert_close(whole, parts, rtol=0, atol=1e-5)
 
@@ -309,8 +315,8 @@ def test_consistency_sampling_of_an_exact_function() -> None:
     model = PathModel(PointMass(), Edm(), "data", 0.7)
     for nfe in (1, 2, 4):
         request = Request(SOLVERS["consistency"], nfe)
-        fresh = [solver_noise(0, "scoring", 5, (2,), i) for i in range(nfe)]
-        end = sample(model, normal(5), request, 5, fresh.__getitem__).end
+        fresh = [solver_noise(0, "scoring", range(5), (2,), i) for i in range(nfe)]
+        end = sample(model, normal(5), request, 5, lambda i, part, of=fresh: of[i][part]).end
         torch.testing.assert_close(end, torch.full((5, 2), 0.25))
 
 

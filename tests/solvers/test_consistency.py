@@ -35,7 +35,7 @@ def test_it_evaluates_at_the_levels_of_edm(name: str, prediction: str) -> None:
     network = Zero()
     model = PathModel(network, path(name).build(), prediction, 0.5)
     noise = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
-    sample(model, noise, Request(SOLVERS["consistency"], 4), 6, lambda i: noise)
+    sample(model, noise, Request(SOLVERS["consistency"], 4), 6, lambda i, part: noise[part])
     # The condition is log_snr/4, so the level is its exponential at -2.
     levels = [float((-2 * asked[0]).exp()) for asked in network.asked]
     expected = karras_levels(0.002, 80.0, 4)[:-1].tolist()

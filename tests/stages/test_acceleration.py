@@ -15,7 +15,7 @@ from bench.models import PathModel
 from bench.paths.linear import Linear
 from bench.report.manifest import _acceleration
 from bench.spec import Experiment
-from bench.stages import sweep, train
+from bench.stages import switching, train
 from bench.stages.common import read_outcome
 from bench.stages.job import Job
 from tests.contracts.test_formulations import experiment, run_all_stages
@@ -106,6 +106,6 @@ def test_the_steps_that_are_compared_are_real_and_the_same(
 def test_evaluations_that_are_compared_are_those_of_a_copy() -> None:
     model: PathModel = exact_model(Linear(), ring())
     forward = model.network.forward
-    one, other = (sweep._turn(model, (2,), 8, CPU, on) for on in ((), ("channels_last",)))
+    one, other = (switching._turn(model, (2,), 8, CPU, on) for on in ((), ("channels_last",)))
     assert paired_ratio(one, other, turns=1) > 0
     assert model.network.forward == forward
