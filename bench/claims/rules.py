@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -143,6 +143,11 @@ def jointly(shown: Test, *others: Test) -> Test:
     if shown.answer == "refuted" or len(answers) > 1:
         p = 1.0
     return Test(shown.estimate, shown.low, shown.high, shown.level, shown.n, explained, p)
+
+
+def opposite(test: Test) -> Test:
+    """The same comparison, asked the other way round."""
+    return replace(test, answer="refuted" if test.answer == "supported" else "supported")
 
 
 def _enough(n: int) -> None:

@@ -57,7 +57,7 @@ class Finding:
             return f"Not tested: {self.missing}."
         censored = self.test.low == 0 and math.isinf(self.test.high)
         measure = (
-            "the most evaluations that were swept do not reach it"
+            "the evaluations that were swept do not bound it"
             if censored
             else self.part.measure.format(effect=show(self.test))
         )
@@ -92,13 +92,13 @@ def judge(
     for claim in claims:
         for accounting in claim.accountings or (None,):
             theirs = [e for e in evidence if accounting in (None, e.accounting)]
-            asked = [
-                finding
-                for part in claim.parts
-                for dataset in datasets
-                for finding in _asked(claim, part, dataset, accounting, theirs)
-            ]
-            found += _adjusted(asked)
+            found += _adjusted(
+                [
+                    _asked(claim, part, dataset, accounting, theirs)
+                    for part in claim.parts
+                    for dataset in datasets
+                ]
+            )
     return found
 
 
@@ -108,8 +108,12 @@ def _asked(
     dataset: str,
     accounting: Accounting | None,
     evidence: Sequence[Evidence],
-) -> Iterator[Finding]:
-    """A finding for each experiment that can answer, or one that says why none can."""
+) -> Finding:
+    """The finding of the first experiment that can answer, or one that says why none can.
+
+    Experiments that share a model, trained again to the same bits, are one piece of evidence: told
+    twice it would be corrected for as two.
+    """
     untested = Finding(
         claim,
         part,
@@ -118,7 +122,6 @@ def _asked(
         accounting,
         missing=f"no records with accounting {accounting}",
     )
-    answered = False
     for mine in (e for e in evidence if e.dataset == dataset):
         known = replace(untested, experiment=mine.experiment, accounting=mine.accounting)
         try:
@@ -127,10 +130,8 @@ def _asked(
             if not untested.experiment:
                 untested = replace(known, missing=str(error))
             continue
-        answered = True
-        yield replace(known, test=test, missing="")
-    if not answered:
-        yield untested
+        return replace(known, test=test, missing="")
+    return untested
 
 
 def _adjusted(found: Sequence[Finding]) -> Iterator[Finding]:

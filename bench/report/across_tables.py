@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.report.numbers import MISSING, plain
+from bench.report.numbers import MISSING, plain, seeds
 from bench.report.study import Panel, Study
 from bench.report.table import BLOCK, Table
 from bench.statistics.datasets import (
@@ -37,26 +37,29 @@ def across_datasets(study: Study) -> Table:
         }
         last = {BLOCK: title, "formulation": CRITICAL}
         for nfe in sorted(set.intersection(*(set(study.nfe(panel)) for panel in panels))):
-            scores = _scores(study, panels, experiment.labels, nfe)
-            rows = _summaries(scores)
+            rows = _summaries(
+                _scores(study, panels, experiment.labels, nfe), _floors(study, panels)
+            )
             data += [
                 {"experiment": experiment.name, "nfe": nfe, "datasets": len(panels), **row}
                 for row in rows
             ]
             for row in rows:
                 shown = [plain(row[name]) for name in ("mean_rank", "iqm", "improvement")]
+                shown[0] += seeds(row["seeds"], len(experiment.seeds))
                 lines[row["label"]][f"NFE {nfe}"] = "\n".join(shown)
                 last[f"NFE {nfe}"] = plain(row["critical_difference"])
         text += [*lines.values(), last]
     caption = (
         "Three lines a cell, each over all data sets of the experiment, with the selected sampler. "
         "Mean rank among the formulations that have a value on every data set, by the geometric "
-        "mean over seeds; 1 is best. Interquartile mean over all seeds and data sets of the "
-        "primary metric in units of the floor (rliable, 2108.13264). Probability of improvement: "
-        "that a seed of this formulation is better than a seed of another one, mean over data sets "
-        "and over the other formulations. Mean ranks that differ by less than the critical "
-        "difference (Nemenyi, level 5%, all pairs) cannot be told apart; over two or three data "
-        "sets hardly any can, and the tables of each data set say more."
+        "mean over seeds; 1 is best. Interquartile mean, over data sets and the seeds that all of "
+        "them have, of the primary metric in units of the floor (rliable, 2108.13264). Probability "
+        "of improvement: that a seed of this formulation is better than a seed of another one, "
+        "mean over data sets and over the other formulations. Mean ranks that differ by less than "
+        "the critical difference (Nemenyi, level 5%, all pairs) cannot be told apart; over two or "
+        "three data sets hardly any can, and the tables of each data set say more. (k/n): k of n "
+        "seeds."
     )
     return Table(
         "across_datasets",
@@ -70,20 +73,23 @@ def across_datasets(study: Study) -> Table:
 def _scores(
     study: Study, panels: list[Panel], labels: tuple[str, ...], nfe: int
 ) -> dict[str, Scores]:
-    """Values in units of the floor, ``[seeds, datasets]``, of labels that all data sets have."""
+    """Values ``[seeds, datasets]`` of the seeds of a label that all data sets have."""
     found = {}
     for label in labels:
         columns = [study.by_seed(panel, label, nfe) for panel in panels]
-        seeds = sorted(set.intersection(*(set(column) for column in columns)))
-        if seeds:
-            floors = [study.floor(panel, "floor.train") for panel in panels]
-            units = [math.nan if floor is None else floor.value for floor in floors]
-            values = [[column[seed] for column in columns] for seed in seeds]
-            found[label] = np.array(values) / np.array(units)
+        common = sorted(set.intersection(*(set(column) for column in columns)))
+        if common:
+            found[label] = np.array([[column[seed] for column in columns] for seed in common])
     return found
 
 
-def _summaries(scores: dict[str, Scores]) -> list[dict[str, Any]]:
+def _floors(study: Study, panels: list[Panel]) -> Scores:
+    """The floor of each data set, NaN where it was not measured."""
+    found = [study.floor(panel, "floor.train") for panel in panels]
+    return np.array([math.nan if floor is None else floor.value for floor in found])
+
+
+def _summaries(scores: dict[str, Scores], floors: Scores) -> list[dict[str, Any]]:
     """A row for each label; one that stands alone has no rank."""
     if len(scores) < 2:
         return []
@@ -101,7 +107,7 @@ def _summaries(scores: dict[str, Scores]) -> list[dict[str, Any]]:
                 "label": label,
                 "mean_rank": float(ranked.mean[place]),
                 "critical_difference": ranked.critical_difference,
-                "iqm": interquartile_mean(own),
+                "iqm": interquartile_mean(own / floors),
                 "improvement": float(np.mean(against)),
                 "seeds": len(own),
                 "formulations": len(scores),

@@ -40,8 +40,10 @@ RULES = (
     "needs an adjusted p of at most 0.05, so an interval may exclude 1 and the verdict still be "
     "inconclusive. Evaluations that are not reached within the sweep are censored, not "
     "extrapolated: 'less than' and 'more than' are then the bounds of the interval. The best of "
-    "several models is chosen for each seed on the other seeds. Replicates are training seeds; "
-    "for time against evaluations they are models, and the exact field is one."
+    "several models is chosen for each seed on the other seeds. Of several joined experiments the "
+    "first that can answer does: a model that two of them share is one piece of evidence. "
+    "Replicates are training seeds; for time against evaluations they are models, and the exact "
+    "field is one."
 )
 
 

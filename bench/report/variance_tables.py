@@ -16,6 +16,7 @@ from bench.statistics.components import (
     Components,
     bank_values,
     label_components,
+    most_evaluations,
     paired_components,
     pooled,
 )
@@ -36,15 +37,14 @@ def variance(study: Study) -> Table:
             if (found := paired_components(values, *pair)) is not None
         }
         for label in study.labels(panel):
-            swept = values[values.index.get_level_values("label") == label].dropna()
-            nfe = max(swept.index.get_level_values("nfe"), default=None)
-            own = None if nfe is None else label_components(values, label, int(nfe))
+            nfe = most_evaluations(values, label)
+            own = None if nfe is None else label_components(values, label, nfe)
             line = {BLOCK: panel.title, "formulation": study.titles[label]}
             if own is None or nfe is None:
                 text.append(line | {"NFE": absent(study, panel, label)})
                 continue
             paired = pooled(found for pair, found in pairs.items() if label in pair)
-            data.append(_columns(study, panel, own, paired) | {"label": label, "nfe": int(nfe)})
+            data.append(_columns(study, panel, own, paired) | {"label": label, "nfe": nfe})
             text.append(line | {"NFE": str(nfe)} | _cells(data[-1]))
         every = pooled(pairs.values())
         if every is not None:

@@ -105,14 +105,15 @@ def compare(
 def tail(d: ArrayLike, bound: float) -> float:
     """P-value of the one-sided t test that the mean of ``d [n]`` is above ``bound``.
 
-    NaN with fewer than two values.
+    NaN with fewer than two values. Values that are all the same (an NFE that every seed meets at
+    the end of the sweep) have no spread to judge by: theirs is the sign test, ``2^-n``.
     """
     x = np.asarray(d, dtype=float)
     if len(x) < 2:
         return math.nan
     gap, error = float(x.mean()) - bound, float(x.std(ddof=1)) / math.sqrt(len(x))
     if error == 0:
-        return 0.5 if gap == 0 else float(gap < 0)
+        return 0.5 ** len(x) if gap > 0 else 0.5 if gap == 0 else 1.0
     return float(stdtr(len(x) - 1, -gap / error))
 
 

@@ -217,6 +217,23 @@ def _at(values: pd.DataFrame, label: str, nfe: int) -> pd.DataFrame:
     return values[keep].droplevel([*PANEL, "label", "nfe"])
 
 
+def most_evaluations(values: pd.DataFrame, label: str) -> int | None:
+    """Largest NFE at which some seed of a formulation has a value in every bank that it used.
+
+    A cell that was stopped early has fewer samples, and so a column of its own.
+    """
+    swept = values[values.index.get_level_values("label") == label]
+    for nfe in sorted(set(swept.index.get_level_values("nfe")), reverse=True):
+        if len(_used(_at(values, label, nfe)).dropna()):
+            return int(nfe)
+    return None
+
+
+def _used(values: pd.DataFrame) -> pd.DataFrame:
+    return values.dropna(axis="columns", how="all")
+
+
 def _components(values: pd.DataFrame) -> Components | None:
+    values = _used(values)
     samples = [int(count) for count in values.columns.get_level_values("n_samples")]
     return components(values.to_numpy(dtype=float), samples)

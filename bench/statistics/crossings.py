@@ -33,7 +33,8 @@ def quality_targets(
     """Common targets of one data set: factors times the lowest seed-mean at the largest NFE.
 
     The seed-mean is geometric; the lowest is taken over the formulations that were swept at the
-    data set's largest NFE, so that no formulation is held to its own plateau. Every formulation
+    data set's largest NFE with the most seeds, so that none is held to its own plateau and no lucky
+    survivor sets the target. Every formulation
     meets the same number, so its error moves all crossings together: it is not in their intervals.
 
     Args:
@@ -43,9 +44,9 @@ def quality_targets(
     if scored.empty:
         return {}
     largest = scored[scored["nfe"] == scored["nfe"].max()]
-    best = min(
-        student_t(rows["value"], "log").estimate for _, rows in largest.groupby("label", sort=True)
-    )
+    means = [student_t(rows["value"], "log") for _, rows in largest.groupby("label", sort=True)]
+    whole = max(mean.n for mean in means)
+    best = min(mean.estimate for mean in means if mean.n == whole)
     return {factor: factor * best for factor in factors}
 
 

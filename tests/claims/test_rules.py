@@ -31,8 +31,12 @@ def test_the_tail_is_that_of_scipys_t_test(d: list[float]) -> None:
     assert tail(d, 0.1) == pytest.approx(expected, rel=1e-9)
 
 
-def test_equal_replicates_have_no_doubt() -> None:
-    assert tail([1.0, 1.0], 0.5) == 0.0
+def test_equal_replicates_are_judged_by_their_signs() -> None:
+    """Seeds that all meet a target at the end of the sweep are no certainty."""
+    for count in (2, 5):
+        assert (
+            tail([1.0] * count, 0.5) == stats.binomtest(count, count, alternative="greater").pvalue
+        )
     assert tail([1.0, 1.0], 1.5) == 1.0
     assert tail([1.0, 1.0], 1.0) == 0.5
 
