@@ -224,7 +224,8 @@ def most_evaluations(values: pd.DataFrame, label: str) -> int | None:
     """
     swept = values[values.index.get_level_values("label") == label]
     for nfe in sorted(set(swept.index.get_level_values("nfe")), reverse=True):
-        if len(_used(_at(values, label, nfe)).dropna()):
+        used = _used(_at(values, label, nfe))
+        if used.shape[1] and len(used.dropna()):
             return int(nfe)
     return None
 

@@ -140,6 +140,15 @@ def test_across_data_sets(finished: Path) -> None:
         assert row["datasets"] == 2
 
 
+def test_a_missing_floor_leaves_the_ranks(study: Study) -> None:
+    whole = across_datasets(study).data
+    floorless = study.records[study.records["label"].ne("floor.train").fillna(True)]
+    found = across_datasets(Study(floorless, study.experiments)).data
+    same = ["label", "nfe", "mean_rank", "improvement"]
+    pd.testing.assert_frame_equal(found[same], whole[same])
+    assert found["iqm"].isna().all()
+
+
 def test_a_failed_formulation_has_no_rank(broken: Path, study: Study) -> None:
     assert set(csv(broken, "across_datasets")["label"]) == set(WHOLE)
     one = [

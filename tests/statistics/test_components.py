@@ -16,6 +16,7 @@ from bench.statistics.components import (
     components,
     known_resampling,
     label_components,
+    most_evaluations,
     paired_components,
     pooled,
 )
@@ -127,6 +128,22 @@ def values() -> pd.DataFrame:
     ]
     cells = exact_cells(synthetic.records.frame(rows), "fd_digits")
     return bank_values(cells, select_samplers(cells))
+
+
+def test_cells_that_were_stopped_early_leave_the_others_as_they_are(values: pd.DataFrame) -> None:
+    stopped = values.copy()
+    early = stopped.index.get_level_values("label") == "vp_diffusion"
+    early &= stopped.index.get_level_values("nfe") == 64
+    stopped["scoring", 10] = stopped["scoring"].iloc[:, 0].where(early)
+    whole = [column for column in values.columns if column[0] == "scoring"]
+    stopped.loc[early, whole] = math.nan
+    ours, expected = (label_components(table, "flow_matching", 64) for table in (stopped, values))
+    assert ours == expected
+    assert most_evaluations(stopped, "flow_matching") == 64
+    assert most_evaluations(stopped, "vp_diffusion") == 64
+    stopped.loc[early] = math.nan
+    assert most_evaluations(stopped, "vp_diffusion") == 8
+    assert most_evaluations(stopped, "nobody") is None
 
 
 def test_records_give_back_the_errors_they_were_made_with(values: pd.DataFrame) -> None:

@@ -36,6 +36,11 @@ def test_targets_are_common_and_taken_at_the_largest_nfe() -> None:
     assert quality_targets(table.iloc[:0]) == {}
 
 
+def test_a_lone_survivor_sets_no_target() -> None:
+    whole, survivor = curve("whole", {8: [4.0, 4.0]}), curve("survivor", {8: [1.0]})
+    assert quality_targets(pd.concat([whole, survivor]))[1.5] == pytest.approx(6.0)
+
+
 def test_interpolation_is_exact_on_a_power_law() -> None:
     nfe = [1, 2, 4, 8]
     found = nfe_to_quality(nfe, [100 / n**2 for n in nfe], 100 / 9)
