@@ -20,6 +20,7 @@ from bench.claims.contrasts import (
     little_added_by_coupling,
     proportional_time,
     same_end_points,
+    solved_finely,
 )
 from bench.claims.declared import BOTH, Claim, Part
 from bench.claims.evidence import COMMON_SOLVER, Role
@@ -182,6 +183,7 @@ CLAIMS: tuple[Claim, ...] = (
             Part(
                 name="end points of the exact field",
                 contrast=same_end_points,
+                fineness=solved_finely,
                 rule=f"equality: bound on the RMSE between paths below {SAME_POINT:g}",
                 statement="without a network's error, one noise ends in the same sample on every "
                 "path",

@@ -171,6 +171,14 @@ def same_end_points(evidence: Evidence) -> Test:
     )
 
 
+def solved_finely(evidence: Evidence) -> float:
+    """Most evaluations at which the exact field was followed on every path; 0 if it was not."""
+    try:
+        return min(max(by_nfe) for by_nfe in evidence.exact_ends().values())
+    except NotTestedError:
+        return 0.0
+
+
 def _normal_tail(gap: float, error: float) -> float:
     """P-value of the one-sided test that a gap of known standard error is above 0."""
     return float(stats.norm.sf(gap / error)) if error > 0 else float(gap <= 0)

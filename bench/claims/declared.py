@@ -25,6 +25,8 @@ class Part:
         opposite: what holds where it is refuted.
         measure: the number behind it, as half a sentence with the place ``{effect}``.
         ratio: whether the effect is a ratio or an exponent, which is nothing at 1.
+        fineness: of the evidence of an experiment. Of several that can answer, the finest does, and
+            the first of those that are equally fine. It knows nothing of the answer.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Part:
     opposite: str
     measure: str
     ratio: bool = True
+    fineness: Callable[[Evidence], float] = lambda evidence: 0.0
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def _asked(
     accounting: Accounting | None,
     evidence: Sequence[Evidence],
 ) -> Finding:
-    """The finding of the first experiment that can answer, or one that says why none can.
+    """The finding of the finest, else the first experiment that can answer, or why none can.
 
     Experiments that share a model, trained again to the same bits, are one piece of evidence: told
     twice it would be corrected for as two.
@@ -122,7 +122,8 @@ def _asked(
         accounting,
         missing=f"no records with accounting {accounting}",
     )
-    for mine in (e for e in evidence if e.dataset == dataset):
+    asked = [e for e in evidence if e.dataset == dataset]
+    for mine in sorted(asked, key=part.fineness, reverse=True):  # keeps the order of equals
         known = replace(untested, experiment=mine.experiment, accounting=mine.accounting)
         try:
             test = part.contrast(mine)

@@ -41,9 +41,9 @@ RULES = (
     "inconclusive. Evaluations that are not reached within the sweep are censored, not "
     "extrapolated: 'less than' and 'more than' are then the bounds of the interval. The best of "
     "several models is chosen for each seed on the other seeds. Of several joined experiments the "
-    "first that can answer does: a model that two of them share is one piece of evidence. "
-    "Replicates are training seeds; for time against evaluations they are models, and the exact "
-    "field is one."
+    "first that can answer does (claim 5a: the one with the finest solves), since a model that two "
+    "of them share is one piece of evidence. Replicates are training seeds; for time against "
+    "evaluations they are models, and the exact field is one."
 )
 
 

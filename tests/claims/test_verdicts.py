@@ -201,6 +201,14 @@ def test_models_that_two_experiments_share_are_one_piece_of_evidence() -> None:
     assert {f.experiment for f in joined if f.test is not None} == {"planted"}
 
 
+def test_the_finest_solves_answer_for_the_exact_field() -> None:
+    coarse = world(ends={"linear": {4: 0.3, 16: 0.2}, "vp": {4: 0.3, 16: 0.2}})
+    fine = world().assign(experiment="fine")
+    for tables in ((coarse, fine), (fine, coarse)):
+        (found,) = judge(pd.concat(tables), asked("5a"))
+        assert (found.experiment, found.verdict) == ("fine", "supported")
+
+
 def test_one_seed_has_no_interval_and_no_verdict() -> None:
     found = judge(world(seeds=(0,)))
     assert {f.verdict for f in found if f.claim.id not in ("5a", "6")} == {"not tested"}
