@@ -27,6 +27,7 @@ LONG = ("test_workflow", "test_interruptions", "test_adding_a_formulation")
 """Files whose tests run the workflow."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share the finished run share a process, so that it is made once.
 

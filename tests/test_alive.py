@@ -26,8 +26,8 @@ JOB = """
 import time
 from bench import alive
 alive.end_with_run()
-print("watching", flush=True)
 try:
+    print("watching", flush=True)
     time.sleep(100)
 except KeyboardInterrupt:
     print("unwound", flush=True)
