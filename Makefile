@@ -37,7 +37,7 @@ bench: .venv/complete
 	$(RUN)$(PYTHON_HERE) workflow/launch.py '$(CONFIG)' --cores '$(CORES)' --gpus '$(GPUS)'
 
 test: .venv/complete
-	$(RUN)$(PYTHON_HERE) -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup
+	$(RUN)$(PYTHON_HERE) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 lint: .venv/complete
 	$(RUN)'$(BIN)/ruff' check .

@@ -20,6 +20,7 @@ from bench.data import DataSet
 from bench.extractors import train
 from tests import sources
 from tests.checkouts import ROOT, copy_checkout
+from tests.sharing import once
 
 torch.set_num_threads(1)
 
@@ -27,20 +28,12 @@ LONG = ("test_workflow", "test_interruptions", "test_adding_a_formulation")
 """Files whose tests run the workflow."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share the finished run share a process, so that it is made once.
+    """Tests that run the workflow come first.
 
-    They come first, and those that run the workflow after them: many short tests at the end keep
-    all processes busy, and long ones there would keep one.
+    Many short tests at the end keep all processes busy, and long ones there would keep one.
     """
-
-    def shares(item: pytest.Item) -> bool:
-        return "finished" in getattr(item, "fixturenames", ())
-
-    for item in filter(shares, items):
-        item.add_marker(pytest.mark.xdist_group("finished"))
-    items.sort(key=lambda item: (not shares(item), item.path.stem not in LONG))
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @cache
@@ -78,15 +71,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Its results are in ``results/smoke``; tests that change anything work on a copy.
     """
-    checkout = copy_checkout(tmp_path_factory.mktemp("finished"))
-    launch = [sys.executable, "workflow/launch.py", "configs/smoke.yaml"]
-    environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    with (checkout / "output.txt").open("w") as output:
-        code = subprocess.run(
-            launch, cwd=checkout, env=environment, stdout=output, stderr=output, check=False
-        ).returncode
-    assert code == 0, (checkout / "output.txt").read_text()
-    return checkout
+
+    def run(checkout: Path) -> None:
+        copy_checkout(checkout)
+        launch = [sys.executable, "workflow/launch.py", "configs/smoke.yaml"]
+        environment = {**os.environ, "PYTHONPATH": str(checkout)}
+        with (checkout / "output.txt").open("w") as output:
+            code = subprocess.run(
+                launch, cwd=checkout, env=environment, stdout=output, stderr=output, check=False
+            ).returncode
+        assert code == 0, (checkout / "output.txt").read_text()
+
+    return once(tmp_path_factory, "finished", run)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import pytest
 from bench.declarations import discover
 from bench.files import read_json
 from tests.checkouts import ROOT, copy_checkout
+from tests.sharing import once
 
 PAGE = ROOT / "bench" / "formulations" / "README.md"
 FILE = re.compile(r"^`([\w./]+)`\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)

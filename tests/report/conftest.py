@@ -11,6 +11,7 @@ from bench.layout import Layout
 from bench.report.study import Study
 from bench.stages import collect, report
 from tests import synthetic
+from tests.sharing import once
 
 FAILED = "ot_flow_matching"
 SEEDS = [0, 1, 2]
@@ -30,15 +31,18 @@ def _run(root: Path, failed: tuple[str, ...] = (), **changes: Any) -> Path:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results folder of a run in which everything succeeded."""
-    return _run(tmp_path_factory.mktemp("results") / "synthetic")
+    return once(tmp_path_factory, "synthetic", _run)
 
 
 @pytest.fixture(scope="session")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results folder of a run in which one of three formulations failed on every data set."""
     formulations = dict.fromkeys((FAILED, *WHOLE))
-    root = tmp_path_factory.mktemp("results") / "synthetic"
-    return _run(root, (FAILED,), formulations=formulations)
+    return once(
+        tmp_path_factory,
+        "synthetic_broken",
+        lambda root: _run(root, (FAILED,), formulations=formulations),
+    )
 
 
 @pytest.fixture(scope="session")
