@@ -37,7 +37,11 @@ def arguments(line: str) -> list[str]:
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which everything on the page has been done."""
-    checkout = copy_checkout(tmp_path_factory.mktemp("followed"), "tests")
+    return once(tmp_path_factory, "followed", follow)
+
+
+def follow(checkout: Path) -> None:
+    copy_checkout(checkout, "tests")
     text = PAGE.read_text()
     files = FILE.findall(text)
     assert len(files) == 3
@@ -52,7 +56,6 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             arguments(line), cwd=checkout, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-    return checkout
 
 
 def test_the_new_formulation_is_in_the_tables(followed: Path) -> None:
