@@ -271,7 +271,7 @@ CLAIMS: tuple[Claim, ...] = (
             Part(
                 name="training seconds, with the assignment's over without",
                 contrast=little_added_by_coupling(OPTIMAL_TRANSPORT, FLOW),
-                rule=EQUALITY,
+                rule=f"{EQUALITY}; changed after the first records, which compared two jobs",
                 statement="the assignment of minibatch OT adds less than 10% to the measured "
                 "seconds of training",
                 opposite="the assignment of minibatch OT adds more than 10% to the measured "

@@ -16,7 +16,7 @@ import pandas as pd
 from bench import records
 from bench.cells import own_grid
 from bench.claims import Finding, judge
-from bench.declarations import formulation_module
+from bench.declarations import discover, formulation_module
 from bench.errors import InputError
 from bench.files import read_json
 from bench.layout import Layout
@@ -58,7 +58,7 @@ FEATURES = {
     "dinov2": "DINOv2 features",
     "inception": "Inception features",
 }
-"""What the networks of ``bench/extractors`` give, by their names."""
+"""What networks of ``bench/extractors`` give; another one's go by its name."""
 
 FEATURE_TITLES = {
     "fd_{}": "Fréchet distance ({})",
@@ -98,11 +98,13 @@ METRIC_TITLES = {
 
 def metric_title(metric: str) -> str:
     """What a metric is called in figures and tables."""
-    for name, features in FEATURES.items():
+    if metric in METRIC_TITLES:
+        return METRIC_TITLES[metric]
+    for name in discover("extractors"):
         for stem, title in FEATURE_TITLES.items():
             if metric == stem.format(name):
-                return title.format(features)
-    return METRIC_TITLES.get(metric, metric.replace("_", " "))
+                return title.format(FEATURES.get(name, f"{name} features"))
+    return metric.replace("_", " ")
 
 
 def _spelt(label: str) -> str:
