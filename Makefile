@@ -15,9 +15,13 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.12 python3.11,$(shell \
 	&& echo $(name))) python3)
 BIN := $(CURDIR)/.venv/bin
 
-# Caches stay in the clone: a home directory need not exist or be writable.
+# Downloads lie in the user's cache, where commands typed by hand look too; in the clone where a home
+# directory does not exist or cannot be written.
 CACHE := $(CURDIR)/.venv/cache
-PYTHON_HERE := env XDG_CACHE_HOME='$(CACHE)' MPLCONFIGDIR='$(CACHE)/matplotlib' '$(BIN)/python'
+CACHED = $(shell cache="$${XDG_CACHE_HOME:-$$HOME/.cache}"; \
+	mkdir -p "$$cache" 2>/dev/null && test -w "$$cache" && echo yes)
+ELSEWHERE = env XDG_CACHE_HOME='$(CACHE)' MPLCONFIGDIR='$(CACHE)/matplotlib'
+PYTHON_HERE = $(if $(CACHED),,$(ELSEWHERE)) '$(BIN)/python'
 
 # GNU make turns the exit code of a failed recipe into 2. Under --question, lines of a recipe that
 # are marked with + run all the same, and an exit code of 1 stays 1: so make itself exits with 0

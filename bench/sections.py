@@ -6,6 +6,7 @@ by :class:`~bench.spec.Experiment`. Nothing here imports torch.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -346,7 +347,7 @@ class ExtractorSpec(OptionModel):
     batch_size: Count = 100
     learning_rate: Positive = 2.0e-3
     seed: Natural = 0
-    weights: str | None = None
+    weights: Annotated[str, AfterValidator(os.path.expanduser)] | None = None
 
 
 class TuningSpec(OptionModel):

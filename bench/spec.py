@@ -191,8 +191,12 @@ class Experiment(OptionModel):
         return self.described(dataset).classes or 0
 
     def described(self, dataset: str) -> Description:
-        """What the options of a data set say of it."""
-        return described(dataset, self.datasets[dataset].options)
+        """What the options of a data set say of it.
+
+        Data sets name their Frechet distance after its features; in Inception's it is FID.
+        """
+        found = described(dataset, self.datasets[dataset].options)
+        return replace(found, primary="fid") if found.primary == "fd_inception" else found
 
     def seed_blocks(self) -> list[tuple[int, ...]]:
         """Seeds that share a job, so that they share one import of torch."""

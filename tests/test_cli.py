@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bench.cli import VERBS, main
+from bench.reading import read_mapping
 from bench.spec import load
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +57,19 @@ def test_a_bad_config_is_one_line_with_file_key_value_and_remedy(
 
 def test_a_missing_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nowhere.yaml" in refused(capsys, "plan", "nowhere.yaml")
+
+
+def test_data_that_are_missing_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "own.yaml"
+    old = read_mapping(ROOT / "configs" / "cifar10.yaml")
+    old["datasets"]["cifar10"]["options"] = {"path": "nowhere"}
+    config.write_text(yaml.safe_dump(old))
+    monkeypatch.chdir(tmp_path)
+    line = refused(capsys, "prepare", str(config), "--dataset", "cifar10")
+    assert "nowhere" in line
+    assert "cifar-10-binary.tar.gz" in line
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -179,6 +180,25 @@ def test_a_dry_run_of_make_runs_nothing(tmp_path: Path) -> None:
     )
     assert "-m venv .venv" in done.stdout
     assert not (tmp_path / ".venv").exists()
+
+
+def test_downloads_lie_where_commands_by_hand_look_unless_nothing_can_be_written_there(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    for name in ("file", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).touch()
+    for home, elsewhere in (("home", False), ("file", True)):
+        done = subprocess.run(
+            ["make", "-n", "test"],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path / home)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "-m pytest" in done.stdout
+        assert ("XDG_CACHE_HOME=" in done.stdout) == elsewhere
 
 
 def test_another_package_called_bench_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from pathlib import Path
 from bench import alive
 from bench.errors import InputError
 from bench.gpus import visible_gpus
+from bench.layout import Layout
 from bench.plan import describe
+from bench.prerequisites import check
 from bench.spec import load
 
 SNAKEMAKE_LOCKS = Path(".snakemake/locks")
@@ -57,6 +59,7 @@ def launch(arguments: Sequence[str]) -> int:
     experiment = load(given.config)
     root = Path("results", experiment.name)
     print(describe(experiment, cores), flush=True)
+    check(experiment, Layout(root))
 
     if alive.is_held(alive.LOCK, PATIENCE):
         print(f"A run is in progress in {Path.cwd()}: wait for it, or stop it.", file=sys.stderr)

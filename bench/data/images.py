@@ -4,8 +4,9 @@ A folder is searched for files that Pillow reads, in the order of their paths; w
 first folder of a path is the class, in the order of the names. An ``.npz`` holds ``images``
 (``[N, H, W]`` or ``[N, H, W, C]`` uint8) and, with ``classes``, ``labels`` (``[N]``, from 0).
 
-An image is cropped to a centred square and resized by area averaging. Of equal images only the
-first is kept, so that no held-out image was trained on. The rest is split by one keyed permutation.
+An image is turned as its EXIF data say, cropped to a centred square and resized by area averaging.
+Of equal images only the first is kept, so that no held-out image was trained on. The rest is split
+by one keyed permutation.
 
 What was read is known by its content: ``prepare`` prints the SHA-256 of pixels and labels, and the
 option ``sha256`` refuses anything else. Without it, a folder whose files change keeps its name, and
@@ -19,6 +20,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from zipfile import BadZipFile
 
 from pydantic import Field
 
@@ -119,7 +121,7 @@ def build(options: Options) -> DataSet:
 
 def _files(folder: Path, options: Options) -> Iterator[tuple[Bytes, int]]:
     """Pixels ``[size, size, channels]`` and class of each image file below a folder."""
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     if not folder.is_dir():
         raise _bad(f"{folder} is no folder; see datasets.images.options.path")
@@ -132,7 +134,9 @@ def _files(folder: Path, options: Options) -> Iterator[tuple[Bytes, int]]:
     for file, top in zip(files, tops, strict=True):
         try:
             with Image.open(file) as image:
-                pixels = _square(image, options)
+                if image.mode.startswith(("I", "F")):
+                    raise _bad(f"{file}: has more than 8 bits a channel; convert it to 8")
+                pixels = _square(ImageOps.exif_transpose(image), options)
         except OSError as error:
             raise _bad(f"{file}: {error}; remove it") from None
         yield pixels, labels[top]
@@ -146,7 +150,7 @@ def _arrays(file: Path, options: Options) -> Iterator[tuple[Bytes, int]]:
     try:
         with np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise _bad(f"{file}: {error}") from None
     images = arrays.get("images")
     if images is None or images.dtype != np.uint8 or images.ndim not in (3, 4):

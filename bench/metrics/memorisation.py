@@ -6,6 +6,8 @@ training images, whatever its quality. The value is ``1/2 + (f - p) / (2 (1 - p)
 memorisation and 1 for copies, as if both sets were of equal size. Distances are Euclidean, in
 pixels, after rounding to the levels of the data; a tie counts one half. They are exact where
 squared norms, in levels, stay below 2^24 (17 levels do), and else rounded to that share of them.
+Images are compared as they are: of a model that was trained with flips, mirrored copies count as
+new, and a perfect copier scores about 0.75.
 """
 
 from __future__ import annotations

@@ -100,6 +100,17 @@ def _acceleration(layout: Layout) -> dict[str, Any]:
     return {"acceleration": found} if found else {}
 
 
+def _batch_parts(layout: Layout) -> dict[str, Any]:
+    """In how many parts a batch was taken that did not fit into memory: data set, label, stage."""
+    every = layout.model("*", "*", 0).parent.relative_to(layout.root) / "*" / "*" / OUTCOME
+    found = {
+        "/".join(path.parent.relative_to(layout.root).parts[1:]): parts
+        for path in sorted(layout.root.glob(str(every)))
+        if (parts := read_json(path).get("batch_parts", 1)) > 1
+    }
+    return {"batch_parts": found} if found else {}
+
+
 def manifest(experiment: Experiment, root: Path, arguments: Sequence[str]) -> dict[str, Any]:
     """The manifest of the results in ``root``."""
     layout = Layout(root)
@@ -121,6 +132,7 @@ def manifest(experiment: Experiment, root: Path, arguments: Sequence[str]) -> di
         },
         "timing": {name: _outcome_slice(layout.timing(name)) for name in experiment.datasets},
         **_acceleration(layout),
+        **_batch_parts(layout),
     }
 
 

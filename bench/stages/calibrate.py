@@ -44,7 +44,7 @@ def _work(
     experiment: Experiment, layout: Layout, dataset: str, label: str, seconds: Seconds
 ) -> dict[str, Any]:
     with seconds("import"):
-        device = ready(experiment.training.threads, experiment.training.precision)
+        device = ready(experiment.training.threads)
         from bench.data import load
 
     with seconds("timing"):
@@ -63,6 +63,7 @@ def _seconds_per_update(job: Job, data: DataSet, device: torch.device) -> float:
     """Seconds an update of the stage, from a fresh network: its cost does not depend on weights."""
     from bench.budget import Ledger, device_clock
 
+    ready(job.experiment.training.threads)
     training = trainer(job, data, Ledger(device=device), device, rehearsal=True)
     training.probe()
     return _median(lambda: training.rehearse(STEPS), lambda: device_clock(device)) / STEPS
@@ -87,6 +88,7 @@ def _seconds_per_chunk(job: Job, data: DataSet, device: torch.device) -> float:
     assert stage.reads is not None, stage
     on = switches(replace(job, stage=stage.reads), data, device)
     arrange(model.network, on)
+    ready(job.experiment.training.threads, job.experiment.training.precision)
     if "compile" in on:
         compile_forward(model.network, batch=CHUNK)
     start = torch.randn(CHUNK, *data.shape, generator=stream("calibrate")).to(device)

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bench.errors import InputError
 from bench.files import read_json, sha256, write_json
 from bench.layout import FAILED_OUTCOME, FINISHED, OUTCOME
 
@@ -91,8 +92,8 @@ def run_guarded(
 ) -> Outcome:
     """Do the work of a stage unless it is done, and write its outcome.
 
-    An exception of ``work`` becomes the outcome ``failed``, with its traceback on stderr; an
-    interruption passes through and leaves no outcome.
+    An exception of ``work`` becomes the outcome ``failed``, with its traceback on stderr; bad input
+    and an interruption pass through and leave no outcome.
 
     Args:
         folder: where the stage keeps its files.
@@ -105,6 +106,9 @@ def run_guarded(
 
     Returns:
         The outcome, as written.
+
+    Raises:
+        InputError: what ``work`` was given is wrong; no other stage could go on from there.
     """
     outcome = _finished(folder, digest)
     if outcome is None:
@@ -139,6 +143,8 @@ def _attempt(
         if not finished.get(INCOMPLETE):
             write_json(folder / FINISHED, finished)
         return finished
+    except InputError:
+        raise
     except UpstreamError as error:
         return outcome(str(error), {}, {})
     except Exception as error:

@@ -13,9 +13,12 @@ import torch
 from bench.data import DataOptions, DataSet, data_module, described, load, save
 from bench.declarations import discover
 from bench.metrics import directions
+from bench.reading import read_mapping
+from bench.spec import Experiment
 from bench.streams import stream
 from tests import sources
 
+ROOT = Path(__file__).parents[2]
 DATASETS = discover("data")
 RealData = Callable[[str], DataSet]
 
@@ -42,6 +45,20 @@ def test_real_images_are_looked_at_by_a_network_that_needs_no_download(name: str
     assert described(name, needed).primary == "fd_efficientnet_lite0"
     other = described(name, {**needed, "extractor": "cifar10"})
     assert (other.extractor, other.primary) == ("cifar10", "fd_cifar10")
+
+
+@pytest.mark.parametrize("extractor", discover("extractors"))
+@pytest.mark.parametrize("name", ["fashion", "cifar10", "images"])
+def test_models_are_ranked_by_a_metric_that_is_measured(name: str, extractor: str) -> None:
+    experiment = read_mapping(ROOT / "configs" / "cifar10.yaml")
+    options = {"extractor": extractor}
+    if name == "images":
+        options |= {"path": "unread.npz", "size": 16}
+    experiment["datasets"] = {name: {"options": options, "network": {"kind": "unet"}}}
+    experiment["budget"]["amount"] = {name: 1.0}
+    description = Experiment.from_mapping(experiment, "a test").described(name)
+    assert directions(description)[description.primary] == "lower"
+    assert (description.primary == "fid") == (extractor == "inception")
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -156,3 +156,29 @@ def test_folders_that_are_none_are_refused(
 def test_options_that_are_none_are_refused(wrong: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValidationError):
         options(tmp_path, **wrong)
+
+
+def test_a_cut_archive_and_deep_images_are_refused(
+    images: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "x.npz", images=images)
+    whole = (tmp_path / "x.npz").read_bytes()
+    for length in (100, len(whole) // 2):
+        (tmp_path / "x.npz").write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"x\.npz: \S"):
+            build(options(tmp_path / "x.npz"))
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(InputError, match=r"deep\.png: has more than 8 bits a channel"):
+        build(options(tmp_path))
+
+
+def test_an_image_is_turned_as_its_camera_says(tmp_path: Path) -> None:
+    upright = np.zeros((8, 8), np.uint8)
+    upright[:4] = 200
+    exif = Image.Exif()
+    exif[274] = 3  # upside down
+    Image.fromarray(upright).save(tmp_path / "a.png")
+    Image.fromarray(255 - upright[::-1]).save(tmp_path / "b.png", exif=exif)
+    dataset = build(options(tmp_path, channels=1, size=8, held_out=0.5))
+    first, second = dataset.to_levels(torch.cat([dataset.train, dataset.held_out]))
+    assert torch.equal(first + second, torch.full_like(first, 255))

@@ -9,11 +9,11 @@ import torch
 
 from bench.acceleration import Turn, paired_ratio
 from bench.data import DataSet
-from bench.files import read_json
-from bench.layout import Layout
+from bench.files import read_json, write_json
+from bench.layout import OUTCOME, Layout
 from bench.models import PathModel
 from bench.paths.linear import Linear
-from bench.report.manifest import _acceleration
+from bench.report.manifest import _acceleration, _batch_parts
 from bench.spec import Experiment
 from bench.stages import switching, train
 from bench.stages.common import read_outcome
@@ -91,6 +91,16 @@ def test_on_a_gpu_the_choice_is_measured_once_and_reaches_the_manifest(
     assert found["ratios"] == {"channels_last": 0.5, "compile": pytest.approx(2 / 3)}
     assert not others
     assert _acceleration(Layout(tmp_path / "none")) == {}
+
+
+def test_a_batch_taken_in_parts_reaches_the_manifest(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    for seed, parts in ((0, 1), (1, 4)):
+        write_json(
+            layout.stage(DATA, "flow_matching", seed, "train") / OUTCOME, {"batch_parts": parts}
+        )
+    assert _batch_parts(layout) == {"batch_parts": {f"{DATA}/flow_matching/seed1/train": 4}}
+    assert _batch_parts(Layout(tmp_path / "none")) == {}
 
 
 def test_the_steps_that_are_compared_are_real_and_the_same(

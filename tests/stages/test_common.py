@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.errors import InputError
 from bench.files import read_json, write_json
 from bench.stages.common import Seconds, failures, read_outcome, run_guarded
 
@@ -179,3 +180,12 @@ def test_starting_up_is_charged_to_import() -> None:
     Seconds()
     burn(0.03)
     assert Seconds().totals()["import"] == pytest.approx(0.03, abs=0.01)
+
+
+def test_bad_input_passes_through_and_leaves_no_outcome(tmp_path: Path) -> None:
+    def refusing(seconds: Seconds) -> Mapping[str, Any]:
+        raise InputError("data set 'images': nowhere is no folder")
+
+    with pytest.raises(InputError, match="nowhere"):
+        run_guarded(tmp_path, "d1", refusing)
+    assert not list(tmp_path.iterdir())
