@@ -184,7 +184,8 @@ CLAIMS: tuple[Claim, ...] = (
                 name="end points of the exact field",
                 contrast=same_end_points,
                 fineness=solved_finely,
-                rule=f"equality: bound on the RMSE between paths below {SAME_POINT:g}",
+                rule=f"equality: bound on the RMSE between paths below {SAME_POINT:g}; made "
+                "stricter, from 0.05, after the first records",
                 statement="without a network's error, one noise ends in the same sample on every "
                 "path",
                 opposite="without a network's error, one noise ends in different samples on "
