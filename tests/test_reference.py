@@ -14,7 +14,7 @@ from bench.stages import verify
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT / "results" / "reference"
-CURRENT = ("default", "claims", "marginal")
+CURRENT = ("default", "claims", "marginal", "fashion_small")
 """Of this code; the others may be of an earlier version, which CHANGELOG.md names."""
 
 REFERENCES = {name: PUBLISHED / name for name in (*CURRENT, "formulations")}
