@@ -130,8 +130,14 @@ def baseline_handles() -> list[Line2D]:
 
 
 def legend(figure: Figure, entries: Sequence[Any], columns: int) -> None:
-    """One legend above all panels."""
-    figure.legend(handles=entries, loc="outside upper center", ncols=columns, handlelength=3.2)
+    """One legend above all panels, in at most ``columns`` columns: as many as there is room for."""
+    for count in range(columns, 0, -1):
+        drawn = figure.legend(
+            handles=entries, loc="outside upper center", ncols=count, handlelength=3.2
+        )
+        if count == 1 or drawn.get_window_extent().width <= figure.bbox.width:
+            return
+        drawn.remove()
 
 
 def baselines(axes: Axes, study: Study, panel: Panel) -> None:

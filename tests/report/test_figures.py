@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import matplotlib.image
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from bench import records
 from bench.report import FIGURE_SUFFIXES, FIGURES, TABLES
 from bench.report.captions import FIGURE_CAPTIONS
-from bench.report.drawing import groups
+from bench.report.drawing import groups, legend
 from bench.report.figures import TUNED, write_all
 from bench.report.method_tables import methods
 from bench.report.quality_figures import pareto, quality_vs_nfe, quality_vs_wallclock
@@ -214,3 +215,15 @@ def test_a_tuning_grid_is_not_drawn(tmp_path: Path) -> None:
     ]
     reasons = write_all(Study(records.frame(rows), [tuned]), tmp_path)
     assert reasons == dict.fromkeys(FIGURES, TUNED)
+
+
+@pytest.mark.parametrize("width", [3.0, 6.0, 12.0])
+def test_a_legend_is_no_wider_than_its_figure(width: float) -> None:
+    figure, axes = plt.subplots(figsize=(width, 3), layout="constrained")
+    (line,) = axes.plot([0, 1])
+    line.set_label("a long enough name")
+    legend(figure, [line] * 8, 4)
+    figure.canvas.draw()
+    (drawn,) = figure.legends
+    assert drawn.get_window_extent().width <= figure.bbox.width
+    plt.close(figure)
