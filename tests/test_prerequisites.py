@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +52,22 @@ def test_what_is_there_or_can_be_trained_is_no_reason_to_stop(tmp_path: Path) ->
     ready.parent.mkdir(parents=True)
     ready.touch()
     check(looked_at_by("inception"), Layout(tmp_path))
+
+
+def test_the_workflow_itself_stops_before_anything_is_made(tmp_path: Path) -> None:
+    config = tmp_path / "own.yaml"
+    text = (ROOT / "configs" / "cifar10.yaml").read_text()
+    config.write_text(f"{text}\nextractor: {{weights: nowhere.pth}}\n")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *("--configfile", str(config), "--cores", "1", "--quiet", "all"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("nowhere.pth") == 1
+    assert not (tmp_path / "results").exists()

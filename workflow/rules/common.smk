@@ -20,6 +20,7 @@ from bench import alive, digests
 from bench.errors import InputError
 from bench.gpus import visible_gpus
 from bench.layout import OUTCOME, Layout
+from bench.prerequisites import check
 from bench.spec import Experiment
 from bench.stages.common import failures
 
@@ -30,6 +31,17 @@ except InputError as error:
     sys.exit(2)
 
 files = Layout(Path("results", experiment.name))
+
+
+def need(experiment, layout):
+    """Stop before anything is trained where what no job can make is missing."""
+    try:
+        check(experiment, layout)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
 logs = files.root / "logs"
 
 THREADS = experiment.training.threads
