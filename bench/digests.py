@@ -48,6 +48,9 @@ NOT_NUMERIC = frozenset(
 CHOICES = {"solvers", "grids", "nfe", "tolerances", "few_step_nfe"}
 """Keys of a sweep that choose cells and change none."""
 
+PACE = {"overlap"}
+"""Keys of a sweep that change how fast it is and no value."""
+
 _DATA = ("numpy", "scikit-learn", "torch")
 _TRAINING = ("numpy", "scipy", "torch")
 _SAMPLING = (*_TRAINING, "torchdiffeq")
@@ -434,8 +437,8 @@ def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
     return {
         "data": data_digest(experiment, dataset),
         "extractor": extractor_digest(experiment, dataset),
-        "sweep": experiment.sweep.model_dump(exclude=CHOICES),
-        "metrics": experiment.metrics.model_dump(),
+        "sweep": experiment.sweep.model_dump(exclude=CHOICES | PACE),
+        "metrics": experiment.metrics.model_dump() | {"flip": experiment.training.flip},
         "versions": versions(*_EVALUATION),
     }
 

@@ -31,12 +31,14 @@ class Settings:
         block: samples in each comparison, generated and real alike.
         kid_subsets, kid_subset_size: random subsets a block, for KID.
         neighbours: neighbours that span the manifold, for precision and recall.
+        flip: whether training saw mirrored images; a mirrored copy is a copy then.
     """
 
     block: int
     kid_subsets: int
     kid_subset_size: int
     neighbours: int
+    flip: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,7 @@ def references(
             kid_subsets=experiment.metrics.kid_subsets,
             kid_subset_size=experiment.metrics.kid_subset_size,
             neighbours=experiment.metrics.neighbours,
+            flip=experiment.training.flip,
         ),
         None if extractor is None else layout.extractor_weights(dataset.name),
         extractor,

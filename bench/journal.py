@@ -81,15 +81,27 @@ class Journal:
             return None
         return entry
 
-    def settled(self, digest: str, measure: Callable[[], Entry], meter: Meter) -> Entry:
+    def settled(
+        self,
+        digest: str,
+        measure: Callable[[], Entry],
+        meter: Meter,
+        since: Mapping[str, float] | None = None,
+    ) -> Entry:
         """The finished cell of ``digest``, measured now if it was not before.
 
         Its seconds reach the meter once either way: work that goes on where another process was
         cut off has cost what both have spent.
+
+        Args:
+            digest: of the cell.
+            measure: what measures it, or gives what has been measured.
+            meter: counts the seconds.
+            since: its totals at which the cell began; None for those of now.
         """
         entry = self.find(digest)
         if entry is None:
-            before = meter.totals()
+            before = meter.totals() if since is None else since
             measured = measure()
             spent = {kind: now - before.get(kind, 0.0) for kind, now in meter.totals().items()}
             entry = replace(measured, seconds={kind: s for kind, s in spent.items() if s > 0})

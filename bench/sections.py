@@ -140,6 +140,11 @@ Switches = Annotated[
     # YAML reads the bare word off as false.
     BeforeValidator(lambda value: "off" if value is False else value),
 ]
+Switch = Annotated[
+    Literal["auto", "on", "off"],
+    # YAML reads the bare words on and off as true and false.
+    BeforeValidator(lambda value: ("off", "on")[value] if isinstance(value, bool) else value),
+]
 CountOrAll = Annotated[
     Annotated[Count, Tag("<count>")] | Annotated[Literal["all"], Tag("<all>")],
     Discriminator(lambda value: "<all>" if value == "all" else "<count>"),
@@ -259,6 +264,8 @@ class SweepSpec(OptionModel):
     the distances depend on the sample size. With ``stop_above`` a cell of fixed cost is sampled no
     further than its first block where its primary metric is above that many times the lowest of
     the model's cells before it, by more than twice its own error; its rows say so.
+    With ``overlap`` a cell is scored while the next one is sampled, which changes no value;
+    ``auto`` measures on a GPU whether it is worth it, and is ``off`` on the CPU.
     """
 
     solvers: Solvers = Field(
@@ -278,6 +285,7 @@ class SweepSpec(OptionModel):
     reference_tolerance: Positive = 1.0e-6
     reference_samples: Count = 597
     stop_above: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
+    overlap: Switch = "auto"
 
 
 class UnifiedViewSpec(OptionModel):

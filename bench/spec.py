@@ -130,6 +130,8 @@ class Experiment(OptionModel):
             unnamed["extractor"] = {"weights"}
         if self.training.acceleration == "auto":
             unnamed["training"] = {"acceleration"}
+        if self.sweep.overlap == "auto":
+            unnamed["sweep"] = {"overlap"}
         return self.model_dump(mode="json", exclude=unnamed)
 
     def save(self, path: Path) -> None:

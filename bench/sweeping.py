@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from bench.declarations import path as declare
 from bench.evaluation import Context, References
 from bench.exact import TOLERANCE, ExactModel, field_errors, field_points
 from bench.journal import Array, Entry
+from bench.memory import sample_what_fits, smaller
 from bench.metrics import energy, evaluate
 from bench.metrics.endpoint_rmse import rmse
 from bench.models import PathModel
@@ -33,7 +34,6 @@ from bench.sampling import (
     Request,
     Solution,
     common_log_snr,
-    sample,
     solver_noise,
     starting_labels,
     starting_noise,
@@ -83,6 +83,7 @@ class Sweep:
             known.
         dtype: precision of the states.
         primary: the metric that ``spec.stop_above`` looks at.
+        settle: called before a cell is compared with those before it: all must have been noted.
     """
 
     model: Flow
@@ -95,14 +96,21 @@ class Sweep:
     exact: ExactModel | None = None
     dtype: torch.dtype = torch.float32
     primary: str | None = None
+    settle: Callable[[], None] = lambda: None
     _seen: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     _noise: dict[str, Tensor] = field(default_factory=dict)
     _added: dict[tuple[str, int], Tensor] = field(default_factory=dict)
     _grids: dict[Family, Fitted] = field(default_factory=dict)
-    _fine: dict[tuple[str, ...], Tensor] = field(default_factory=dict)
+    _fine: dict[tuple[str, ...], Solution] = field(default_factory=dict)
 
     def measure(self, cell: Cell, columns: dict[str, Any], digest: str) -> Entry:
         """Sample and score one cell; a refusal or a failure is a row of its own."""
+        score = self.draw(cell, columns, digest)
+        with self.seconds("metrics"):
+            return score()
+
+    def draw(self, cell: Cell, columns: dict[str, Any], digest: str) -> Callable[[], Entry]:
+        """Sample one cell; what is returned scores it, on any thread, and charges nothing."""
         flow = self._flow(self._model(cell.bank), cell)
         columns = {
             **columns,
@@ -113,36 +121,62 @@ class Sweep:
         if cell.path is not None:
             columns["interval"] = _log_snr(flow.path)
         if cell.refused is not None:
-            return Entry([_without_value(columns, "refused", cell.refused)])
+            return _row(_without_value(columns, "refused", cell.refused))
         try:
             solution, stopped = self._sample(cell, flow)
-            ends = _scored(flow, solution.end)
+            ends = _scored(flow, solution.end).float().cpu()
             fine = self._fine_end(cell.among) if self._has_fine(cell) else None
             exact = self._exact_end if self._has_fine(cell) and cell.path is None else None
-            fine, exact = (x if x is None else x[: len(ends)] for x in (fine, exact))
-            with self.seconds("metrics"):
-                measured = evaluate(Context(ends.float().cpu(), self.references, fine, exact))
         except Exception as error:
             # One broken cell is a row of the table; the rest of the sweep goes on.
-            return Entry([_without_value(columns, "failed", f"{type(error).__name__}: {error}")])
-        asked, batch_size = self.spec.batch_size, solution.batch_size
-        smaller = f"out of memory: batches of {batch_size} samples instead of {asked}"
-        notes = [smaller if batch_size < asked else None, stopped]
+            return _row(_failed(columns, error))
+        solves = [x for x in (fine, exact) if x is not None]
+        least = min((x.batch_size for x in solves), default=self._compared)
+        notes = [
+            smaller("batches", self.spec.batch_size, solution.batch_size),
+            smaller("fine solves", self._compared, least),
+            stopped,
+        ]
         columns |= {
             "n_samples": len(ends),
-            "batch_size": batch_size,
+            "batch_size": solution.batch_size,
             "error": "; ".join(note for note in notes if note) or None,
             "nfe": solution.nfe,
             "nfe_min": solution.nfe_min,
             "nfe_max": solution.nfe_max,
         }
-        rows: list[Record] = [{**columns, **m.columns()} for m in measured]
+        made: list[Record] = []
         if cell.grid in (ADAPTED, SEARCHED):
             spent = self._fitted(cell.declaration.family).evaluations
-            rows.append({**columns, "metric": SETUP, "value": spent})
+            made.append({**columns, "metric": SETUP, "value": spent})
         kept = cell.bank == SCORING and cell.path is None
-        shown = {"samples": self._shown(ends)} if kept else {}
-        return Entry(rows, shown)
+        fine_end, exact_end = (None if x is None else x.end[: len(ends)] for x in (fine, exact))
+
+        def score() -> Entry:
+            try:
+                measured = evaluate(Context(ends, self.references, fine_end, exact_end))
+            except Exception as error:
+                return _row(_failed(columns, error))()
+            rows: list[Record] = [{**columns, **m.columns()} for m in measured]
+            return Entry([*rows, *made], {"samples": self._shown(ends)} if kept else {})
+
+        return score
+
+    def rehearsal(self) -> Sweep:
+        """The same sweep with one block of samples and nothing to compare it with."""
+        fewer = self.spec.model_copy(
+            update={"samples": {SCORING: self.spec.block}, "stop_above": None}
+        )
+        return Sweep(
+            self.model,
+            self.conditional,
+            self.seed,
+            fewer,
+            self.references,
+            self.seconds,
+            self.device,
+            dtype=self.dtype,
+        )
 
     def measure_geometry(self, columns: dict[str, Any], digest: str) -> Entry:
         """The three straightness figures, from fine solves."""
@@ -194,8 +228,9 @@ class Sweep:
                 ("field_error.data", error.data),
             )
         ]
-        fine, true = self._fine_end(()), self._exact_end
-        assert true is not None
+        found = self._exact_end
+        assert found is not None
+        fine, true = self._fine_end(()).end, found.end
         at_end = {**columns, **self._about(model.path, SCORING, len(fine), digest)}
         measured = rmse("field_rmse", fine, true, "exact_solve")
         return Entry([*rows, {**at_end, "solver": REFERENCE, **measured.columns()}])
@@ -257,12 +292,12 @@ class Sweep:
                 start, stop, _ = part.indices(len(samples))
                 return fresh(interval, slice(first + start, first + stop))
 
-            return sample(flow.part(whole), samples, request, self.spec.batch_size, added)
+            return sample_what_fits(flow.part(whole), samples, request, self.spec.batch_size, added)
 
         block = self.spec.block
         # A batch of another size would be another cost for an adaptive solver.
         if self.spec.stop_above is None or cell.nfe is None or len(noise) == block:
-            return sample(flow, noise, request, self.spec.batch_size, fresh), None
+            return sample_what_fits(flow, noise, request, self.spec.batch_size, fresh), None
         begun = solve(0, noise[:block])
         stopped = self._hopeless(cell.bank, _scored(flow, begun.end), self.spec.stop_above)
         if stopped is not None:
@@ -284,6 +319,7 @@ class Sweep:
 
         The relative error of one block is the root mean square of those of the cells before.
         """
+        self.settle()
         seen = self._seen.get(bank, [])
         if not seen:
             return None
@@ -347,8 +383,13 @@ class Sweep:
         solver = cell.declaration
         return cell.bank == SCORING and solver.sampler == "ode" and not solver.stochastic
 
-    def _fine_end(self, among: tuple[str, ...]) -> Tensor:
-        """End points ``[m, ...]`` of a fine solve of the first samples of the scoring bank.
+    @property
+    def _compared(self) -> int:
+        """Samples of the scoring bank that are solved finely, all at once where they fit."""
+        return min(self.spec.reference_samples, self._sizes[SCORING])
+
+    def _fine_end(self, among: tuple[str, ...]) -> Solution:
+        """Fine solve of the first ``m`` samples of the scoring bank: ends ``[m, ...]``.
 
         Args:
             among: paths whose common range it covers, on the model's own path; empty for the
@@ -357,23 +398,25 @@ class Sweep:
         if among not in self._fine:
             model = self._model(SCORING).part(slice(self.spec.reference_samples))
             flow = _changed(model, None, among) if among else model
-            end = self._fine_solve(flow, self.spec.reference_tolerance, self.dtype)
-            self._fine[among] = _scored(flow, end).cpu()
+            found = self._fine_solve(flow, self.spec.reference_tolerance, self.dtype)
+            self._fine[among] = replace(found, end=_scored(flow, found.end).cpu())
         return self._fine[among]
 
     @cached_property
-    def _exact_end(self) -> Tensor | None:
-        """End points ``[m, ...]`` of the exact flow from the same noise, in float64."""
+    def _exact_end(self) -> Solution | None:
+        """The same of the exact flow from the same noise, in float64."""
         if self.exact is None:
             return None
         flow = self.exact
         if self.conditional is not None:
             flow = flow.given(self._labels(SCORING)[: self.spec.reference_samples])
-        return self._fine_solve(flow, TOLERANCE, torch.float64).cpu()
+        found = self._fine_solve(flow, TOLERANCE, torch.float64)
+        return replace(found, end=found.end.cpu())
 
-    def _fine_solve(self, flow: Flow, tolerance: float, dtype: torch.dtype) -> Tensor:
-        noise = self._bank(SCORING)[: self.spec.reference_samples].to(dtype)
-        return sample(flow, noise, Request(SOLVERS["dopri5"], tolerance=tolerance), len(noise)).end
+    def _fine_solve(self, flow: Flow, tolerance: float, dtype: torch.dtype) -> Solution:
+        noise = self._bank(SCORING)[: self._compared].to(dtype)
+        request = Request(SOLVERS["dopri5"], tolerance=tolerance)
+        return sample_what_fits(flow, noise, request, len(noise))
 
     def _shown(self, samples: Tensor) -> Array:
         dataset = self.references.dataset
@@ -386,6 +429,15 @@ class Sweep:
 
 def _without_value(columns: dict[str, Any], status: str, why: str) -> Record:
     return {**columns, "metric": status, "status": status, "error": why}
+
+
+def _failed(columns: dict[str, Any], error: Exception) -> Record:
+    return _without_value(columns, "failed", f"{type(error).__name__}: {error}")
+
+
+def _row(record: Record) -> Callable[[], Entry]:
+    """A cell that leaves one row and needs no scoring."""
+    return lambda: Entry([record])
 
 
 def _changed(model: Flow, name: str | None, among: tuple[str, ...]) -> PathChange:

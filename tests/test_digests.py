@@ -179,6 +179,7 @@ def test_another_seed_or_label_changes_no_other_training() -> None:
             {"rectified_flow/flow_1", "rectified_flow/pairs_2", "rectified_flow/flow_2"},
         ),
         ({"sweep__nfe": [1, 2]}, set()),
+        ({"sweep__overlap": "on"}, set()),
         ({"metrics__kid_subsets": 20}, set()),
         ({"timing__repeats": 3}, set()),
         ({"training__seeds_per_job": 1}, set()),
@@ -261,6 +262,7 @@ def test_sweeps_follow_their_model_metrics_and_extractor(edit: Edit) -> None:
     assert changed(before, sweeps(experiment())) == digits
     before = sweeps(experiment())
     assert changed(before, sweeps(experiment(extractor__seed=1))) == digits
+    assert changed(before, sweeps(experiment(sweep__overlap="on"))) == set()
     options = {"formulations__vp_diffusion__options": {"beta_max": 19.0}}
     assert changed(before, sweeps(experiment(**options))) == {
         "vp_diffusion/digits",
@@ -289,6 +291,7 @@ def test_data_extractor_floor_and_timing_follow_their_settings() -> None:
     assert differing(datasets__mixture2d__options={"modes": 4}) == {"data", "floor", "timing"}
     assert differing(extractor__seed=1) == {"extractor"}
     assert differing(sweep__samples={"scoring": 597}) == {"floor"}
+    assert differing(sweep__overlap="on") == set()
     assert differing(timing__repeats=3) == {"timing"}
     assert differing(sweep__nfe=[1]) == {"timing"}
     assert differing(name="other") == set()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,11 +16,13 @@ from bench.budget import Ledger, counted
 from bench.cells import Cell
 from bench.couplings import Pair
 from bench.declarations import discover, formulation_module, weighting
+from bench.memory import sample_what_fits
 from bench.models import CONDITIONS, PathModel, build_network
 from bench.objectives.regression import Regression
 from bench.paths.linear import Linear
 from bench.sampling import Request, sample
 from bench.solvers.catalogue import SOLVERS
+from bench.stages import timing
 from bench.streams import Draws
 from bench.training import FreshNoise, Settings, Trainer
 from tests.fields import exact_model, ring
@@ -161,8 +165,84 @@ def test_a_halved_cell_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {row["batch_size"] for row in rows} == {50}
     assert {row["error"] for row in rows} == {"out of memory: batches of 50 samples instead of 100"}
     adaptive = Cell("dopri5", "scoring", "adaptive", None, 0.1)
-    (row,) = measured.measure(adaptive, {}, "d").rows
-    assert row["status"] == "failed"
+    rows = measured.measure(adaptive, {}, "d").rows
+    assert {row["batch_size"] for row in rows} == {50}
+    assert {row["error"] for row in rows} == {"out of memory: batches of 50 samples instead of 100"}
+
+
+def test_an_adaptive_solver_begins_anew_with_batches_of_one_size() -> None:
+    model, sizes = exact_model(Linear(), ring()), list[int]()
+    noise = torch.randn(100, 2, generator=torch.Generator().manual_seed(1))
+    request = Request(SOLVERS["dopri5"], tolerance=1e-2)
+    tight = sample_what_fits(Tight(model, 30, sizes), noise, request, 1000)
+    assert set(sizes) == {25}
+    halved = sample(model, noise, request, 25)
+    assert tight == replace(halved, end=tight.end)
+    torch.testing.assert_close(tight.end, halved.end)
+    with pytest.raises(torch.OutOfMemoryError):
+        sample_what_fits(Tight(model, 0, sizes), noise, request, 100)
+
+
+def test_a_fine_solve_that_does_not_fit_is_halved_and_its_cells_say_so() -> None:
+    plain = sweep(Linear(), wrong(Linear()))
+    model = Tight(wrong(Linear()), 30, [])
+    tight = sweep(Linear(), model)  # type: ignore[arg-type]
+    tight.spec = plain.spec.model_copy(update={"batch_size": 25})
+    rows = tight.measure(on(None, 4), {}, "d").rows
+    note = "out of memory: fine solves of 30 samples instead of 60"
+    assert {row["error"] for row in rows} == {note}
+    assert {row["status"] for row in rows} == {"ok"}
+    whole, halved = (
+        next(row["value"] for row in found if row["metric"] == "endpoint_rmse")
+        for found in (plain.measure(on(None, 4), {}, "d").rows, rows)
+    )
+    assert halved == pytest.approx(whole, rel=1e-3)
+
+
+def timed(
+    fits: int, warmup: int, cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Any, list[int]]:
+    """The row of a cell on a device that holds so many samples, and the batches it took.
+
+    The clock counts evaluations, those that did not fit included.
+    """
+    sizes, tries = list[int](), list[object]()
+    chosen = SimpleNamespace(
+        timing=SimpleNamespace(batch_size=40, warmup=warmup, repeats=3), seeds=[0]
+    )
+    model = Tight(exact_model(Linear(), ring()), fits, sizes)
+    velocity = model.velocity
+
+    def tried(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        tries.append(t)
+        return velocity(x, t)
+
+    monkeypatch.setattr(timing, "_now", lambda device: float(len(tries)))
+    model.velocity, model.network = tried, model.model.network  # type: ignore[method-assign, attr-defined]
+    data = SimpleNamespace(shape=(2,))
+    (row,) = timing._row(chosen, cell, model, data, {}, "d").rows  # type: ignore[arg-type]
+    return row, sizes
+
+
+@pytest.mark.parametrize("warmup", [0, 1])
+@pytest.mark.parametrize(("fits", "size"), [(100, 40), (25, 20)], ids=["fits", "does not"])
+def test_seconds_are_those_of_the_batch_that_fits(
+    fits: int, size: int, warmup: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, sizes = timed(fits, warmup, on(None, 2), monkeypatch)
+    assert set(sizes) == {size}
+    # Evaluations of a run: two for each batch. A run that finds the size warms up, too.
+    run = 2 * (40 // size)
+    assert len(sizes) == run * (3 + max(warmup, size < 40))
+    assert (row["status"], row["n_samples"], row["batch_size"]) == ("ok", 40, size)
+    assert (row["value"], row["value_se"]) == (run / 40, 0)
+    note = "out of memory: batches of 20 samples instead of 40"
+    assert (note in str(row["error"])) == (size == 20)
+
+
+def test_a_cell_that_cannot_be_timed_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    row, _ = timed(0, 1, on(None, 2), monkeypatch)
+    assert (row["metric"], row["status"], row.get("value")) == ("failed", "failed", None)
     assert "OutOfMemoryError" in row["error"]
 
 

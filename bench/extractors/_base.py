@@ -88,9 +88,13 @@ def _device(network: Extractor) -> torch.device:
 
 
 def content_digest(network: Extractor) -> str:
-    """SHA-256 of what decides features: weights, code, batch size, version of torch, device."""
+    """SHA-256 of what decides features: weights, code, batch size, version of torch, device.
+
+    On a GPU so does whether products are rounded to TF32.
+    """
     where = _device(network).type
-    digest = hashlib.sha256(f"{BATCH}/{torch.__version__}/{where}".encode())
+    rounded = where == "cuda" and torch.backends.cudnn.allow_tf32
+    digest = hashlib.sha256(f"{BATCH}/{torch.__version__}/{where}/{rounded}".encode())
     files = {inspect.getfile(type(part)) for part in network.modules()} | {__file__}
     for code in sorted(hashlib.sha256(Path(file).read_bytes()).digest() for file in files):
         digest.update(code)

@@ -2,7 +2,8 @@
 
 Each sample is compared with the training image nearest to it. It is authentic if it lies farther
 from that image than the image's nearest neighbour in the training set does (Alaa et al.,
-2102.08921, section 5). A memoriser scores 0; fresh real images score what the floor of unseen
+2102.08921, section 5); where training mirrored its images, among all of them and their mirror
+images, but its own. A memoriser scores 0; fresh real images score what the floor of unseen
 images does, and noise scores 1: there is no direction, read it beside ``memorisation``. Distances
 are those of ``memorisation``: Euclidean in pixels, after rounding to the levels of the data.
 """
@@ -27,20 +28,28 @@ SCALES = {"authenticity": "linear"}
 def compute(context: Context) -> list[Measurement]:
     """Mean over blocks of samples; each is compared with all training images."""
     training = to_levels(context.references, "train")
-    gaps = context.references.derived("training gaps", lambda: own_gaps(training))
+    gaps = context.references.derived("training gaps", lambda: own_gaps(*training))
     values = []
     for squared, index in nearest(context, "train"):
         values.append((squared > gaps[index]).double().mean().item())
-    size = len(training)
+    size = len(training[0])
     return [over_blocks("authenticity", values, reference_set="train", n_reference=size)]
 
 
-def own_gaps(images: Tensor) -> Tensor:
-    """Squared distance ``[n]`` of each of ``images [n, d]`` to the nearest other one."""
+def own_gaps(images: Tensor, *mirrored: Tensor) -> Tensor:
+    """Squared distance ``[n]`` of each of ``images [n, d]`` to the nearest other one.
+
+    Args:
+        images: flat images.
+        mirrored: the same in another orientation, ``[n, d]``; the nearest may be among them.
+    """
     import torch
 
-    gaps = []
-    for first, squared in distances(images, images):
-        squared.diagonal(offset=first).fill_(float("inf"))
-        gaps.append(squared.amin(dim=1))
-    return torch.cat(gaps)
+    found = []
+    for others in (images, *mirrored):
+        gaps = []
+        for first, squared in distances(images, others):
+            squared.diagonal(offset=first).fill_(float("inf"))
+            gaps.append(squared.amin(dim=1))
+        found.append(torch.cat(gaps))
+    return torch.stack(found).amin(dim=0)

@@ -6,8 +6,8 @@ training images, whatever its quality. The value is ``1/2 + (f - p) / (2 (1 - p)
 memorisation and 1 for copies, as if both sets were of equal size. Distances are Euclidean, in
 pixels, after rounding to the levels of the data; a tie counts one half. They are exact where
 squared norms, in levels, stay below 2^24 (17 levels do), and else rounded to that share of them.
-Images are compared as they are: of a model that was trained with flips, mirrored copies count as
-new, and a perfect copier scores about 0.75.
+Where training mirrored its images, the nearest real image is sought among all of them and their
+mirror images, training and held-out alike: a mirrored copy is a copy.
 """
 
 from __future__ import annotations
@@ -42,13 +42,17 @@ def compute(context: Context) -> list[Measurement]:
     return [over_blocks("memorisation", values, reference_set="held_out", n_reference=size)]
 
 
-def to_levels(references: References, reference: ReferenceSet) -> Tensor:
-    """Flat real images ``[n, d]`` in units of levels: small integers of exact squared distances."""
+def to_levels(references: References, reference: ReferenceSet) -> list[Tensor]:
+    """Real images as training saw them: as they are, and mirrored where it flipped them.
 
-    def compute() -> Tensor:
+    Each is ``[n, d]``, flat, in units of levels: small integers of exact squared distances.
+    """
+
+    def compute() -> list[Tensor]:
         dataset = references.dataset
-        images = dataset.train if reference == "train" else dataset.held_out
-        return dataset.to_levels(images).flatten(1)
+        images = dataset.to_levels(dataset.train if reference == "train" else dataset.held_out)
+        seen = [images, images.flip(-1)] if references.settings.flip else [images]
+        return [one.flatten(1) for one in seen]
 
     return references.derived(("levels", reference), compute)
 
@@ -57,17 +61,26 @@ def nearest(context: Context, reference: ReferenceSet) -> list[tuple[Tensor, Ten
     """For each block the squared distance to the nearest real image and its index, ``[block]``."""
 
     def compute() -> list[tuple[Tensor, Tensor]]:
-        import torch
-
         real = to_levels(context.references, reference)
-        found = []
-        for block in context.blocks:
-            samples = context.references.dataset.to_levels(block).flatten(1)
-            parts = [squared.min(dim=1) for _, squared in distances(samples, real)]
-            found.append((torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])))
-        return found
+        blocks = (context.references.dataset.to_levels(block) for block in context.blocks)
+        return [_nearest(block.flatten(1), real) for block in blocks]
 
     return context.derived(("nearest", reference), compute)
+
+
+def _nearest(samples: Tensor, real: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Squared distance of each of ``samples [k, d]`` to the nearest image, and its index."""
+    import torch
+
+    found = []
+    for images in real:
+        parts = [squared.min(dim=1) for _, squared in distances(samples, images)]
+        found.append((torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])))
+    (least, index), *mirrored = found
+    for squared, other in mirrored:
+        index = torch.where(squared < least, other, index)
+        least = torch.minimum(squared, least)
+    return least, index
 
 
 def distances(one: Tensor, other: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -37,11 +37,18 @@ def warnings(study: Study) -> list[str]:
         place = f" of {row['dataset']}" if row["dataset"] else ""
         said.append(f"Failed: {row['stage']}{place}: {row['error']}")
     timed = study.records[study.records["metric"] == "seconds_per_sample"]
-    busy = int(timed["error"].notna().sum())
+    busy = int(timed["error"].str.contains("contended", na=False).sum())
     if busy:
         said.append(
             f"{busy} of {len(timed)} times were measured while another process had the core; "
             "read seconds with care."
+        )
+    cells = study.records.drop_duplicates(["dataset", "label", "train_seed", "run_digest"])
+    halved = int(cells["error"].str.contains("out of memory: ", na=False).sum())
+    if halved:
+        said.append(
+            f"{halved} cells did not fit into memory and were computed in smaller batches; "
+            "their rows say of which size."
         )
     return said
 

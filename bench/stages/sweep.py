@@ -28,7 +28,7 @@ from bench.progress import Progress
 from bench.provenance import experiment_columns, model_columns
 from bench.spec import Experiment
 from bench.stages.common import INCOMPLETE, Seconds, run_guarded
-from bench.stages.switching import accelerate, network_batch, switches
+from bench.stages.switching import accelerate, network_batch, overlaps, switches
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from bench.evaluation import References
     from bench.exact import ExactModel
     from bench.models import PathModel
+    from bench.sweeping import Sweep
 
 TABLE = "sweep.parquet"
 JOURNAL = "journal.jsonl"
@@ -45,6 +46,9 @@ TRAJECTORIES = "trajectories.safetensors"
 
 GEOMETRY, FIELD = "geometry", "field"
 """What is measured once a model, beside its cells."""
+
+Draw = Callable[[dict[str, Any], str], Callable[[], Entry]]
+"""Samples a piece of a sweep, given its columns and digest; what it returns scores it."""
 
 
 def run(
@@ -86,6 +90,7 @@ def _work(
 ) -> dict[str, Any]:
     with seconds("import"):
         device = ready(experiment.training.threads, experiment.training.precision)
+        from bench.overlap import Overlap
         from bench.stages import finished
         from bench.sweeping import Sweep
     folder = layout.sweep(dataset, label, seed)
@@ -113,26 +118,54 @@ def _work(
         todo = (*cells(experiment, formulation), *unified_cells(experiment, formulation))
         found: dict[Cell | str, Entry] = {}
 
-        def settle(cell: Cell | str, key: Mapping[str, Any], measure: Callable[..., Entry]) -> None:
-            digest = digests.cell_digest(base, key)
-            entry = journal.settled(digest, lambda: measure(columns, digest), seconds)
-            found[cell] = entry
-            sweep.note(entry)
+        beside = overlaps(experiment, layout, dataset, sweep, todo, seconds)
+        since = seconds.totals()
 
-        with Progress(f"{dataset}/{label}/seed{seed}/sweep", len(todo), "cells") as progress:
-            if _has_geometry(experiment, label):
-                settle(GEOMETRY, {"solver": None, "what": GEOMETRY}, sweep.measure_geometry)
-            if sweep.exact is not None:
-                settle(FIELD, {"solver": None, "what": FIELD}, sweep.measure_field)
+        def settle(what: Cell | str, digest: str, entry: Entry) -> None:
+            nonlocal since
+            found[what] = journal.settled(digest, lambda: entry, seconds, since)
+            sweep.note(found[what])
+            since = seconds.totals()
+
+        with (
+            Progress(f"{dataset}/{label}/seed{seed}/sweep", len(todo), "cells") as progress,
+            Overlap[Entry](seconds, "sampling", "metrics", beside=beside, device=device) as overlap,
+        ):
+            sweep.settle = overlap.collect
+
+            def take(what: Cell | str, key: Mapping[str, Any], draw: Draw) -> None:
+                digest = digests.cell_digest(base, key)
+                known = journal.find(digest)
+                score = draw(columns, digest) if known is None else _giving(known)
+                overlap.finish(score, partial(settle, what, digest))
+
+            for name, measure in _once_a_model(experiment, label, sweep).items():
+                take(name, {"solver": None, "what": name}, measure)
             for i, cell in enumerate(todo):
-                settle(cell, cell.key(), partial(sweep.measure, cell))
+                take(cell, cell.key(), partial(sweep.draw, cell))
                 progress.advance(note=evaluations_left(todo[i + 1 :]))
         _write(folder, experiment, found)
     failed = sum(any(r["status"] == "failed" for r in entry.rows) for entry in found.values())
     return {
         INCOMPLETE: f"{failed} cells failed" if failed else None,
         "acceleration": list(on),
+        "overlap": beside,
     }
+
+
+def _once_a_model(experiment: Experiment, label: str, sweep: Sweep) -> dict[str, Draw]:
+    """What is measured beside the cells, by name."""
+    found: dict[str, Draw] = {}
+    if _has_geometry(experiment, label):
+        found[GEOMETRY] = lambda columns, digest: _giving(sweep.measure_geometry(columns, digest))
+    if sweep.exact is not None:
+        found[FIELD] = lambda columns, digest: _giving(sweep.measure_field(columns, digest))
+    return found
+
+
+def _giving(entry: Entry) -> Callable[[], Entry]:
+    """What has been measured already, for those who would score it."""
+    return lambda: entry
 
 
 def _exact(formulation: Formulation, real: References, model: PathModel) -> ExactModel | None:

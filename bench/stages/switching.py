@@ -1,13 +1,20 @@
-"""Switches of the fast path that models are sampled with, in the sweep and where it is timed."""
+"""What makes sampling faster: switches of the fast path, and scores beside the next samples."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from bench import digests
+from bench.cells import SCORING, Cell
+from bench.journal import Entry
 from bench.layout import Layout
+from bench.records import Record
 from bench.spec import Experiment
+from bench.stages.common import Seconds
 from bench.stages.job import about_choice
 
 if TYPE_CHECKING:
@@ -17,6 +24,9 @@ if TYPE_CHECKING:
     from bench.data import DataSet
     from bench.declarations import Formulation
     from bench.models import PathModel
+    from bench.sweeping import Sweep
+
+OVERLAP = "overlap"
 
 EVALUATIONS = 4
 """Evaluations of the model between two looks at the clock, where switches are compared."""
@@ -67,6 +77,67 @@ def switches(
         | {"batch_size": experiment.sweep.batch_size},
         lambda: choose(lambda on: _turn(model, data.shape, batch, device, on)),
     ).on
+
+
+def overlaps(
+    experiment: Experiment,
+    layout: Layout,
+    dataset: str,
+    sweep: Sweep,
+    cells: Sequence[Cell],
+    seconds: Seconds,
+) -> bool:
+    """Whether cells are scored on a thread of their own while the next ones are sampled.
+
+    Where nothing is named that is measured, once a data set and GPU, with one of the cells; on the
+    CPU each job has its cores for itself, and it is off.
+    """
+    from bench.acceleration import choose, remembered
+
+    asked = experiment.sweep.overlap
+    if asked != "auto" or sweep.device.type == "cpu":
+        return asked == "on"
+    known = [cell for cell in cells if cell.nfe and not cell.refused and cell.path is None]
+    if not known:
+        return False
+    by_cost = sorted(known, key=lambda cell: cell.nfe or 0)
+    cell = replace(by_cost[len(by_cost) // 2], bank=SCORING)
+    return (
+        OVERLAP
+        in remembered(
+            layout.acceleration(dataset, "every model", OVERLAP),
+            about_scores(experiment, dataset, sweep.device),
+            lambda: choose(partial(_round, sweep, cell, seconds), (OVERLAP,)),
+        ).on
+    )
+
+
+def about_scores(experiment: Experiment, dataset: str, device: torch.device) -> dict[str, str]:
+    """What the choice of :func:`overlaps` holds for: the GPU, the network's size, the metrics."""
+    import torch
+
+    work = digests.floor_digest(experiment, dataset)
+    return {"device": torch.cuda.get_device_name(device), "work": work}
+
+
+def _round(sweep: Sweep, cell: Cell, seconds: Seconds, on: Sequence[str]) -> Turn:
+    """Two small cells at a time, sampled and scored; with :data:`OVERLAP` beside each other."""
+    from bench.budget import device_clock
+    from bench.overlap import Overlap
+
+    small, device = sweep.rehearsal(), sweep.device
+
+    def turn() -> tuple[float, float]:
+        rows: list[Record] = []
+        start = device_clock(device)
+        with Overlap[Entry](
+            seconds, "sampling", "metrics", beside=OVERLAP in on, device=device
+        ) as overlap:
+            for _ in range(2):
+                overlap.finish(small.draw(cell, {}, ""), lambda entry: rows.extend(entry.rows))
+        return device_clock(device) - start, sum(float(row.get("value") or 0) for row in rows)
+
+    return turn
 
 
 def _turn(

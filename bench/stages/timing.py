@@ -2,7 +2,8 @@
 
 The first seed's model of each label draws one batch: a run to warm up, then the median over
 repeats of wall seconds, with the device synchronised at both ends. A row whose wall seconds exceed
-its CPU seconds by a fifth was measured on a busy machine and says so.
+its CPU seconds by a fifth was measured on a busy machine and says so; so does one whose batch did
+not fit into memory and was measured in smaller ones. A cell that fails is a row of its own.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ JOURNAL = "journal.jsonl"
 BANK = "scoring"
 CONTENDED = 1.2
 """Wall over CPU seconds beyond which another process had the core."""
+CONTENDED_NOTE = "contended: another process had the core"
 
 
 def run(experiment: Experiment, layout: Layout, *, dataset: str) -> None:
@@ -82,13 +84,18 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
             with Progress(f"{dataset}/{label}/timing", len(todo), "cells") as progress:
                 for cell in todo:
                     key = digests.cell_digest(base, cell.key())
-                    measure = partial(_measure, experiment, cell, model, data, columns, base)
+                    measure = partial(_row, experiment, cell, model, data, columns, base)
                     entry = journal.settled(key, measure, seconds)
                     rows += entry.rows
                     progress.advance()
     common = experiment_columns(experiment)
     records.write(records.frame({**row, **common} for row in rows), folder / TABLE)
-    return {INCOMPLETE: f"no model of {', '.join(left_out)}" if left_out else None}
+    failed = sum(row["status"] == "failed" for row in rows)
+    missing = [
+        f"no model of {', '.join(left_out)}" if left_out else None,
+        f"{failed} cells failed" if failed else None,
+    ]
+    return {INCOMPLETE: "; ".join(filter(None, missing)) or None}
 
 
 def _timed(experiment: Experiment, formulation: Formulation) -> list[Cell]:
@@ -101,7 +108,7 @@ def _timed(experiment: Experiment, formulation: Formulation) -> list[Cell]:
     return list(found)
 
 
-def _measure(
+def _row(
     experiment: Experiment,
     cell: Cell,
     model: PathModel,
@@ -109,38 +116,65 @@ def _measure(
     columns: dict[str, Any],
     digest: str,
 ) -> Entry:
-    from bench.sampling import Request, sample, starting_noise
-
-    settings, seed = experiment.timing, experiment.seeds[0]
     device = next(model.network.parameters()).device
-    noise = starting_noise(seed, BANK, settings.batch_size, data.shape).to(device)
-    request = Request(cell.declaration, cell.nfe, cell.tolerance, cell.grid)
-    wall, busy, nfe = [], [], 0.0
-    for repeat in range(-settings.warmup, settings.repeats):
-        start, start_busy = _now(device), time.process_time()
-        nfe = sample(model, noise, request, len(noise), lambda interval, part: noise[part]).nfe
-        taken, taken_busy = _now(device) - start, time.process_time() - start_busy
-        if repeat >= 0:
-            wall.append(taken)
-            busy.append(taken_busy)
-    seconds = median(wall) / len(noise)
-    contended = device.type == "cpu" and median(wall) > CONTENDED * median(busy)
     row = {
         **columns,
         **cell_columns(cell),
         "metric": "seconds_per_sample",
+        "n_samples": experiment.timing.batch_size,
+        "batch_size": experiment.timing.batch_size,
+        "device": device.type,
+        "status": "ok",
+        "run_digest": digest,
+    }
+    try:
+        return Entry([row | _measured(experiment, cell, model, data, device)])
+    except Exception as error:
+        # What one solver cannot do costs the table no other row.
+        why = f"{type(error).__name__}: {error}"
+        return Entry([row | {"metric": "failed", "status": "failed", "error": why}])
+
+
+def _measured(
+    experiment: Experiment, cell: Cell, model: PathModel, data: DataSet, device: torch.device
+) -> dict[str, Any]:
+    """Seconds a sample, and what they are of."""
+    from bench.memory import sample_what_fits, smaller
+    from bench.sampling import Request, starting_noise
+
+    settings, seed = experiment.timing, experiment.seeds[0]
+    noise = starting_noise(seed, BANK, settings.batch_size, data.shape).to(device)
+    request = Request(cell.declaration, cell.nfe, cell.tolerance, cell.grid)
+    size, nfe = len(noise), 0.0
+    wall: list[float] = []
+    busy: list[float] = []
+    warm = -settings.warmup
+    while len(wall) < settings.repeats:
+        start, start_busy = _now(device), time.process_time()
+        found = sample_what_fits(model, noise, request, size, lambda interval, part: noise[part])
+        taken, taken_busy = _now(device) - start, time.process_time() - start_busy
+        if found.batch_size < size:
+            # The batch that did not fit took time, too: all is measured anew with what does.
+            size, warm, wall, busy = found.batch_size, 0, [], []
+            continue
+        nfe, warm = found.nfe, warm + 1
+        if warm > 0:
+            wall.append(taken)
+            busy.append(taken_busy)
+    seconds = median(wall) / len(noise)
+    contended = device.type == "cpu" and median(wall) > CONTENDED * median(busy)
+    notes = [
+        smaller("batches", len(noise), size),
+        CONTENDED_NOTE if contended else None,
+    ]
+    return {
         "value": seconds,
         "value_se": _quartile_range(wall) / len(noise),
         "seconds_per_sample": seconds,
         "nfe": nfe,
-        "n_samples": len(noise),
-        "batch_size": len(noise),
-        "device": device.type,
-        "status": "ok",
-        "error": "contended: another process had the core" if contended else None,
-        "run_digest": digest,
+        "batch_size": size,
+        "error": "; ".join(filter(None, notes)) or None,
     }
-    return Entry([row])
 
 
 def _now(device: torch.device) -> float:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.data import DataSet
-from bench.extractors import Extractor, content_digest, extract, load
+from bench.extractors import Extractor, _base, content_digest, extract, load
 from bench.extractors._base import BATCH
 from bench.extractors.digits import DigitsClassifier
 from bench.extractors.random_conv import RandomConvolutions
@@ -83,6 +83,19 @@ def test_the_digest_follows_weights_and_code() -> None:
 
     assert content_digest(Other()) != digest
     assert content_digest(DigitsClassifier()) != digest
+
+
+def test_on_a_gpu_the_digest_follows_the_rounding_of_products(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, found = RandomConvolutions(), dict[tuple[str, bool], str]()
+    for where in ("cpu", "cuda"):
+        monkeypatch.setattr(_base, "_device", lambda _, where=where: torch.device(where))
+        for rounded in (False, True):
+            monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", rounded)
+            found[where, rounded] = content_digest(network)
+    assert found["cpu", True] == found["cpu", False]
+    assert len(set(found.values())) == 3
 
 
 @pytest.mark.parametrize("count", [0, 1, BATCH, BATCH + 1])

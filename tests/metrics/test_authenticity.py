@@ -23,8 +23,9 @@ def digits(real_data: Callable[[str], DataSet]) -> DataSet:
     return real_data("digits")
 
 
-def authenticity(dataset: DataSet, samples: torch.Tensor) -> float | None:
-    (measured,) = compute(Context(samples, References(dataset, SETTINGS)))
+def authenticity(dataset: DataSet, samples: torch.Tensor, *, flip: bool = False) -> float | None:
+    settings = dataclasses.replace(SETTINGS, flip=flip)
+    (measured,) = compute(Context(samples, References(dataset, settings)))
     assert measured.reference_set == "train"
     return measured.value
 
@@ -43,6 +44,18 @@ def test_a_large_set_is_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
 def test_gaps_are_to_the_nearest_other_image() -> None:
     points = torch.tensor([[0.0, 0.0], [3.0, 4.0], [3.0, 5.0], [20.0, 0.0]])
     assert own_gaps(points).tolist() == [25, 1, 1, 305]
+
+
+def test_a_mirror_image_is_no_neighbour_of_its_own_original() -> None:
+    images = torch.tensor([[0.0, 3.0], [1.0, 1.0], [9.0, 0.0]])
+    assert own_gaps(images).tolist() == [5, 5, 65]
+    assert own_gaps(images, images.flip(-1)).tolist() == [5, 5, 36]
+
+
+def test_mirrored_copies_are_no_more_authentic_where_training_mirrored(digits: DataSet) -> None:
+    mirrored = digits.train[:500].flip(-1)
+    assert authenticity(digits, mirrored) > 0.5
+    assert authenticity(digits, mirrored, flip=True) == 0
 
 
 def test_copies_score_zero_and_noise_one(digits: DataSet) -> None:
