@@ -40,7 +40,7 @@ NOT_NUMERIC = frozenset(
     f"bench.{name}" if name else "bench"
     for name in (
         "", "alive", "cells", "cli", "declarations", "devices", "digests", "downloads", "errors",
-        "files", "formulations", "gpus", "layout", "plan", "progress", "report",
+        "faults", "files", "formulations", "gpus", "layout", "plan", "progress", "report",
         "sections", "solvers.catalogue", "spec", "stages", "stages.common",
     )
 )  # fmt: skip

@@ -25,8 +25,9 @@ from bench.cells import (
 )
 from bench.declarations import Stage
 from bench.layout import Layout
+from bench.sections import TUNED
 from bench.solvers.catalogue import SOLVERS
-from bench.spec import TUNED, Experiment, untuned
+from bench.spec import Experiment, untuned
 
 KINDS = ("import", "training", "sampling", "metrics", "timing")
 

@@ -35,6 +35,9 @@ from bench.values import Count, Fraction, Natural, NonNegative, Positive, Share,
 RESERVED = {"floor": "the floor table", "exact": "the exact field"}
 """First words of labels that no formulation may have."""
 
+TUNED = "@"
+"""Separates a label from its learning rate in a tuning experiment: ``flow_matching@0.001``."""
+
 
 # --- values -----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
@@ -36,10 +36,12 @@ from bench.declarations import (
     nearest,
     part_options,
 )
-from bench.errors import InputError, RefusedNfeError
+from bench.errors import InputError
+from bench.faults import faults
 from bench.files import digest_of, write_json, write_text
 from bench.reading import bad, only_words, read_mapping, shown
 from bench.sections import (
+    TUNED,
     BudgetSpec,
     ConvergenceSpec,
     DatasetSpec,
@@ -58,15 +60,8 @@ from bench.sections import (
     UnifiedViewSpec,
     part_of,
 )
-from bench.solvers.catalogue import OWN, SOLVERS
 
 M = TypeVar("M", bound=BaseModel)
-
-TUNED = "@"
-"""Separates a label from its learning rate in a tuning experiment: ``flow_matching@0.001``."""
-
-Fault = tuple[str, Any, str]
-"""Dotted key, the value found there, and what to do about it."""
 
 
 # --- the experiment ---------------------------------------------------------------------------
@@ -106,7 +101,7 @@ class Experiment(OptionModel):
             if key not in mapping and not experiment.models:
                 raise InputError(f"{source}: {key}: is missing; add it")
         experiment = experiment._with_options(source)._with_tuning_grid()
-        for key, value, remedy in experiment._faults():
+        for key, value, remedy in faults(experiment):
             raise bad(source, key, value, remedy)
         return experiment._with_rate_table()
 
@@ -284,145 +279,6 @@ class Experiment(OptionModel):
             }
         )
 
-    # Settings that are sound alone and wrong together.
-
-    def _faults(self) -> Iterator[Fault]:
-        yield from self._network_faults()
-        yield from self._foreign_faults()
-        yield from self._formulation_faults()
-        yield from self._budget_faults()
-        yield from self._rate_faults()
-        yield from self._sweep_faults()
-        yield from self._view_faults()
-
-    def _network_faults(self) -> Iterator[Fault]:
-        for name, data in self.datasets.items():
-            fault = data.network.fault(self.described(name).shape)
-            if self.training.flip and self.described(name).kind != "image":
-                yield "training.flip", True, f"{name} has no images to mirror; leave it out"
-            if fault is not None:
-                option, remedy = fault
-                value = getattr(data.network, option)
-                yield f"datasets.{name}.network.{option}", value, remedy
-
-    def _foreign_faults(self) -> Iterator[Fault]:
-        if not self.labels:
-            yield "formulations", {}, "name at least 1 formulation, or a model"
-        for label, model in self.models.items():
-            key = f"models.{label}"
-            if label in self.formulations:
-                yield key, label, "a formulation has this label; choose another"
-            for name in ("factories", "states"):
-                given = getattr(model, name)
-                if len(given) != len(self.seeds):
-                    yield f"{key}.{name}", given, f"give one for each of {len(self.seeds)} seeds"
-            if len(self.datasets) > 1:
-                remedy = "a network is made for one: write an experiment for each"
-                yield "datasets", list(self.datasets), remedy
-            if self.tuning is not None:
-                yield key, label, "it is trained already: remove it, or the tuning"
-
-    def _formulation_faults(self) -> Iterator[Fault]:
-        rates = [f"{rate:g}" for rate in self.tuning.learning_rates] if self.tuning else []
-        for label in self.formulations:
-            key = f"formulations.{label}"
-            if TUNED in label and label.split(TUNED, 1)[1] not in rates:
-                remedy = f"{TUNED!r} is kept for rates of a tuning grid; choose another label"
-                yield key, label, remedy
-            yield from self._conditional_faults(label)
-            for stage in self.formulation(label).stages:
-                if stage.solver is None or stage.nfe is None:
-                    continue
-                try:
-                    SOLVERS[stage.solver].intervals_for(stage.nfe)
-                except RefusedNfeError as error:
-                    yield f"{key}.options", stage.nfe, f"stage {stage.name}: {error}"
-
-    def _conditional_faults(self, label: str) -> Iterator[Fault]:
-        if self.formulation(label).conditional is None:
-            return
-        for dataset in self.datasets:
-            if not self.classes(dataset, label):
-                remedy = f"the data set {dataset!r} has no classes; remove it"
-                yield f"formulations.{label}.conditional", label, remedy
-
-    def _budget_faults(self) -> Iterator[Fault]:
-        budget = self.budget
-        if not self.formulations:
-            return
-        yield from _coverage("budget.amount", budget.amount, tuple(self.datasets), discover("data"))
-        known = (*self.labels, *discover("formulations"))
-        for label in budget.split:
-            if label not in known and self.tuning is None:
-                remedy = f"unknown label; {nearest(label, self.labels)}"
-                yield f"budget.split.{label}", label, remedy
-        for label in self.formulations:
-            yield from self._split_faults(label)
-
-    def _split_faults(self, label: str) -> Iterator[Fault]:
-        stages = self.formulation(label).stages
-        names, key = tuple(stage.name for stage in stages), f"budget.split.{label}"
-        for name, share in self.budget.split.get(label, {}).items():
-            if name == names[-1]:
-                yield f"{key}.{name}", share, "the last stage takes the remainder; remove it"
-            elif name not in names:
-                yield f"{key}.{name}", name, f"unknown stage; {nearest(name, names[:-1])}"
-        for stage in stages:
-            if stage.share <= 0:
-                remedy = "the shares leave nothing for it; lower those of the other stages"
-                yield f"{key}.{stage.name}", round(stage.share, 6), remedy
-
-    def _rate_faults(self) -> Iterator[Fault]:
-        table = self.training.learning_rate
-        if not isinstance(table, dict) or not self.formulations:
-            return
-        key, known = "training.learning_rate", discover("formulations")
-        yield from _coverage(key, table, tuple(self.datasets), discover("data"))
-        for dataset in self.datasets:
-            yield from _coverage(
-                f"{key}.{dataset}", table[dataset], tuple(self.formulations), known
-            )
-
-    def _sweep_faults(self) -> Iterator[Fault]:
-        sweep = self.sweep
-        if "scoring" not in sweep.samples:
-            yield "sweep.samples", dict(sweep.samples), "add scoring: the samples that are reported"
-        for bank, count in sweep.samples.items():
-            if count % sweep.block:
-                remedy = f"write a multiple of sweep.block ({sweep.block})"
-                yield f"sweep.samples.{bank}", count, remedy
-        if 2 * self.metrics.kid_subset_size > sweep.block:
-            remedy = f"write at most half of sweep.block ({sweep.block // 2})"
-            yield "metrics.kid_subset_size", self.metrics.kid_subset_size, remedy
-        families = {SOLVERS[name].family for name in sweep.solvers}
-        if "adaptive" in families and not sweep.tolerances:
-            yield "sweep.tolerances", [], "an adaptive solver needs one, such as 1.0e-3"
-        for family, values in (
-            ("consistency", "few_step_nfe"),
-            ("fixed", "nfe"),
-            ("exponential", "nfe"),
-            ("stochastic", "nfe"),
-            ("flow_map", "few_step_nfe"),
-        ):
-            if family in families and not getattr(sweep, values):
-                yield f"sweep.{values}", [], "give at least one number of evaluations"
-        for label in self.labels:
-            sampler = self.formulation(label).sampler
-            able = [s for s in map(SOLVERS.get, sweep.solvers) if s and s.sampler == sampler]
-            if not able:
-                missing = "an ODE solver, such as euler" if sampler == "ode" else sampler
-                yield "sweep.solvers", sweep.solvers, f"add {missing}: none samples {label!r}"
-            elif not any(s.runs_on(grid) for s in able for grid in sweep.grids):
-                remedy = f"add {OWN!r}: no solver of {label!r} runs on these"
-                yield "sweep.grids", sweep.grids, remedy
-
-    def _view_faults(self) -> Iterator[Fault]:
-        for name in [] if self.unified_view is None else self.unified_view.solvers:
-            solver = SOLVERS[name]
-            if solver.family not in ("fixed", "exponential") or solver.equal_steps:
-                remedy = "paths are compared at equal steps of log_snr: write euler, or one like it"
-                yield "unified_view.solvers", name, remedy
-
 
 def _check_part(factor: str, part: Mapping[str, Any], source: str, key: tuple[str, ...]) -> None:
     at, name = ".".join(key), part["name"]
@@ -508,15 +364,3 @@ def _validated(model: type[M], values: Any, source: str, key: tuple[str, ...]) -
             raise InputError(f"{source}: {at}: is missing; add it") from None
         remedy = first["msg"].replace("Input should be", "must be")
         raise bad(source, at, value, remedy) from None
-
-
-def _coverage(
-    key: str, table: Mapping[str, Any], needed: tuple[str, ...], known: tuple[str, ...]
-) -> Iterator[Fault]:
-    """Entries that are missing, and entries that name nothing (others may stay for later)."""
-    for name in table:
-        if name not in (*needed, *known):
-            yield f"{key}.{name}", name, f"unknown name; {nearest(name, needed)}"
-    for name in needed:
-        if name not in table:
-            yield f"{key}.{name}", None, "is missing; add it"

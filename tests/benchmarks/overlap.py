@@ -1,0 +1,95 @@
+"""Seconds of a sweep that scores each cell beside the sampling of the next one, over those without.
+
+Run from the repository's root, after the experiment, on a machine that does nothing else:
+
+    OMP_NUM_THREADS=1 .venv/bin/python tests/benchmarks/overlap.py configs/fashion_small.yaml
+
+Printed for some numbers of evaluations: wall seconds of a few cells of the experiment's first
+model, one block of samples each, with all of its metrics; the share of them that scoring takes; and
+the median of the ratios with its quartiles, each of two runs in turns. On the CPU the thread that
+scores takes a second core, which is why sweeps leave it off there: their jobs have one each.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median, quantiles
+
+from bench import spec
+from bench.cells import SCORING, Cell, cells
+from bench.data import load
+from bench.devices import ready
+from bench.evaluation import references
+from bench.journal import Entry
+from bench.layout import Layout
+from bench.overlap import Overlap
+from bench.stages import finished
+from bench.stages.common import Seconds
+from bench.stages.switching import accelerate, network_batch, switches
+from bench.sweeping import Sweep
+
+CELLS, TURNS = 4, 7
+
+
+def seconds(sweep: Sweep, cell: Cell, *, beside: bool) -> tuple[float, float]:
+    """Wall seconds of a few cells, and the CPU seconds of scoring them."""
+    meter = Seconds()
+    found: list[Entry] = []
+    start = time.perf_counter()
+    with (
+        meter("sampling"),
+        Overlap[Entry](meter, "sampling", "metrics", beside=beside, device=sweep.device) as overlap,
+    ):
+        for _ in range(CELLS):
+            overlap.finish(sweep.draw(cell, {}, ""), found.append)
+    taken = time.perf_counter() - start
+    assert all(row["status"] == "ok" for entry in found for row in entry.rows), found[0].rows
+    return taken, meter.totals()["metrics"]
+
+
+def main(config: str) -> None:
+    """Print one line for each number of evaluations."""
+    experiment = spec.load(config)
+    layout = Layout(Path("results", experiment.name))
+    name, label, seed = next(iter(experiment.datasets)), experiment.labels[0], experiment.seeds[0]
+    device = ready(experiment.training.threads, experiment.training.precision)
+    data = load(layout.data(name))
+    formulation = experiment.formulation(label)
+    model = finished.model(experiment, layout, data, label, seed, device)
+    on = switches(experiment, layout, name, label, model, data, device)
+    accelerate(model, on, network_batch(formulation, experiment.sweep.batch_size))
+    sweep = Sweep(
+        model,
+        formulation.conditional,
+        seed,
+        experiment.sweep,
+        references(experiment, layout, data, device),
+        Seconds(),
+        device,
+    ).rehearsal()
+    swept = [cell for cell in cells(experiment, formulation) if cell.nfe and not cell.refused]
+    chosen = {cell.nfe: replace(cell, bank=SCORING) for cell in reversed(swept)}
+    print(f"{label} on {name}, {CELLS} cells of {experiment.sweep.block} samples, {device.type}")
+    for nfe in sorted(chosen):
+        assert nfe is not None
+        cell, found = chosen[nfe], []
+        for _ in range(-1, TURNS):
+            (beside, _), (plain, scoring) = (
+                seconds(sweep, cell, beside=which) for which in (True, False)
+            )
+            found.append((beside, plain, scoring))
+        del found[0]
+        low, middle, high = quantiles([beside / plain for beside, plain, _ in found], n=4)
+        share = median(scoring / plain for _, plain, scoring in found)
+        print(
+            f"  {cell.solver} {nfe:3}: {median(plain for _, plain, _ in found):7.2f} s, of which "
+            f"scoring {share:4.0%}; beside {middle:.3f} ({low:.3f} to {high:.3f})",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
