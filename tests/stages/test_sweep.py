@@ -28,7 +28,7 @@ def asked(**changes: Any) -> Experiment:
     """A small sweep with cells that are stopped, adaptive ones and a grid made for the model."""
     mapping = experiment(LABEL).resolved()
     mapping["sweep"] |= {
-        "solvers": ["euler", "dopri5", "ancestral"],
+        "solvers": ["ancestral", "euler", "dopri5"],
         "grids": ["own", "adapted"],
         "nfe": [1, 2, 8],
         "tolerances": [1e-2],
