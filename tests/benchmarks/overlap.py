@@ -2,12 +2,13 @@
 
 Run from the repository's root, after the experiment, on a machine that does nothing else:
 
-    OMP_NUM_THREADS=1 .venv/bin/python tests/benchmarks/overlap.py configs/fashion_small.yaml
+    OMP_NUM_THREADS=1 .venv/bin/python tests/benchmarks/overlap.py configs/fashion_small.yaml 1 4
 
-Printed for some numbers of evaluations: wall seconds of a few cells of the experiment's first
-model, one block of samples each, with all of its metrics; the share of them that scoring takes; and
-the median of the ratios with its quartiles, each of two runs in turns. On the CPU the thread that
-scores takes a second core, which is why sweeps leave it off there: their jobs have one each.
+Printed for each of the numbers of evaluations (all that are swept, if none is named): wall seconds
+of a few cells of the experiment's first model, one block of samples each, with all of its metrics;
+the share of them that scoring takes; and the median of the ratios with its quartiles, each of two
+runs in turns. On the CPU the thread that scores takes a second core, which is why sweeps leave it
+off there: their jobs have one each.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from bench.stages.common import Seconds
 from bench.stages.switching import accelerate, network_batch, switches
 from bench.sweeping import Sweep
 
-CELLS, TURNS = 4, 7
+CELLS, TURNS = 4, 5
 
 
 def seconds(sweep: Sweep, cell: Cell, *, beside: bool) -> tuple[float, float]:
@@ -50,7 +51,7 @@ def seconds(sweep: Sweep, cell: Cell, *, beside: bool) -> tuple[float, float]:
     return taken, meter.totals()["metrics"]
 
 
-def main(config: str) -> None:
+def main(config: str, *wanted: int) -> None:
     """Print one line for each number of evaluations."""
     experiment = spec.load(config)
     layout = Layout(Path("results", experiment.name))
@@ -73,8 +74,7 @@ def main(config: str) -> None:
     swept = [cell for cell in cells(experiment, formulation) if cell.nfe and not cell.refused]
     chosen = {cell.nfe: replace(cell, bank=SCORING) for cell in reversed(swept)}
     print(f"{label} on {name}, {CELLS} cells of {experiment.sweep.block} samples, {device.type}")
-    for nfe in sorted(chosen):
-        assert nfe is not None
+    for nfe in wanted or sorted(nfe for nfe in chosen if nfe):
         cell, found = chosen[nfe], []
         for _ in range(-1, TURNS):
             (beside, _), (plain, scoring) = (
@@ -92,4 +92,4 @@ def main(config: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], *map(int, sys.argv[2:]))
