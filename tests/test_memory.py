@@ -185,8 +185,8 @@ def test_an_adaptive_solver_begins_anew_with_batches_of_one_size() -> None:
 
 def test_a_fine_solve_that_does_not_fit_is_halved_and_its_cells_say_so() -> None:
     plain = sweep(Linear(), wrong(Linear()))
-    model = Tight(wrong(Linear()), 30, [])
-    tight = sweep(Linear(), model)  # type: ignore[arg-type]
+    model: Any = Tight(wrong(Linear()), 30, [])
+    tight = sweep(Linear(), model)
     tight.spec = plain.spec.model_copy(update={"batch_size": 25})
     rows = tight.measure(on(None, 4), {}, "d").rows
     note = "out of memory: fine solves of 30 samples instead of 60"
@@ -207,10 +207,10 @@ def timed(
     The clock counts evaluations, those that did not fit included.
     """
     sizes, tries = list[int](), list[object]()
-    chosen = SimpleNamespace(
+    chosen: Any = SimpleNamespace(
         timing=SimpleNamespace(batch_size=40, warmup=warmup, repeats=3), seeds=[0]
     )
-    model = Tight(exact_model(Linear(), ring()), fits, sizes)
+    model: Any = Tight(exact_model(Linear(), ring()), fits, sizes)
     velocity = model.velocity
 
     def tried(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -218,9 +218,9 @@ def timed(
         return velocity(x, t)
 
     monkeypatch.setattr(timing, "_now", lambda device: float(len(tries)))
-    model.velocity, model.network = tried, model.model.network  # type: ignore[method-assign, attr-defined]
-    data = SimpleNamespace(shape=(2,))
-    (row,) = timing._row(chosen, cell, model, data, {}, "d").rows  # type: ignore[arg-type]
+    model.velocity, model.network = tried, model.model.network
+    data: Any = SimpleNamespace(shape=(2,))
+    (row,) = timing._row(chosen, cell, model, data, {}, "d").rows
     return row, sizes
 
 

@@ -12,6 +12,12 @@ from bench.statistics import Interval
 FEW = 2
 """Evaluations up to which a formulation counts as sampled in few."""
 
+CELL = (
+    *("dataset", "label", "train_seed", "noise_bank", "sampled_path"),
+    *("solver", "grid", "nfe_requested", "tolerance"),
+)
+"""Columns that tell the cells of a sweep, or of the timing, apart."""
+
 
 def findings(study: Study, panel: Panel) -> list[str]:
     """Sentences on one data set."""
@@ -43,8 +49,8 @@ def warnings(study: Study) -> list[str]:
             f"{busy} of {len(timed)} times were measured while another process had the core; "
             "read seconds with care."
         )
-    cells = study.records.drop_duplicates(["dataset", "label", "train_seed", "run_digest"])
-    halved = int(cells["error"].str.contains("out of memory: ", na=False).sum())
+    smaller = study.records["error"].str.contains("out of memory: ", na=False)
+    halved = len(study.records[smaller].drop_duplicates(list(CELL)))
     if halved:
         said.append(
             f"{halved} cells did not fit into memory and were computed in smaller batches; "

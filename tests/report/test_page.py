@@ -168,3 +168,10 @@ def test_warnings_name_failures_and_busy_machines(study: Study, broken: Path) ->
     busy = study.records["error"].mask(timed, "contended: another process had the core")
     said = warnings(Study(study.records.assign(error=busy), study.experiments))
     assert "were measured while another process" in said[0]
+
+
+def test_warnings_count_what_did_not_fit(study: Study) -> None:
+    timed = study.records["metric"] == "seconds_per_sample"
+    note = study.records["error"].mask(timed, "out of memory: batches of 5 samples instead of 10")
+    (said,) = warnings(Study(study.records.assign(error=note), study.experiments))
+    assert said.startswith(f"{int(timed.sum())} cells did not fit into memory")

@@ -124,11 +124,12 @@ def test_overlap_is_measured_once_on_a_gpu_and_reaches_the_manifest(
 
     monkeypatch.setattr(switching, "_round", turn)
     monkeypatch.setattr(switching, "about_scores", lambda *about: {"device": "a card"})
-    layout, pretending = Layout(tmp_path), Pretending()
+    layout = Layout(tmp_path)
+    pretending: Any = Pretending()
 
     def choice(chosen: Experiment, layout: Layout = layout) -> bool:
         todo = cells(chosen, chosen.formulation(LABEL))
-        return switching.overlaps(chosen, layout, DATA, pretending, todo, Seconds())  # type: ignore[arg-type]
+        return switching.overlaps(chosen, layout, DATA, pretending, todo, Seconds())
 
     assert [choice(asked(overlap="off")), choice(asked(overlap="on"))] == [False, True]
     assert not measured
