@@ -228,10 +228,11 @@ def _read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def is_done(part: Part, out: Path, card: str | None) -> bool:
-    """Whether a part is complete, on a card of that name, and nothing about it failed."""
+def is_done(part: Part, out: Path, card: str | None, commit: str) -> bool:
+    """Whether a part is complete on such a card, of this commit, and nothing of it has failed."""
     found = _read(out / f"{part.name}.json")
-    same = dict(found.get("environment") or {}).get("card") == card
+    about = dict(found.get("environment") or {})
+    same = (about.get("card"), about.get("commit")) == (card, commit)
     whole = part.archive is None or (out / part.archive).is_file()
     return same and whole and bool(found.get("complete")) and not found.get("failures")
 
@@ -310,15 +311,15 @@ def run_part(
 
 
 def _shorten(log: Path, began: int) -> None:
-    """Cut the middle out of what a part has said, where it is too much."""
+    """Cut the middle out of what a part has said, and the beginning off the log, if too much."""
     content = log.read_bytes()
-    said = content[began:]
+    earlier, said = content[:began], content[began:]
     if len(said) > LOG_BYTES:
         half = LOG_BYTES // 2
         said = said[:half] + b"\n[... cut ...]\n" + said[-half:]
-        _write(log, content[:began] + said)
-    if len(content) > MOST_BYTES:
-        _write(log, content[-MOST_BYTES // 2 :])
+    shortened = (earlier + said)[-MOST_BYTES:]
+    if shortened != content:
+        _write(log, shortened)
 
 
 def _sweep_up(out: Path) -> None:
@@ -377,7 +378,7 @@ def run(given: argparse.Namespace) -> int:
         COMMIT_VARIABLE: kit["commit"],
     }
     for part in PARTS:
-        if is_done(part, out, card):
+        if is_done(part, out, card, kit["commit"]):
             print(f"{part.name}: complete already")
             continue
         room = left() - LAST
@@ -400,6 +401,9 @@ def run(given: argparse.Namespace) -> int:
         taken = time.monotonic() - begun
         about["parts"][part.name] = {"seconds": round(taken, 1), "limit": limit, "exit": code}
         _write_json(out / ENVIRONMENT, about)
+        if code not in (0, 1):
+            said = (out / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+            print(f"{part.name}: exit code {code}", *said[-15:], sep="\n    ", flush=True)
     _sweep_up(out)
     lines, sound = summary(out, about["parts"])
     print(*lines, sep="\n", flush=True)
