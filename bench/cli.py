@@ -85,6 +85,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "FILE",
         "help": "experiment file whose sweep, metrics and data set are used",
     },
+    "unfinished": {
+        "action": "store_true",
+        "help": "publish a run of which stages are missing, and name them; nothing may have failed",
+    },
     "dry_run": {"action": "store_true", "help": "say what would be done, and do nothing"},
 }
 
@@ -131,7 +135,9 @@ VERBS: dict[str, Verb] = {
     "gate": Verb("exit with 1, naming all failures, unless the run is sound"),
     "clean": Verb("remove results that the experiment does not name", ("dry_run",)),
     "verify": Verb("check files, budgets and evaluation counts of results", (), "results"),
-    "publish": Verb("copy what is small of a finished run to results/reference", (), "results"),
+    "publish": Verb(
+        "copy what is small of a finished run to results/reference", ("unfinished",), "results"
+    ),
     "schema": Verb(
         "write the schema of experiment files", takes=None, function="bench.spec:write_schema"
     ),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import digests
-from bench.files import read_json
-from bench.layout import LEDGER
+from bench.layout import Layout
 from bench.spec import load
 from bench.stages import verify
 
@@ -18,7 +20,11 @@ CURRENT = ("default", "claims", "marginal", "fashion_small")
 """Of this code; the others may be of an earlier version, which CHANGELOG.md names."""
 
 REFERENCES = {name: PUBLISHED / name for name in (*CURRENT, "formulations")}
-LEDGERS = sorted(path for name in CURRENT for path in REFERENCES[name].rglob(LEDGER))
+LEDGERS = {
+    f"{name}/{place}": ledger
+    for name in CURRENT
+    for place, ledger in verify.all_ledgers(Layout(REFERENCES[name])).items()
+}
 
 published = pytest.mark.parametrize("name", REFERENCES)
 
@@ -28,12 +34,27 @@ def test_every_model_of_the_experiment_is_there(name: str) -> None:
     experiment = load(REFERENCES[name] / "config.yaml")
     expected = len(experiment.datasets) * len(experiment.seeds)
     expected *= sum(len(experiment.formulation(label).stages) for label in experiment.labels)
-    assert len(list(REFERENCES[name].rglob(LEDGER))) == expected
+    assert len(verify.all_ledgers(Layout(REFERENCES[name]))) == expected
 
 
-@published
-def test_its_report_is_there(name: str) -> None:
-    assert (REFERENCES[name] / "report.html").stat().st_size < 8_000_000
+def test_what_is_published_is_light() -> None:
+    files = [path for path in PUBLISHED.rglob("*") if path.is_file()]
+    assert len(files) <= 300
+    assert sum(path.stat().st_size for path in files) <= 20e6
+    assert (REFERENCES["default"] / "report.html").stat().st_size <= 1.2e6
+
+
+def test_a_clone_is_light() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    files = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    assert sum(path.stat().st_size for path in files if path.is_file()) <= 30e6
+
+
+def test_what_the_readme_links_is_there() -> None:
+    readme = (ROOT / "README.md").read_text()
+    links = set(re.findall(r"\]\(([^)#:]+)\)", readme))
+    assert any(link.startswith("results/reference/") for link in links)
+    assert [link for link in sorted(links) if not (ROOT / link).exists()] == []
 
 
 @published
@@ -41,16 +62,13 @@ def test_the_published_configuration_is_the_shipped_one(name: str) -> None:
     assert load(REFERENCES[name] / "config.yaml") == load(ROOT / "configs" / f"{name}.yaml")
 
 
-@pytest.mark.parametrize(
-    "path", LEDGERS, ids=lambda p: "-".join(p.relative_to(PUBLISHED).parts[:-1])
-)
-def test_the_published_models_were_trained_by_this_code(path: Path) -> None:
+@pytest.mark.parametrize(("place", "ledger"), LEDGERS.items(), ids=list(LEDGERS))
+def test_the_published_models_were_trained_by_this_code(place: str, ledger: dict[str, Any]) -> None:
     """Where this fails, results have changed: run the experiment, publish, add to CHANGELOG.
 
     A digest covers the versions of numeric packages too: those of constraints.txt.
     """
-    name, ledger = path.relative_to(PUBLISHED).parts[0], read_json(path)
-    experiment = load(REFERENCES[name] / "config.yaml")
+    experiment = load(REFERENCES[place.partition("/")[0]] / "config.yaml")
     digest = digests.stage_digest(
         experiment, ledger["dataset"], ledger["label"], ledger["stage"], ledger["seed"]
     )

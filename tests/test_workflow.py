@@ -14,6 +14,7 @@ import pytest
 
 from bench import records
 from bench.errors import RunError
+from bench.files import read_json
 from bench.layout import Layout
 from bench.report import FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES
 from bench.spec import load
@@ -109,11 +110,21 @@ def test_the_published_copy_is_small_and_verifies(copied: Path) -> None:
     publish.run(copied / "results" / "smoke")
     published = copied / "results" / "reference" / "smoke"
     verify.run(published)
-    assert not list(published.rglob("*.safetensors"))
-    assert not list(published.rglob("outcome.json"))
-    ledgers = list((copied / "results" / "smoke" / "runs").rglob("ledger.json"))
-    assert len(list(published.rglob("ledger.json"))) == len(ledgers) > 0
-    assert sum(path.stat().st_size for path in published.rglob("*.*")) < 20e6
+    assert {str(path.relative_to(published)) for path in published.rglob("*.*")} == {
+        "config.yaml",
+        "figures/quality_vs_nfe.png",
+        "figures/samples.png",
+        "gate.json",
+        "ledgers.json",
+        "manifest.json",
+        "records.parquet",
+        "report.html",
+        "tables/summary.md",
+    }
+    root = copied / "results" / "smoke"
+    ledgers = {str(path.relative_to(root)): read_json(path) for path in root.rglob("ledger.json")}
+    assert verify.all_ledgers(Layout(published)) == ledgers != {}
+    assert sum(path.stat().st_size for path in published.rglob("*.*")) < 2e6
     (published / "left_over.txt").touch()
     publish.run(copied / "results" / "smoke")
     assert not (published / "left_over.txt").exists(), "a new copy replaces the old one whole"

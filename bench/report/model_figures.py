@@ -191,7 +191,8 @@ def _draw_samples(
 def _draw_cloud(axes: Axes, panel: Panel, points: Any, colour: str) -> None:
     """Images as a mosaic, points of the plane as a cloud."""
     if panel.kind == "image":
-        axes.imshow(_mosaic(points), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        # Without interpolation a drawing holds the samples' own pixels, and they stay sharp.
+        axes.imshow(_mosaic(points), cmap="gray", vmin=0, vmax=1, interpolation="none")
         return
     x, y = np.asarray(points, dtype=float).T
     axes.scatter(x, y, s=1.2, color=colour, linewidths=0, rasterized=True)
@@ -230,7 +231,8 @@ def trajectories(study: Study) -> Drawn:
     for axes, (panel, label, arrays) in zip(grid, found, strict=False):
         paths = np.asarray(arrays["trajectories"], dtype=float)[:, :64]
         colour = look_of(label).colour
-        axes.plot(paths[..., 0], paths[..., 1], color=colour, linewidth=0.6, alpha=0.6)
+        axes.plot(paths[..., 0], paths[..., 1], color=colour, linewidth=0.6, alpha=0.6,
+                  rasterized=True)  # fmt: skip
         axes.scatter(*paths[0].T, s=7, facecolors="white", edgecolors=FAINT, linewidths=0.6,
                      zorder=3)  # fmt: skip
         axes.scatter(*paths[-1].T, s=8, color=colour, edgecolors=INK, linewidths=0.3, zorder=4)

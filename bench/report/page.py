@@ -6,7 +6,6 @@ computed by :mod:`bench.report.findings`.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from bench.report.captions import FIGURE_CAPTIONS
 from bench.report.findings import findings, warnings
 from bench.report.numbers import plain, scaled
 from bench.report.study import Study, metric_title
+from bench.report.svg import data_uri
 from bench.report.table import Table, is_loud
 
 TEMPLATE = "page.html.j2"
@@ -130,18 +130,10 @@ def _seconds(study: Study) -> list[tuple[str, str, str]]:
     return rows
 
 
-HEAVY = 500_000
-"""Bytes of a drawing beyond which the page shows its picture in dots, if that is smaller."""
-
-
-def _figure(folder: Path, name: str) -> dict[str, str]:
-    kind, data = "svg+xml", (folder / f"{name}.svg").read_bytes()
-    if len(data) > HEAVY:
-        dots = (folder / f"{name}.png").read_bytes()
-        kind, data = min((kind, data), ("png", dots), key=lambda form: len(form[1]))
+def _figure(folder: Path, name: str) -> dict[str, Any]:
     title, caption = FIGURE_CAPTIONS[name]
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return {"name": name, "title": title, "caption": caption, "source": source}
+    drawing = (folder / f"{name}.svg").read_text(encoding="utf-8")
+    return {"name": name, "title": title, "caption": caption, "source": Markup(data_uri(drawing))}
 
 
 def _table(table: Table) -> dict[str, Any]:

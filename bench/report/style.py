@@ -3,7 +3,8 @@
 Colours are those of Okabe and Ito (Color Universal Design, 2008), which stay apart under the common
 colour-vision deficiencies; markers and line patterns tell the formulations apart without colour.
 A label that is not in the list gets a look from the digest of its name, the same in every figure
-and every run. SVG files are reproducible: fixed identifiers, no dates, text as outlines.
+and every run. SVG files are reproducible: fixed identifiers, no dates; their text is text, which
+can be searched and copied, in the first of some fonts of one width that a reader has.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from matplotlib.ticker import (
 
 from bench.files import replacing
 from bench.report.numbers import tick
+from bench.report.svg import lightened
 
 Dash = tuple[float | None, ...]
 
@@ -85,7 +87,7 @@ INK, FAINT, FLOOR, GREY = "#222222", "#8a8a8a", "#4d4d4d", "#d2d2d2"
 
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "genpathbench",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 10,
@@ -139,7 +141,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, folder: Path, name: str, title: str) -> None:
-    """Write ``name.svg`` and ``name.png`` (150 dpi), byte for byte reproducible."""
+    """Write ``name.svg``, made light, and ``name.png`` (150 dpi), byte for byte reproducible."""
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
@@ -150,6 +152,9 @@ def save(figure: Figure, folder: Path, name: str, title: str) -> None:
     ):
         with replacing(folder / f"{name}.{suffix}") as temporary:
             figure.savefig(temporary, dpi=150, metadata=metadata)
+            if suffix == "svg":
+                drawing = temporary.read_text(encoding="utf-8")
+                temporary.write_text(lightened(drawing), encoding="utf-8")
 
 
 def log_nfe(axes: Axes, nfe: Iterable[int]) -> None:

@@ -99,7 +99,7 @@ def _draw_losses(axes: Axes, label: str, curves: Sequence[tuple[str, int, pd.Dat
                     framealpha=0.8, edgecolor="none")  # fmt: skip
 
 
-STAGE_HATCHES = ("", "////", "....", "xxxx", "----")
+STAGE_HATCHES = ("", "////", "\\\\\\\\", "xxxx", "----")
 
 
 def budget(study: Study) -> Drawn:

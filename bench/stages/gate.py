@@ -27,6 +27,9 @@ from bench.stages.common import read_outcome
 
 GATE = "gate.json"
 
+NOT_RUN = ": has not run"
+"""How the line of a stage ends that has left nothing."""
+
 UNTRAINED = "floor.untrained"
 GAUSSIAN = "floor.gaussian"
 
@@ -37,18 +40,7 @@ def run(experiment: Experiment, layout: Layout) -> None:
     Raises:
         RunError: the run is not sound; the message names every failure.
     """
-    found = list(failed_stages(experiment, layout))
-    notes: list[str] = []
-    if (layout.root / RECORDS).is_file():
-        table = records.read(layout.root / RECORDS)
-        found += failed_cells(table)
-        found += wrong_evaluations(table)
-        for dataset in experiment.datasets:
-            lost, said = quality(table, dataset, experiment.described(dataset).primary)
-            found += lost
-            notes += said
-    else:
-        found.append(f"{layout.root / RECORDS} does not exist: run collect")
+    found, notes = verdict(experiment, layout)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     if found:
@@ -57,6 +49,22 @@ def run(experiment: Experiment, layout: Layout) -> None:
     passed = {"experiment": experiment.name, "config_digest": experiment.digest, "notes": notes}
     write_json(layout.root / GATE, passed)
     print(f"{layout.root}: sound", file=sys.stderr)
+
+
+def verdict(experiment: Experiment, layout: Layout) -> tuple[list[str], list[str]]:
+    """What makes a run unsound, a line each, and what is only worth saying of it."""
+    found = list(failed_stages(experiment, layout))
+    if not (layout.root / RECORDS).is_file():
+        return [*found, f"{layout.root / RECORDS} does not exist: run collect"], []
+    table = records.read(layout.root / RECORDS)
+    found += failed_cells(table)
+    found += wrong_evaluations(table)
+    notes: list[str] = []
+    for dataset in experiment.datasets:
+        lost, said = quality(table, dataset, experiment.described(dataset).primary)
+        found += lost
+        notes += said
+    return found, notes
 
 
 def stage_folders(experiment: Experiment, layout: Layout) -> Iterator[Path]:
@@ -88,7 +96,7 @@ def failed_stages(experiment: Experiment, layout: Layout) -> Iterator[str]:
         outcome = read_outcome(folder)
         place = folder.relative_to(layout.root)
         if outcome is None:
-            yield f"{place}: has not run"
+            yield f"{place}{NOT_RUN}"
         elif outcome["status"] == "failed" and not str(outcome["error"]).startswith("upstream "):
             yield f"{place}: {outcome['error']}"
 

@@ -14,11 +14,13 @@ import pandas as pd
 
 from bench import records
 from bench.errors import InputError
-from bench.files import read_json, replacing, write_json
+from bench.files import read_json, replacing, write_json, write_text
 from bench.layout import CONFIG, Layout
 from bench.report import RECORDS
 from bench.report import manifest as manifests
+from bench.report.figures import FROM_ARRAYS
 from bench.report.study import Study
+from bench.report.svg import drawing_in
 from bench.spec import Experiment
 from bench.stages import collect, report
 
@@ -54,8 +56,8 @@ def collect_or_join(
 def join(sources: Sequence[Path], target: Path) -> pd.DataFrame:
     """Write the records and manifests of finished runs as one, from their files alone.
 
-    Several experiments stay apart by their names, in every table and figure. The figures of a
-    single source are kept, for those that need more than records.
+    Several experiments stay apart by their names, in every table and figure. Drawings that need
+    more than records are taken from the page of a single source.
 
     Raises:
         InputError: a source without records or manifest, or two with one name.
@@ -82,8 +84,14 @@ def join(sources: Sequence[Path], target: Path) -> pd.DataFrame:
 
 
 def _keep(source: Path, target: Path) -> None:
-    """Copy a run's configuration and its figures."""
-    for path in (source / CONFIG, *sorted((source / "figures").glob("*.*"))):
-        if path.is_file():
-            with replacing(target / path.relative_to(source)) as temporary:
-                shutil.copyfile(path, temporary)
+    """Keep a run's configuration, and the drawings whose arrays are not published."""
+    if (source / CONFIG).is_file():
+        with replacing(target / CONFIG) as temporary:
+            shutil.copyfile(source / CONFIG, temporary)
+    if not (source / report.PAGE).is_file():
+        return
+    page = (source / report.PAGE).read_text(encoding="utf-8")
+    for name in FROM_ARRAYS:
+        drawing = drawing_in(page, name)
+        if drawing is not None:
+            write_text(target / "figures" / f"{name}.svg", f"{drawing}\n")

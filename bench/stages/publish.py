@@ -1,28 +1,43 @@
-"""``publish``: copy what is small of a finished, sound run to ``results/reference/<name>/``."""
+"""``publish``: put what is light of a finished, sound run into ``results/reference/<name>/``.
+
+Records stay whole, and every ledger. All drawings stand in the page; what else can be made from
+these files is left to ``collect --from``, which makes it again: the tables, the figures as files
+of their own, the records as text.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from bench.errors import InputError
-from bench.files import read_json
-from bench.layout import CONFIG, LEDGER
-from bench.spec import load
-from bench.stages import verify
+from bench.errors import InputError, RunError
+from bench.files import read_json, write_json, write_text
+from bench.layout import CONFIG, Layout
+from bench.report import RECORDS
+from bench.spec import Experiment, load
+from bench.stages import gate, verify
 from bench.stages.gate import GATE
+from bench.stages.report import PAGE
 
 REFERENCE = "reference"
-KEPT = ("*.yaml", "*.json", "records.parquet", "tables/*", f"runs/**/{LEDGER}")
-SHOWN = ("*.html", "figures/*")
-"""Not of a tuning grid: its table says it all, and nobody reads curves of every rate."""
+
+KEPT = ("*.yaml", "*.json", RECORDS)
+SHOWN = (PAGE, "figures/quality_vs_nfe.png", "figures/samples.png", "tables/summary.md")
+"""What other pages link. Not of a tuning grid: nobody reads curves of every rate."""
+
+TUNED = ("tables/tuning.csv", "tables/tuning.md")
 
 
-def run(folder: Path) -> None:
+def run(folder: Path, *, unfinished: bool = False) -> None:
     """Publish the results in ``folder``, replacing what was published under its name before.
+
+    Args:
+        folder: of the run.
+        unfinished: whether stages may be missing; they are named in the published folder.
 
     Raises:
         InputError: the run has not finished, or has failed.
@@ -30,23 +45,26 @@ def run(folder: Path) -> None:
     """
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder}: no {CONFIG}; give the folder of a finished run")
-    gate, experiment = folder / GATE, load(folder / CONFIG)
-    if not gate.is_file() or read_json(gate)["config_digest"] != experiment.digest:
-        raise InputError(
-            f"{folder}: no {GATE} of this configuration; finish the run without failures"
-        )
-    verify.run(folder)
+    experiment = load(folder / CONFIG)
+    missing = _missing(experiment, folder) if unfinished else []
+    if not missing:
+        certificate = folder / GATE
+        if (
+            not certificate.is_file()
+            or read_json(certificate)["config_digest"] != experiment.digest
+        ):
+            raise InputError(
+                f"{folder}: no {GATE} of this configuration; finish the run without failures"
+            )
+    verify.run(folder, unfinished=bool(missing))
     target = folder.parent / REFERENCE / experiment.name
     fresh, old = (
         target.with_name(f".{target.name}.{kind}.{os.getpid()}") for kind in ("new", "old")
     )
-    patterns = KEPT if experiment.tuning is not None else (*KEPT, *SHOWN)
-    files = list(kept(folder, patterns))
     try:
-        for path in files:
-            copy = fresh / path.relative_to(folder)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+        write_light(experiment, folder, fresh)
+        if missing:
+            write_json(fresh / verify.UNFINISHED, {"has not run": missing})
         if target.exists():
             target.rename(old)
         fresh.rename(target)
@@ -55,12 +73,38 @@ def run(folder: Path) -> None:
             old.rename(target)
         for leftover in (fresh, old):
             shutil.rmtree(leftover, ignore_errors=True)
-    print(f"{target}: {len(files)} files published", file=sys.stderr)
+    files = [path for path in target.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 1e6
+    print(f"{target}: {len(files)} files published, {size:.1f} MB", file=sys.stderr)
 
 
-def kept(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
-    """The small files of a run: no samples, no checkpoints, no logs, no second form of records."""
-    for pattern in patterns:
+def _missing(experiment: Experiment, folder: Path) -> list[str]:
+    """Stages that have not run.
+
+    Raises:
+        RunError: something else is wrong with the run.
+    """
+    found, _ = gate.verdict(experiment, Layout(folder))
+    failures = [line for line in found if not line.endswith(gate.NOT_RUN)]
+    if failures:
+        raise RunError("\n".join([f"{len(failures)} failures in {folder}:", *failures]))
+    return [line.removesuffix(gate.NOT_RUN) for line in found]
+
+
+def write_light(experiment: Experiment, folder: Path, target: Path) -> None:
+    """Write the published form of the run in ``folder``."""
+    for path in light_files(experiment, folder):
+        copy = target / path.relative_to(folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    ledgers = verify.all_ledgers(Layout(folder))
+    lines = (f" {json.dumps(place)}: {json.dumps(one)}" for place, one in ledgers.items())
+    write_text(target / verify.LEDGERS, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def light_files(experiment: Experiment, folder: Path) -> Iterator[Path]:
+    """The files of a run that are published as they are."""
+    for pattern in (*KEPT, *(TUNED if experiment.tuning is not None else SHOWN)):
         for path in sorted(folder.glob(pattern)):
-            if path.is_file():
+            if path.is_file() and path.name != verify.LEDGERS:
                 yield path

@@ -6,7 +6,8 @@
 * every cell has spent exactly the evaluations that were asked for, or says that it could not;
 * the budget rows of the records are those of the ledgers.
 
-A published folder holds no outcomes and no models; everything else is checked there too.
+A published folder holds no outcomes and no models, and its ledgers in one file; everything else is
+checked there too.
 """
 
 from __future__ import annotations
@@ -31,12 +32,22 @@ from bench.stages.job import SMALLEST_FRACTION
 
 Entry = dict[str, Any]
 
+LEDGERS = "ledgers.json"
+"""All ledgers of a published run, by the place where the run had each."""
+
+UNFINISHED = "unfinished.json"
+"""Stands in a published run of which stages are missing, and names them."""
+
 ROUNDING = 1e-9
 """Relative difference at which two sums of the same charges are equal."""
 
 
-def run(folder: Path) -> None:
+def run(folder: Path, *, unfinished: bool = False) -> None:
     """Check the results in ``folder``.
+
+    Args:
+        folder: of a run, or of a published one.
+        unfinished: whether stages may be missing, as in a run that was published as unfinished.
 
     Raises:
         InputError: ``folder`` holds no results.
@@ -47,9 +58,10 @@ def run(folder: Path) -> None:
             raise InputError(f"{folder}: no {name}; give the folder of a finished run")
     experiment, layout = load(folder / CONFIG), Layout(folder)
     table = records.read(folder / RECORDS)
+    unfinished = unfinished or (folder / UNFINISHED).is_file()
     problems = [
-        *wrong_files(experiment, layout),
-        *wrong_budgets(experiment, layout),
+        *wrong_files(experiment, layout, unfinished),
+        *wrong_budgets(experiment, layout, unfinished),
         *wrong_evaluations(table),
         *wrong_records(experiment, layout, table),
     ]
@@ -58,13 +70,14 @@ def run(folder: Path) -> None:
     print(f"{folder}: files, budgets and evaluation counts are as claimed", file=sys.stderr)
 
 
-def wrong_files(experiment: Experiment, layout: Layout) -> Iterator[str]:
+def wrong_files(experiment: Experiment, layout: Layout, unfinished: bool = False) -> Iterator[str]:
     """Files that are missing or differ from what their outcome says."""
     if not any(layout.root.rglob(OUTCOME)):
         return
     for folder in stage_folders(experiment, layout):
         if not (folder / OUTCOME).is_file():
-            yield f"{folder}: no {OUTCOME}"
+            if not unfinished:
+                yield f"{folder}: no {OUTCOME}"
             continue
         for name, expected in read_json(folder / OUTCOME)["files"].items():
             path = folder / name
@@ -74,29 +87,48 @@ def wrong_files(experiment: Experiment, layout: Layout) -> Iterator[str]:
                 yield f"{path}: not the file that was written"
 
 
+def all_ledgers(layout: Layout) -> dict[str, Entry]:
+    """Every ledger of a run, by its place below the folder of the run; of a published one, too."""
+    together = layout.root / LEDGERS
+    if together.is_file():
+        return dict(read_json(together))
+    return {
+        str(path.relative_to(layout.root)): read_json(path)
+        for path in sorted(layout.root.glob(f"runs/**/{LEDGER}"))
+    }
+
+
 def ledgers(
     experiment: Experiment, layout: Layout
 ) -> Iterator[tuple[str, str, int, dict[str, Entry]]]:
     """Data set, label and seed of every model, with those of its ledgers that exist, by stage."""
+    written = all_ledgers(layout)
     for dataset in experiment.datasets:
         for label in experiment.formulations:
             for seed in experiment.seeds:
-                paths = {
+                places = {
                     stage.name: layout.stage(dataset, label, seed, stage.name) / LEDGER
                     for stage in experiment.formulation(label).stages
                 }
-                found = {name: read_json(path) for name, path in paths.items() if path.is_file()}
+                found = {
+                    name: written[str(place.relative_to(layout.root))]
+                    for name, place in places.items()
+                    if str(place.relative_to(layout.root)) in written
+                }
                 yield dataset, label, seed, found
 
 
-def wrong_budgets(experiment: Experiment, layout: Layout) -> Iterator[str]:
+def wrong_budgets(
+    experiment: Experiment, layout: Layout, unfinished: bool = False
+) -> Iterator[str]:
     """Ledgers that do not add up, and models that spent less than 98% or more than 100%."""
     for dataset, label, seed, found in ledgers(experiment, layout):
         where = f"{dataset} {label} seed {seed}"
         stages = [stage.name for stage in experiment.formulation(label).stages]
         missing = [name for name in stages if name not in found]
         if missing:
-            yield f"{where}: no ledger of {', '.join(missing)}"
+            if not unfinished:
+                yield f"{where}: no ledger of {', '.join(missing)}"
             continue
         for name, ledger in found.items():
             for problem in _wrong_ledger(ledger, found, experiment):

@@ -13,7 +13,7 @@ from bench.errors import InputError, RunError
 from bench.files import read_json, write_json
 from bench.layout import OUTCOME, Layout
 from bench.spec import Experiment
-from bench.stages import clean, gate, publish
+from bench.stages import clean, gate, publish, verify
 
 
 def experiment(**changes: Any) -> Experiment:
@@ -160,3 +160,35 @@ def test_clean_removes_what_is_not_named_and_keeps_the_rest(
     clean.run(fewer, layout, dry_run=False)
     assert not gone.exists()
     assert all((folder / OUTCOME).exists() for folder in gate.stage_folders(fewer, layout))
+
+
+def test_a_run_of_which_stages_are_missing_is_published_as_such(tmp_path: Path) -> None:
+    one, layout = experiment(), Layout(tmp_path / "results" / "verdict")
+    finish(one, layout, table(*rows("flow_matching", [0.5, 0.6])))
+    one.save(layout.config)
+    missing = layout.sweep("mixture2d", "flow_matching", 1)
+    (missing / OUTCOME).unlink()
+    with pytest.raises(RunError, match="has not run"):
+        gate.run(one, layout)
+    with pytest.raises(InputError, match=r"no gate\.json"):
+        publish.run(layout.root)
+    publish.run(layout.root, unfinished=True)
+    target = tmp_path / "results" / "reference" / one.name
+    place = str(missing.relative_to(layout.root))
+    assert read_json(target / verify.UNFINISHED) == {"has not run": [place]}
+    verify.run(target)
+    (target / verify.UNFINISHED).unlink()
+    with pytest.raises(RunError, match="no ledger"):
+        verify.run(target)
+
+
+def test_a_failed_run_is_not_published_as_unfinished(tmp_path: Path) -> None:
+    one, layout = experiment(), Layout(tmp_path / "results" / "verdict")
+    finish(one, layout, table(*rows("flow_matching", [0.5, 0.6])))
+    one.save(layout.config)
+    (layout.sweep("mixture2d", "flow_matching", 1) / OUTCOME).unlink()
+    failed = layout.sweep("mixture2d", "flow_matching", 0)
+    write_json(failed / OUTCOME, {"status": "failed", "error": "RuntimeError: boom"})
+    with pytest.raises(RunError, match="boom"):
+        publish.run(layout.root, unfinished=True)
+    assert not (tmp_path / "results" / "reference").exists()

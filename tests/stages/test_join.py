@@ -14,6 +14,7 @@ from bench.files import read_json, write_json
 from bench.layout import Layout
 from bench.report import TABLE_SUFFIXES, TABLES
 from bench.report.study import Study
+from bench.report.svg import data_uri
 from bench.report.tables import build_all
 from bench.stages import collect, join
 from tests import synthetic
@@ -70,10 +71,12 @@ def test_joined_runs_stay_apart_by_name(run: Path, tmp_path: Path) -> None:
 
 def test_a_published_run_can_be_rebuilt_with_its_drawings(run: Path, tmp_path: Path) -> None:
     source = published(run, tmp_path / "published", "synthetic")
-    (source / "figures").mkdir()
-    (source / "figures" / "samples.svg").write_text("<svg>kept</svg>")
+    drawing = data_uri("<svg>\n<title>kept</title>\n</svg>")
+    (source / "report.html").write_text(f'<img id="figure-samples" src="{drawing}" alt="">')
     join.join([source], tmp_path / "again")
-    assert (tmp_path / "again" / "figures" / "samples.svg").read_text() == "<svg>kept</svg>"
+    kept = list((tmp_path / "again" / "figures").iterdir())
+    assert [path.name for path in kept] == ["samples.svg"]
+    assert kept[0].read_text() == "<svg> <title>kept</title> </svg>\n"
     pd.testing.assert_frame_equal(
         records.read(tmp_path / "again" / "records.parquet"),
         records.read(source / "records.parquet"),
