@@ -20,7 +20,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -267,6 +268,68 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     return low, median(values), high
 
 
+# --- one group of figures after the other ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Group:
+    """Figures that are measured together.
+
+    Attributes:
+        subjects: what they are about; the group is left out where all are known.
+        seconds: what it is expected to take, with room; it is not begun with less left.
+        measure: takes the figures.
+    """
+
+    subjects: tuple[str, ...]
+    seconds: float
+    measure: Callable[[], Sequence[Measurement]]
+
+
+def measure_all(
+    findings: Findings, deadline: Deadline, groups: Iterable[Group], *, checks: bool = False
+) -> int:
+    """Measure what is not known yet as far as the time goes; prints a table and closes the file.
+
+    What goes wrong is kept as a failure, and the next group is measured.
+
+    Args:
+        findings: takes the figures.
+        deadline: no group is begun that would outlast it.
+        groups: the most valuable first.
+        checks: figures that have an upper bound and no lower one are errors: one beyond its bound
+            is a failure.
+
+    Returns:
+        The exit status: 1 where anything has failed.
+    """
+    skipped = 0
+    for group in groups:
+        if all(map(findings.has, group.subjects)):
+            continue
+        if deadline.left() < group.seconds:
+            skipped += 1
+            continue
+        begun = time.monotonic()
+        try:
+            found = group.measure()
+            findings.add(*found)
+            for m in found:
+                if checks and m.low is None and m.high is not None and m.value > m.high:
+                    findings.failed(m.subject, f"{m.quantity}: {m.value:.3g}, above {m.high:.3g}")
+        except Exception as error:
+            traceback.print_exc()
+            for subject in group.subjects:
+                findings.failed(subject, error)
+        print(f"{', '.join(group.subjects)}: {time.monotonic() - begun:.1f} s", flush=True)
+    if skipped:
+        print(f"no time for {skipped} groups: a second run goes on with them")
+    else:
+        findings.close()
+    findings.print()
+    return 1 if findings.failures else 0
+
+
 # --- where it was measured ------------------------------------------------------------------------
 
 
@@ -332,7 +395,11 @@ def _processor() -> str:
 
 
 def arguments(description: str | None) -> argparse.Namespace:
-    """The command line that all parts share: ``--out FOLDER --seconds N [--tiny]``."""
+    """The command line that all parts share: ``--out FOLDER --seconds N [--tiny]``.
+
+    Args:
+        description: docstring of the part, whose first line is shown.
+    """
     first = (description or "").partition("\n")[0]
     parser = argparse.ArgumentParser(description=first)
     parser.add_argument("--out", type=Path, required=True, help="folder of the part's file")
