@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import argparse
 import io
-import math
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -79,7 +79,7 @@ TINY: Mapping[str, Any] = {
     "datasets": {"digits": {"network": {"kind": "residual_mlp", "width": 32, "depth": 1}}},
     "formulations": {"rectified_flow": {}, "consistency_training": {}},
     "seeds": [0, 1],
-    "budget": {"amount": {"digits": 0.6}},
+    "budget": {"amount": {"digits": 1.2}},
     "training": {"batch_size": 32},
     "sweep": {
         "nfe": [1, 2],
@@ -376,18 +376,21 @@ class Run:
         """Run what fits; returns whether nothing is left."""
         for step in shared_steps(self.experiment, self.layout, self.data):
             if not self._take(step):
+                self._pack()
                 return False
         self._pack()
-        left = []
+        left, untimed = 0, list(self.experiment.datasets)
         for seed in self.experiment.seeds:
-            left += [m for m in models(self.experiment) if m[2] == seed and not self._model(m)]
+            of_seed = [model for model in models(self.experiment) if model[2] == seed]
+            left += sum(not self._model(model) for model in of_seed)
             if seed == self.experiment.seeds[0]:
-                left += [d for d in self.experiment.datasets if not self._timing(d)]
+                untimed = [dataset for dataset in untimed if not self._timing(dataset)]
+        left += sum(not self._timing_anew(dataset) for dataset in untimed)
         rate = sampling_rate(self.experiment, self.layout)
         if rate is not None:
             self.findings.add(rate)
         self._pack()
-        print(f"{PART}: {len(left)} pieces left to a later run", flush=True)
+        print(f"{PART}: {left} pieces left to a later run", flush=True)
         return not left
 
     def _model(self, model: Model) -> bool:
@@ -417,13 +420,10 @@ class Run:
         if outcome is not None and outcome["status"] == "ok" and outcome["digest"] == digest:
             self._note(step)
             return True
-        seed = self.experiment.seeds[0]
-        for label in self.experiment.labels:
-            final = self.experiment.formulation(label).final.name
-            folder = self.layout.stage(dataset, label, seed, final)
-            if read_outcome(folder) is None or not (folder / CHECKPOINT).is_file():
-                print(f"timing: no model of {label}, seed {seed}, is on this machine", flush=True)
-                return False
+        lost = self._lost(dataset)
+        if lost:
+            print(f"timing: no {', '.join(label for _, label, _ in lost)} is at hand", flush=True)
+            return False
         expected = expected_timing(self.experiment, self.layout, dataset)
         if self.deadline.left() < expected + RESERVE:
             print(f"timing: some {expected:.0f} s do not fit", flush=True)
@@ -431,6 +431,33 @@ class Run:
         done = self._take(step)
         self._pack()
         return done
+
+    def _lost(self, dataset: str) -> list[Model]:
+        """Models of the first seed whose checkpoint is not at hand, less those that failed."""
+        found, seed = [], self.experiment.seeds[0]
+        for label in self.experiment.labels:
+            final = self.experiment.formulation(label).final.name
+            folder = self.layout.stage(dataset, label, seed, final)
+            failed = (read_outcome(folder) or {}).get("status") == "failed"
+            if not failed and not (folder / CHECKPOINT).is_file():
+                found.append((dataset, label, seed))
+        return found
+
+    def _timing_anew(self, dataset: str) -> bool:
+        """Make the first seed's models again that were left on a lost machine, and time them.
+
+        The last thing to do: the time goes to models that are missing first.
+        """
+        lost = self._lost(dataset)
+        estimates = [expected_seconds(self.experiment, self.layout, model) for model in lost]
+        expected = sum(estimates) + expected_timing(self.experiment, self.layout, dataset)
+        if self.deadline.left() < expected + RESERVE:
+            print(f"timing: some {expected:.0f} s do not fit", flush=True)
+            return False
+        for model in lost:
+            shutil.rmtree(self.layout.model(*model), ignore_errors=True)
+            self._model(model)
+        return self._timing(dataset)
 
     def _take(self, step: Step) -> bool:
         """Run a stage and keep what it took; whether it stands."""
@@ -513,7 +540,6 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     findings.print()
-    assert math.isfinite(deadline.left())
     return 1 if findings.failures else 0
 
 

@@ -45,7 +45,7 @@ MIB = 2**20
 LIMIT = 50 * MIB
 """Of the whole kit."""
 LIMIT_BESIDE_CHECKOUT = 36 * MIB
-"""Of the kit without its tree, which stays at home where the checkout travels too."""
+"""Of the kit without its tree, which can stay at home where the checkout travels too."""
 
 WHEELS = (
     "annotated-types",
@@ -290,7 +290,9 @@ def _pip(verb: str, *options: str) -> str | None:
 
 def _take(source: Path, target: Path) -> None:
     """Copy the wheels to pack from a folder, whatever their version."""
-    found = {canonicalize_name(parse_wheel_filename(p.name)[0]): p for p in source.glob("*.whl")}
+    found: dict[str, Path] = {}
+    for path in source.glob("*.whl"):
+        found[canonicalize_name(parse_wheel_filename(path.name)[0])] = path
     for name in WHEELS:
         if name not in found:
             raise InputError(f"pack: {source}: holds no wheel of {name}; add it")

@@ -1,9 +1,9 @@
 """Run the kit on a bare machine with a GPU: one command, no network, whatever the time allows.
 
-Where the checkout travelled, from its root; else from the folder of the kit alone:
+From the folder of the kit, or from a checkout at its commit that travelled in place of its tree:
 
-    python3 tests/benchmarks/gpu/run.py KIT --out OUT [--before FOLDER] [--seconds 560]
     python3 KIT/run.py --out OUT [--before FOLDER] [--seconds 560]
+    python3 tests/benchmarks/gpu/run.py KIT --out OUT [--before FOLDER] [--seconds 560]
 
 It makes the environment ready from the kit, then runs the parts of :data:`PARTS`, the most valuable
 first, each under a limit of its own and in a process of its own. All that should survive the
@@ -131,28 +131,26 @@ def _new(path: Path) -> Iterator[Path]:
 
 
 def find_tree(kit: Mapping[str, Any], folder: Path, work: Path) -> Path:
-    """The checkout that this script lies in, or the kit's tree, unpacked.
+    """The kit's tree, unpacked; where it was left at home, the checkout that this script lies in.
 
     Raises:
-        UnusableError: the checkout is not the one that the kit was packed from.
+        UnusableError: that checkout is not the one that the kit was packed from.
     """
-    checkout = Path(__file__).resolve().parents[len(PARTS_FOLDER.parts)]
-    if (checkout / PARTS_FOLDER / "run.py").is_file() and (checkout / "bench").is_dir():
-        for name, digest in kit["tree"]["files"].items():
-            path = checkout / name
-            if not path.is_file() or _sha256(path.read_bytes()) != digest:
-                raise UnusableError(
-                    f"{path}: is not as in commit {kit['commit'][:12]}, which the kit was packed "
-                    "from; pack it again"
-                )
-        return checkout
     packed, tree = folder / kit["tree"]["file"], work / f"tree-{kit['commit'][:12]}"
-    if not tree.is_dir():
-        if not packed.is_file():
-            raise UnusableError(f"{packed}: missing, and this script lies in no checkout")
-        with _new(tree) as fresh, tarfile.open(packed, "r:xz") as archive:
-            archive.extractall(fresh, filter="data")
-    return tree
+    if packed.is_file():
+        if not tree.is_dir():
+            with _new(tree) as fresh, tarfile.open(packed, "r:xz") as archive:
+                archive.extractall(fresh, filter="data")
+        return tree
+    checkout = Path(__file__).resolve().parents[len(PARTS_FOLDER.parts)]
+    for name, digest in kit["tree"]["files"].items():
+        path = checkout / name
+        if not path.is_file() or _sha256(path.read_bytes()) != digest:
+            raise UnusableError(
+                f"{path}: is not as in commit {kit['commit'][:12]}, which the kit was packed from; "
+                f"bring {packed.name} too, or pack the kit again"
+            )
+    return checkout
 
 
 def install(kit: Mapping[str, Any], folder: Path, work: Path) -> Path:
