@@ -51,27 +51,31 @@ def network(shape: tuple[int, ...]) -> nn.Module:
     return made
 
 
+def plain_update(
+    net: nn.Module, matcher: ConditionalFlowMatcher, adam: torch.optim.Adam, data: Tensor
+) -> Tensor:
+    """One update as the example takes it; returns the loss."""
+    adam.zero_grad()
+    t, xt, ut = matcher.sample_location_and_conditional_flow(torch.randn_like(data), data)
+    loss = torch.mean((net(t, xt) - ut) ** 2)
+    loss.backward()
+    adam.step()
+    return loss.detach()
+
+
 def train(net: nn.Module, dataset: DataSet, updates: int, batch: int) -> float:
     """Take ``updates`` as the example does; returns the FLOPs of one."""
     matcher = ConditionalFlowMatcher(sigma=0.0)
     adam = torch.optim.Adam(net.parameters(), lr=1e-3)
 
-    def update(data: Tensor) -> float:
-        adam.zero_grad()
-        t, xt, ut = matcher.sample_location_and_conditional_flow(torch.randn_like(data), data)
-        loss = torch.mean((net(t, xt) - ut) ** 2)
-        loss.backward()
-        adam.step()
-        return float(loss.detach())
-
     with FlopCounterMode(display=False) as counter:
-        update(dataset.train[:batch])
+        plain_update(net, matcher, adam, dataset.train[:batch])
     order, drawn = stream(SEED, "plain_unet"), torch.empty(0, dtype=torch.long)
     begun = time.perf_counter()
     for done in range(1, updates):
         if len(drawn) < batch:
             drawn = torch.randperm(len(dataset.train), generator=order)
-        loss = update(dataset.train[drawn[:batch]])
+        loss = float(plain_update(net, matcher, adam, dataset.train[drawn[:batch]]))
         drawn = drawn[batch:]
         if done % 500 == 0:
             taken = time.perf_counter() - begun

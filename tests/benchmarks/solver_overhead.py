@@ -91,19 +91,36 @@ def measure(
         print(f"  {solver.name:16} {nfe} evaluations: {middle:.3f} ({low:.3f} to {high:.3f})")
 
 
-def compare(model: PathModel, z: Tensor, told: Tensor, request: Request, nfe: int) -> list[float]:
-    """Wall seconds of solves over those of bare forwards, in turns; two of each to warm up."""
+def compare(
+    model: PathModel,
+    z: Tensor,
+    told: Tensor,
+    request: Request,
+    nfe: int,
+    repeats: int = REPEATS,
+    fresh: Callable[[int], Tensor] | None = None,
+) -> list[float]:
+    """Wall seconds of solves over those of bare forwards, in turns; two of each to warm up.
+
+    Args:
+        model: whose network is called.
+        z, told: inputs of the network; solves start at ``z``.
+        request: the solver.
+        nfe: its evaluations.
+        repeats: ratios to take.
+        fresh: noise of an interval for stochastic solvers; none is drawn unless given.
+    """
 
     def bare() -> None:
         for _ in range(nfe):
             model.network(z, told, None)
 
     def solved() -> None:
-        solve(model, z, request, lambda i: z)
+        solve(model, z, request, fresh or (lambda i: z))
 
     found = []
     with counted(), torch.no_grad():
-        for repeat in range(-2, REPEATS):
+        for repeat in range(-2, repeats):
             ratio = seconds(solved, z.device) / seconds(bare, z.device)
             if repeat >= 0:
                 found.append(ratio)

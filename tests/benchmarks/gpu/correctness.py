@@ -73,8 +73,12 @@ FLOAT32, BFLOAT16 = 1e-4, 5e-2
 EVALUATIONS_AWRY = 0.5
 """How much more or less an adaptive solver may evaluate, as a share."""
 
-FLOPS_AWRY = 0.01
-"""How far two devices may count the FLOPs of an update apart, as a share."""
+FLOPS_AWRY = 0.05
+"""How far two devices may count the FLOPs of an update apart, as a share.
+
+Torch counts the backward of a fused attention with the forward that it repeats, and each device and
+layout picks its own kernel.
+"""
 
 BFLOAT16_UPDATES = ("flow_matching", "consistency_distillation", "mean_flow")
 """Formulations of which an update is taken in bfloat16: one of each kind of loss."""
