@@ -455,9 +455,9 @@ def test_what_does_not_fit_is_left_to_a_later_run(tmp_path: Path) -> None:
     )  # fmt: skip
     finished = ("digits", "rectified_flow", 1)
     assert fashion.is_finished(experiment, layout, finished)
-    with patch.object(fashion, "model_steps", wraps=fashion.model_steps):
-        assert not one._model(("digits", "consistency_training", 1))
-        assert one._model(finished)
+    assert not one._model(("digits", "consistency_training", 1))
+    assert not layout.model("digits", "consistency_training", 1).exists()
+    assert one._model(finished)
     subjects = {m.subject for m in found.measurements}
     assert "seed1/rectified_flow/sweep" in subjects
     assert not any("seed1/consistency" in subject for subject in subjects)
