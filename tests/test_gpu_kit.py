@@ -14,6 +14,7 @@ import time
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -312,7 +313,7 @@ def test_a_part_that_says_too_much_loses_the_middle(tmp_path: Path) -> None:
 def findings_of(folder: Path, part: str, *, complete: bool = True) -> Findings:
     """A part's file with one figure."""
     found = Findings.open(folder, part, torch.device("cpu"))
-    found.add(Measurement(part, "a subject", "a figure", 1.0, 0.5, 2.0, "s"))
+    found.add(Measurement(part, "a subject", "samples a second", 1.0, 0.5, 2.0, "s"))
     if complete:
         found.close()
     return found
@@ -537,7 +538,7 @@ def test_the_table_and_the_manifest_come_from_the_measurements(
     readme = (tmp_path / "README.md").read_text()
     assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "old" not in readme
     assert "Measured on Some Card." in readme
-    assert "| throughput | a subject | a figure | 1 [0.5, 2] | s |" in readme
+    assert "| throughput | a subject | samples a second 1 [0.5, 2] s |" in readme
 
 
 def test_checks_have_one_row_with_the_one_closest_to_its_bound(tmp_path: Path) -> None:
@@ -551,9 +552,22 @@ def test_checks_have_one_row_with_the_one_closest_to_its_bound(tmp_path: Path) -
     found = publish.Found({}, {"correctness": {**part, "measurements": checks}}, None)
     publish.write_measurements(found, tmp_path)
     (row,) = publish.block(tmp_path / publish.MEASUREMENTS).splitlines()[4:]
-    assert (
-        row == "| correctness | 3 checks, closest to its bound: solver/b | of its bound | 0.9 | 1 |"
-    )
+    closest = "closest to its bound: solver/b, at 0.9 of its bound"
+    assert row == f"| correctness | 3 checks | {closest} |"
+
+
+def test_models_have_one_row(tmp_path: Path) -> None:
+    taken = {"floor": 70.0, "seed0/a/train": 9.0, "seed0/a/sweep": 3.0}
+    taken |= {"seed1/a/train": 11.0, "seed1/a/pairs": 2.0, "seed1/a/sweep": 5.0}
+    rows = [
+        asdict(Measurement("fashion", name, fashion.WALL, seconds, None, None, "s"))
+        for name, seconds in taken.items()
+    ]
+    part = {"environment": {"card": "Some Card"}, "complete": True, "failures": []}
+    found = publish.Found({}, {"fashion": {**part, "measurements": rows}}, None)
+    publish.write_measurements(found, tmp_path)
+    (row,) = publish.block(tmp_path / publish.MEASUREMENTS).splitlines()[4:]
+    assert row == "| fashion | 2 models | stages 11 [10, 12] s; sweep 4 [3.5, 4.5] s |"
 
 
 def test_the_readme_shows_what_is_published() -> None:
@@ -687,6 +701,8 @@ def test_the_whole_kit_on_a_bare_machine(
     found = publish.validate(second)
     assert all(part["complete"] and not part["failures"] for part in found.parts.values())
     assert found.rehearsed and found.experiment == fashion.experiment_of(tiny=True)
+    measured = {m["quantity"] for part in found.parts.values() for m in part["measurements"]}
+    assert set(publish.SHOWN) <= measured, "the README shows quantities that no part measures"
     root = tmp_path / "home" / "results" / found.experiment.name
     publish.bring_experiment(second, root, found.experiment)
     publish.publish_experiment(root, found.experiment)

@@ -60,6 +60,9 @@ CARD = "card.json"
 
 ROOT = Path(__file__).resolve().parents[3]
 
+WALL = "wall seconds"
+"""What every stage took; the quantity of a measurement."""
+
 LIGHT = frozenset({".json", ".yaml", ".csv", ".parquet"})
 """Suffixes of files that are packed, whatever their stage."""
 
@@ -321,7 +324,7 @@ def measurements(
     def found(quantity: str, value: float, unit: str, note: str = "") -> Measurement:
         return Measurement(PART, step.subject, quantity, value, None, None, unit, note)
 
-    yield found("wall seconds", outcome["wall_seconds"], "s")
+    yield found(WALL, outcome["wall_seconds"], "s")
     if (step.folder / LEDGER).is_file():
         ledger = read_json(step.folder / LEDGER)
         planned = sum(charge["planned_seconds"] for charge in ledger["charges"].values())

@@ -23,7 +23,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from bench.spec import Experiment, load
 from bench.stages import collect, gate, report
 from bench.stages import publish as publishing
 from tests.benchmarks.gpu import fashion, run
-from tests.benchmarks.gpu.measure import Measurement, read
+from tests.benchmarks.gpu.measure import Measurement, quartiles, read
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -209,32 +209,72 @@ def publish_experiment(root: Path, experiment: Experiment) -> None:
 # --- the README's table ---------------------------------------------------------------------------
 
 
+SHOWN = (
+    "FLOPs a second",
+    "bytes a second",
+    "samples a second",
+    "share of the measured ceiling",
+    "seconds of our update over those of its loop",
+    "seconds of euler over those of bare forwards",
+    "seconds of dpmpp_2m over those of bare forwards",
+    "seconds of ancestral over those of bare forwards",
+    "share of the seconds until the host had issued all",
+    "seconds until a job can train",
+    "updates a second, all together",
+    "operations of sampling",
+)
+"""Quantities that the README shows, in this order; the others stand in the file alone."""
+
+
 def block(measured: Path) -> str:
     """What stands between the markers: a line while nothing is published, else a table.
 
-    Of checks, which have an upper bound and no lower one, each part has one row: how many, and the
-    one that comes closest to its bound.
+    A row a subject. Checks, which have an upper bound and no lower one, have one row a part: how
+    many, and the one that comes closest to its bound. So have the models of the experiment.
     """
     if not measured.is_file():
         return NOTHING
     rows = read_measurements(measured)
     lines = [f"Measured on {' and '.join(dict.fromkeys(card for card, _ in rows))}.", ""]
-    lines += ["| part | subject | figure | value | unit |", "| --- | --- | --- | ---: | --- |"]
+    lines += ["| part | subject | figures: median [quartiles] |", "| --- | --- | --- |"]
     for part in dict.fromkeys(m.part for _, m in rows):
         found = [m for _, m in rows if m.part == part]
-        checks = [m for m in found if m.low is None and m.high is not None]
-        if checks:
-            worst = max(checks, key=_of_bound)
-            text = f"{len(checks)} checks, closest to its bound: {worst.subject}"
-            lines.append(f"| {part} | {text} | of its bound | {_of_bound(worst):.2g} | 1 |")
-        for m in found:
-            if m not in checks and m.quantity not in DETAILS:
-                lines.append(f"| {part} | {m.subject} | {m.quantity} | {_shown(m)} | {m.unit} |")
+        lines += [f"| {part} | {subject} | {text} |" for subject, text in _rows(found)]
     return "\n".join(lines)
 
 
-DETAILS = frozenset({"device seconds over planned"})
-"""Quantities of which there is one a model: they stand in the file of measurements alone."""
+def _rows(found: Sequence[Measurement]) -> Iterator[tuple[str, str]]:
+    """Subjects of a part, and what is shown of each."""
+    checks = [m for m in found if m.low is None and m.high is not None]
+    if checks:
+        worst = max(checks, key=_of_bound)
+        closest = f"{worst.subject}, at {_of_bound(worst):.2g} of its bound"
+        yield f"{len(checks)} checks", f"closest to its bound: {closest}"
+    for subject in dict.fromkeys(m.subject for m in found):
+        shown = {m.quantity: m for m in found if m.subject == subject and m not in checks}
+        text = "; ".join(f"{name} {_shown(shown[name])}" for name in SHOWN if name in shown)
+        if text:
+            yield subject, text
+    yield from _models(found)
+
+
+def _models(found: Sequence[Measurement]) -> Iterator[tuple[str, str]]:
+    """Seconds of the models of an experiment, of their stages together and of their sweeps."""
+    spent: dict[str, dict[bool, float]] = {}
+    for m in found:
+        model, _, stage = m.subject.rpartition("/")
+        if m.part == fashion.PART and m.quantity == fashion.WALL and model.startswith("seed"):
+            of_model = spent.setdefault(model, {True: 0.0, False: 0.0})
+            of_model[stage == "sweep"] += m.value
+    if spent:
+        stages = _spread([of_model[False] for of_model in spent.values()])
+        sweeps = _spread([of_model[True] for of_model in spent.values()])
+        yield f"{len(spent)} models", f"stages {stages} s; sweep {sweeps} s"
+
+
+def _spread(values: Sequence[float]) -> str:
+    low, middle, high = quartiles(values)
+    return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
 
 
 def _of_bound(m: Measurement) -> float:
@@ -243,7 +283,8 @@ def _of_bound(m: Measurement) -> float:
 
 def _shown(m: Measurement) -> str:
     spread = f" [{m.low:.4g}, {m.high:.4g}]" if m.low is not None and m.high is not None else ""
-    return f"{m.value:.4g}{spread}"
+    unit = "" if m.unit in ("1", "1/s") else f" {m.unit}"
+    return f"{m.value:.4g}{spread}{unit}"
 
 
 def read_measurements(path: Path) -> list[tuple[str, Measurement]]:
