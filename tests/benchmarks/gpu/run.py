@@ -399,7 +399,7 @@ def run(given: argparse.Namespace) -> int:
         taken = time.monotonic() - begun
         about["parts"][part.name] = {"seconds": round(taken, 1), "limit": limit, "exit": code}
         _write_json(out / ENVIRONMENT, about)
-        if code not in (0, 1):
+        if code not in (0, 1) or not (out / f"{part.name}.json").is_file():
             said = (out / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
             print(f"{part.name}: exit code {code}", *said[-15:], sep="\n    ", flush=True)
     _sweep_up(out)
