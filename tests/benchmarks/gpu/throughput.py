@@ -173,7 +173,7 @@ def ceilings(device: torch.device, sizes: Sizes) -> list[Measurement]:
         if rounded and device.type != "cuda":
             continue
         a, b = (
-            torch.randn(size, size, generator=stream(PART, name, side)).to(device, precision)
+            drawn(size, size, about=f"{name}, {side}", device=device).to(precision)
             for side in ("left", "right")
         )
         out = torch.empty_like(a)
@@ -181,13 +181,18 @@ def ceilings(device: torch.device, sizes: Sizes) -> list[Measurement]:
             taken = clocked(partial(torch.matmul, a, b, out=out), device, sizes.turns)
         rates = [2 * size**3 / second for second in taken]
         found.append(figure(f"card/{name}", "FLOPs a second", rates, "1/s", f"{size} cubed"))
-    source = torch.randn(sizes.copied // 4, generator=stream(PART, "copy")).to(device)
+    source = drawn(sizes.copied // 4, about="copy", device=device)
     target = torch.empty_like(source)
     taken = clocked(lambda: target.copy_(source), device, sizes.turns)
     rates = [2 * sizes.copied / second for second in taken]
     note = f"{sizes.copied} bytes, read and written"
     found.append(figure("card/copy", "bytes a second", rates, "B/s", note))
     return found
+
+
+def drawn(*shape: int, about: str, device: torch.device) -> Tensor:
+    """Standard normal numbers of the device: there are more than the host draws in a moment."""
+    return torch.randn(*shape, generator=stream(PART, about, device=device), device=device)
 
 
 def clocked(work: Callable[[], object], device: torch.device, repeats: int) -> list[float]:
@@ -284,8 +289,8 @@ def beside_torchcfm(about: Setting, sizes: Sizes) -> list[Measurement]:
     generator = stream(PART, "torchcfm", device=device)
 
     def take() -> Tensor:
-        drawn = torch.randint(len(images), (about.batch,), generator=generator, device=device)
-        return plain_update(net, matcher, adam, images[drawn])
+        picked = torch.randint(len(images), (about.batch,), generator=generator, device=device)
+        return plain_update(net, matcher, adam, images[picked])
 
     ours = about.training(())
     works = {"ours": ours, "theirs": Work(take, about.batch, ours.flops)}
@@ -342,17 +347,17 @@ class AtHand:
 def starvation(about: Setting, sizes: Sizes) -> list[Measurement]:
     """What of an update the host spends, and what its noise and its assignment cost."""
     device, subject, way = about.device, f"starvation/{about.dataset}", FASTEST["training"]
-    drawn, at_hand, coupled = (
+    fresh, at_hand, coupled = (
         about.trainer(way),
         about.trainer(way),
         about.trainer(way, "ot_flow_matching"),
     )
-    at_hand.source = AtHand(drawn.source.batch(0, about.batch))
-    for training in (drawn, at_hand, coupled):
+    at_hand.source = AtHand(fresh.source.batch(0, about.batch))
+    for training in (fresh, at_hand, coupled):
         training.probe()
     works = {
         name: Work(partial(training.rehearse, 1), about.batch, 0)
-        for name, training in (("drawn", drawn), ("at hand", at_hand), ("coupled", coupled))
+        for name, training in (("drawn", fresh), ("at hand", at_hand), ("coupled", coupled))
     }
     taken, note = in_turns(works, device, sizes), f"{called(way)}, batch {about.batch}"
     update = median(taken["drawn"])
