@@ -135,7 +135,7 @@ class Sizes:
 FULL = Sizes(16, 16, 300, 1e-4, 64, 1024)
 """References in float64 on the CPU take most of the time."""
 
-TINY = Sizes(8, 2, 130, 1e-2, 8, 16)
+TINY = Sizes(8, 4, 130, 1e-2, 8, 16)
 
 
 # --- what is compared -----------------------------------------------------------------------------
@@ -455,7 +455,7 @@ def lease_check(device: torch.device) -> list[Check]:
             early = _spoke(second, 1.0)
             first.kill()
             first.wait()
-            got = _line(second, LEASE_SECONDS).strip()
+            got = _line(second, LEASE_SECONDS)
         finally:
             for job in (first, second):
                 if job is not None:
@@ -468,30 +468,33 @@ def lease_check(device: torch.device) -> list[Check]:
     ]
 
 
-def _job(code: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+Job = subprocess.Popen[bytes]
+
+
+def _job(code: str, environment: Mapping[str, str]) -> Job:
+    """A job whose words are read one line at a time: none waits unseen in a buffer."""
     return subprocess.Popen(
         [sys.executable, "-c", code],
+        bufsize=0,
         env=dict(environment),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
     )
 
 
-def _spoke(job: subprocess.Popen[str], within: float) -> bool:
+def _spoke(job: Job, within: float) -> bool:
     """Whether a job says something within so many seconds."""
-    assert job.stdout is not None
     return bool(select.select([job.stdout], [], [], within)[0])
 
 
-def _line(job: subprocess.Popen[str], within: float) -> str:
+def _line(job: Job, within: float) -> str:
     if not _spoke(job, within):
         raise TimeoutError(f"a job said nothing for {within:g} s")
     assert job.stdout is not None
     said = job.stdout.readline()
     if not said:
         raise RuntimeError("a job ended without a word")
-    return said
+    return said.decode().strip()
 
 
 @contextmanager
