@@ -15,6 +15,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import pytest
 import torch
 from packaging.utils import canonicalize_name
 
-from bench import digests, records
+from bench import digests, evaluation, records
 from bench.data import fashion as clothes
 from bench.errors import InputError
 from bench.files import read_json, write_json
@@ -433,6 +434,24 @@ def test_samples_are_left_where_an_archive_would_be_too_large(tmp_path: Path) ->
     with patch.object(fashion, "ARCHIVE_BYTES", 10), pytest.raises(ValueError, match="carried"):
         fashion.write_archive(experiment, layout, tmp_path)
     assert (tmp_path / fashion.ARCHIVE).read_bytes() == kept
+
+
+def test_real_samples_are_made_once_a_data_set(tmp_path: Path) -> None:
+    experiment, made = fashion.experiment_of(tiny=True), []
+
+    def make(*arguments: object) -> object:
+        made.append(arguments)
+        return object()
+
+    data, other = (sources.build(name) for name in ("digits", "mixture2d"))
+    with patch.object(evaluation, "references", make):
+        fashion.share_references()
+        ask = partial(evaluation.references, experiment, device=torch.device("cpu"))
+        one = ask(Layout(tmp_path), dataset=data)
+        assert ask(Layout(tmp_path), dataset=data) is one
+        assert ask(Layout(tmp_path), dataset=other) is not one
+        assert ask(Layout(tmp_path / "elsewhere"), dataset=data) is not one
+    assert len(made) == 3
 
 
 def test_budgets_of_another_card_are_refused(tmp_path: Path) -> None:
