@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.autograd.forward_ad import unpack_dual
 
 from bench.files import read_json, write_json
+from bench.registry import aside
 
 SWITCHES = ("channels_last", "compile")
 """In the order in which they are tried, each on top of those that were worth it."""
@@ -96,6 +97,7 @@ def paired_ratio(one: Turn, other: Turn, turns: int = TURNS) -> float:
     return median(ratios)
 
 
+@aside("where a choice is kept")
 def remembered(file: Path, about: Mapping[str, Any], measure: Callable[[], Choice]) -> Choice:
     """The choice in ``file``, measured now unless the file holds one about the same.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.declarations import TABULATED, Formulation, Part, without_defaults
 from bench.errors import RefusedNfeError
+from bench.registry import aside
 from bench.sections import NoiseBank
 from bench.solvers.catalogue import ADAPTIVE, OWN, SOLVERS, Solver
 from bench.spec import Experiment
@@ -55,6 +56,7 @@ class Cell:
         return asdict(self)
 
 
+@aside("chooses cells; each has a digest of its own")
 def cells(experiment: Experiment, formulation: Formulation) -> tuple[Cell, ...]:
     """Cells of a model on its own path, the cheap ones first within a solver and grid."""
     sweep = experiment.sweep
@@ -85,6 +87,7 @@ def own_grid(formulation: Formulation, solver: Solver) -> str:
     return formulation.grid if theirs else solver.grid
 
 
+@aside("chooses cells; each has a digest of its own")
 def evaluations_left(todo: Sequence[Cell]) -> str:
     """What cells will spend, in words: known where a number was asked for."""
     known = sum(cell.nfe or 0 for cell in todo if cell.refused is None)
@@ -93,6 +96,7 @@ def evaluations_left(todo: Sequence[Cell]) -> str:
     return f"{known:,} evaluations a sample{more} to go"
 
 
+@aside("chooses cells; each has a digest of its own")
 def unified_cells(experiment: Experiment, formulation: Formulation) -> tuple[Cell, ...]:
     """Cells of a model that is sampled on other paths than its own, and on its own among them.
 
@@ -133,6 +137,7 @@ class ExactFlow:
     cells: tuple[Cell, ...]
 
 
+@aside("chooses cells; each has a digest of its own")
 def exact_flows(experiment: Experiment) -> tuple[ExactFlow, ...]:
     """The exact field at the cells of every formulation that solves an equation, path by path."""
     found: dict[str, tuple[Part, dict[Cell, None]]] = {}
@@ -162,11 +167,13 @@ def exact_label(path: Part) -> str:
     return f"{EXACT}.{without_defaults(path).describe()}"
 
 
+@aside("chooses cells; each has a digest of its own")
 def has_oracle(experiment: Experiment, dataset: str) -> bool:
     """Whether the exact field is sampled on a data set: its law is known, and a label asks."""
     return experiment.described(dataset).exact and bool(_solved(experiment))
 
 
+@aside("chooses cells; each has a digest of its own")
 def has_likelihood(experiment: Experiment, label: str) -> bool:
     """Whether the likelihood under a label's models is asked for, and they have a flow for it."""
     return experiment.likelihood is not None and experiment.formulation(label).sampler == "ode"

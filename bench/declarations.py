@@ -14,12 +14,8 @@ that a plan of an experiment never imports torch.
 from __future__ import annotations
 
 import ast
-import difflib
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal
 
@@ -27,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.errors import InputError
+from bench.registry import aside, discover, module, nearest, source
 
 
 class OptionModel(BaseModel):
@@ -55,6 +52,7 @@ Factor = Literal["path", "coupling", "prediction", "objective", "time_sampling",
 """What one formulation can differ in from another, all else held equal."""
 
 
+@aside("which parts a stage has stands in its digest, and so does the code of each")
 @dataclass(frozen=True)
 class Part:
     """A named building block, ``bench.<room>.<name>``, with the options of its ``build``."""
@@ -63,11 +61,6 @@ class Part:
     name: str
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
-    @property
-    def module(self) -> str:
-        """Dotted name of the module that holds the part."""
-        return f"bench.{self.room}.{self.name}"
-
     def build(self, **parts: Any) -> Any:
         """Import the part and construct it; a misspelt option raises ``TypeError``.
 
@@ -75,7 +68,7 @@ class Part:
             parts: what the part is made from beside its options, such as the time sampling and
                 the weighting of an objective.
         """
-        return importlib.import_module(self.module).build(**parts, **self.options)
+        return module(self.room, self.name).build(**parts, **self.options)
 
     def describe(self) -> str:
         """``name`` or ``name(option=value, ...)``, as printed in the methods table."""
@@ -265,8 +258,6 @@ def foreign(path: Part, prediction: str, coupling: Part, forwards: int) -> Formu
     return Formulation((stage,), "ode", "", forwards=forwards)
 
 
-_ROOMS = Path(__file__).parent
-
 ROOMS: dict[Factor, str] = {
     "path": "paths",
     "coupling": "couplings",
@@ -300,7 +291,7 @@ def _signature(room: str, name: str) -> dict[str, ast.expr | None]:
 
     They are read from the source of what ``build`` names, so that a plan need not import torch.
     """
-    body = ast.parse((_ROOMS / room / f"{name}.py").read_text(encoding="utf-8")).body
+    body = ast.parse(source(room, name).read_text(encoding="utf-8")).body
     called = next(
         node.value.id
         for node in body
@@ -319,20 +310,6 @@ def _signature(room: str, name: str) -> dict[str, ast.expr | None]:
     return dict(zip(names, [*[None] * required, *defaults], strict=True))
 
 
-def discover(room: str) -> tuple[str, ...]:
-    """Names of the modules in ``bench/<room>/``, sorted; neither they nor it are imported."""
-    found = pkgutil.iter_modules([str(_ROOMS / room)])
-    return tuple(sorted(module.name for module in found if module.name[0] != "_"))
-
-
-def nearest(word: str, known: tuple[str, ...]) -> str:
-    """A hint for a misspelt name: the nearest known one, or all of them."""
-    close = difflib.get_close_matches(word, known, n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(known)}" if known else "there are none; remove it"
-
-
 def formulation_module(name: str) -> ModuleType:
     """The module of the formulation ``name``.
 
@@ -342,4 +319,4 @@ def formulation_module(name: str) -> ModuleType:
     known = discover("formulations")
     if name not in known:
         raise InputError(f"unknown formulation {name!r}; {nearest(name, known)}")
-    return importlib.import_module(f"bench.formulations.{name}")
+    return module("formulations", name)

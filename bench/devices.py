@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import InputError
 from bench.gpus import visible_gpus
+from bench.registry import aside
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,7 @@ _POLL_SECONDS = 0.2
 _held: list[int] = []
 
 
+@aside("which of equal devices is used")
 def lease_gpu() -> str | None:
     """Hold one of the visible GPUs until the process ends; waits for a free one.
 

@@ -3,16 +3,11 @@
 A stage's digest covers four things: the code that computes it, its slice of the experiment, the
 digests of the stages it reads, and the versions of the numeric packages.
 
-The code is the static import closure, inside ``bench``, of the stage's own module and of the parts
-that it declares. Parts are named in declarations and imported when a stage runs, so that a
-training's closure holds its own path and coupling and no other's. Modules are hashed as syntax
-trees without docstrings, comments and type-checking imports: an edit that changes no computation
-changes no digest.
-
-Modules in :data:`NOT_NUMERIC` are left out on purpose, with all that they import. What they decide
-(which experiment, which parts, where files lie, what is printed) reaches a digest as values, in the
-slice of the experiment; their code would only make every edit of a default or a line of progress
-retrain everything. A change there that does change numbers must change a value of the slice.
+The code is what the stage's verb and the parts that it declares compute, wherever their definitions
+stand (:mod:`bench.experiment.code`). Parts are named in declarations and imported when a stage
+runs, so that a training depends on its own path and coupling and on no other. Definitions that are
+marked :func:`bench.registry.aside` are passed by: what they decide reaches a digest as values, in
+the slice of the experiment.
 
 The number and choice of cells is no part of a cell's digest, nor are the other seeds of a
 training's: adding one computes only that one.
@@ -20,30 +15,21 @@ training's: adding one computes only that one.
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from bench.cells import exact_flows
 from bench.data import numeric_options
 from bench.declarations import TABULATED, Part, Stage
+from bench.experiment import code
+from bench.experiment.code import Definition
 from bench.files import digest_of
 from bench.metrics import applicable
-from bench.solvers.catalogue import SOLVERS
+from bench.registry import aside, place
+from bench.solvers.catalogue import GRIDS, SOLVERS, Solver
 from bench.spec import Experiment
-
-NOT_NUMERIC = frozenset(
-    f"bench.{name}" if name else "bench"
-    for name in (
-        "", "alive", "cells", "cli", "declarations", "devices", "digests", "downloads", "errors",
-        "faults", "files", "formulations", "gpus", "layout", "plan", "progress", "report",
-        "sections", "solvers.catalogue", "spec", "stages", "stages.common",
-    )
-)  # fmt: skip
 
 CHOICES = {"solvers", "grids", "nfe", "tolerances", "few_step_nfe"}
 """Keys of a sweep that choose cells and change none."""
@@ -56,105 +42,41 @@ _TRAINING = ("numpy", "scipy", "torch")
 _SAMPLING = (*_TRAINING, "torchdiffeq")
 _EVALUATION = (*_SAMPLING, "pot", "torch-fidelity")
 
-_PACKAGES = Path(__file__).parent.parent
+ENTRIES: dict[str, tuple[str, ...]] = {
+    "adapters": ("Tabulated",),
+    "data": ("build", "describe"),
+    "metrics": ("compute",),
+    "stages": ("run",),
+}
+"""What is taken from a member of a family; of all others their ``build``."""
 
 
 # --- code -------------------------------------------------------------------------------------
 
 
-def closure(*modules: str) -> tuple[str, ...]:
-    """Dotted names of ``modules`` and of all they import inside ``bench``, sorted.
-
-    Raises:
-        ModuleNotFoundError: one of them does not exist.
-    """
-    found: set[str] = set()
-    waiting = list(modules)
-    while waiting:
-        module = waiting.pop()
-        if module not in found and module not in NOT_NUMERIC:
-            found.add(module)
-            waiting += _imports(module)
-    return tuple(sorted(found))
-
-
-def code_digest(*modules: str) -> str:
-    """Digest of the code of ``modules`` and of all they import inside ``bench``."""
-    return digest_of({module: _content(module) for module in closure(*modules)})
-
-
-def _file(module: str) -> Path | None:
-    base = _PACKAGES.joinpath(*module.split("."))
-    candidates = (base.with_suffix(".py"), base / "__init__.py")
-    return next((path for path in candidates if path.is_file()), None)
-
-
-@cache
-def _tree(module: str) -> ast.Module:
-    path = _file(module)
-    if path is None:
-        raise ModuleNotFoundError(f"no module {module!r} below {_PACKAGES}")
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
-
-
-@cache
-def _imports(module: str) -> frozenset[str]:
-    """Modules of ``bench`` that ``module`` imports anywhere, and the packages it lies in."""
-    names = {module}
-    for node in _nodes(_tree(module)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    inside = {name for name in names if name.split(".")[0] == "bench"}
-    parents = {
-        name.rsplit(".", count)[0] for name in inside for count in range(name.count(".") + 1)
-    }
-    return frozenset(name for name in inside | parents if _file(name))
-
-
-def _nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes that can run: those below ``if TYPE_CHECKING`` cannot."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if not _is_type_checking(child):
-            yield from _nodes(child)
-
-
-@cache
-def _content(module: str) -> str:
-    return digest_of(_canonical(_tree(module)))
-
-
-def _canonical(value: Any) -> Any:
-    """A syntax tree as plain lists: no positions, no bare strings, no empty fields.
-
-    Fields that a later Python adds are empty for older code, so that the form is the same under
-    every version.
-    """
-    if isinstance(value, list):
-        return [_canonical(item) for item in value if not _is_inert(item)]
-    if isinstance(value, ast.AST):
-        parts = {name: _canonical(item) for name, item in ast.iter_fields(value)}
-        return [type(value).__name__, {n: v for n, v in parts.items() if v not in (None, [])}]
-    return None if value is None else repr(value)
-
-
-def _is_inert(node: Any) -> bool:
-    bare_string = (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
+def member(family: str, name: str) -> tuple[Definition, ...]:
+    """The definitions that a member of a family is entered by."""
+    return tuple(
+        Definition(place(family, name), entry) for entry in ENTRIES.get(family, ("build",))
     )
-    return bare_string or _is_type_checking(node)
 
 
-def _is_type_checking(node: Any) -> bool:
-    return (
-        isinstance(node, ast.If)
-        and isinstance(node.test, ast.Name)
-        and node.test.id == "TYPE_CHECKING"
-    )
+def method(solver: Solver) -> tuple[Definition, ...]:
+    """What a solver and its own grid are entered by, where that is chosen by a name."""
+    own = grid(solver.grid)
+    if solver.family in ("fixed", "adaptive", "flow_map"):
+        return own  # sampling names these solvers itself
+    return (*own, Definition(place("solvers", solver.module), "METHODS", solver.name))
+
+
+def grid(name: str | None) -> tuple[Definition, ...]:
+    """What a grid is entered by; one that is made for a model is named by what makes it."""
+    return (Definition(place("solvers", "grids"), "GRIDS", name),) if name in GRIDS else ()
+
+
+def verb_digest(*verbs: str) -> str:
+    """Digest of the code of some verbs."""
+    return code.digest(*(root for verb in verbs for root in member("stages", verb)))
 
 
 def versions(*packages: str) -> dict[str, str]:
@@ -165,17 +87,19 @@ def versions(*packages: str) -> dict[str, str]:
 # --- stages -----------------------------------------------------------------------------------
 
 
+@aside("a digest decides whether something is computed, not what")
 def data_digest(experiment: Experiment, dataset: str) -> str:
     """Digest of a prepared data set."""
     return digest_of(
         {
-            "code": code_digest("bench.stages.prepare", f"bench.data.{dataset}"),
+            "code": code.digest(*member("stages", "prepare"), *member("data", dataset)),
             "options": numeric_options(dataset, experiment.datasets[dataset].options),
             "versions": versions(*_DATA),
         }
     )
 
 
+@aside("a digest decides whether something is computed, not what")
 def extractor_digest(experiment: Experiment, dataset: str) -> str | None:
     """Digest of a data set's feature extractor, or None where it has none."""
     name = experiment.described(dataset).extractor
@@ -183,7 +107,7 @@ def extractor_digest(experiment: Experiment, dataset: str) -> str | None:
         return None
     return digest_of(
         {
-            "code": code_digest("bench.stages.extractor", f"bench.extractors.{name}"),
+            "code": code.digest(*member("stages", "extractor"), *member("extractors", name)),
             "data": data_digest(experiment, dataset),
             "settings": experiment.extractor.model_dump(exclude={"weights"}),
             "versions": versions(*_TRAINING),
@@ -191,13 +115,14 @@ def extractor_digest(experiment: Experiment, dataset: str) -> str | None:
     )
 
 
+@aside("a digest decides whether something is computed, not what")
 def calibration_digest(experiment: Experiment, dataset: str, label: str) -> str:
     """Digest of the measurement of seconds a step, for budgets in device seconds."""
     stages = experiment.formulation(label).stages
-    modules = {name for stage in stages for name in _modules(experiment, dataset, stage)}
+    parts = [root for stage in stages for root in _parts(experiment, dataset, stage)]
     return digest_of(
         {
-            "code": code_digest("bench.stages.calibrate", *sorted(modules)),
+            "code": code.digest(*member("stages", "calibrate"), *parts),
             "data": data_digest(experiment, dataset),
             "stages": [_declared(stage) for stage in stages],
             "training": _training(experiment, dataset, label),
@@ -206,6 +131,7 @@ def calibration_digest(experiment: Experiment, dataset: str, label: str) -> str:
     )
 
 
+@aside("a digest decides whether something is computed, not what")
 def stage_digest(experiment: Experiment, dataset: str, label: str, stage: str, seed: int) -> str:
     """Digest of one stage of a formulation on one seed, what it reads included."""
     declared = experiment.formulation(label).stage(stage)
@@ -215,8 +141,8 @@ def stage_digest(experiment: Experiment, dataset: str, label: str, stage: str, s
     calibrated = budget.unit == "device_seconds"
     return digest_of(
         {
-            "code": code_digest(
-                f"bench.stages.{declared.kind}", *_modules(experiment, dataset, declared)
+            "code": code.digest(
+                *member("stages", declared.kind), *_parts(experiment, dataset, declared)
             ),
             "data": data_digest(experiment, dataset),
             "stage": _declared(declared),
@@ -240,6 +166,7 @@ def stage_digest(experiment: Experiment, dataset: str, label: str, stage: str, s
     )
 
 
+@aside("a digest decides whether something is computed, not what")
 def _foreign_digest(
     experiment: Experiment, dataset: str, label: str, declared: Stage, seed: int
 ) -> str:
@@ -247,7 +174,7 @@ def _foreign_digest(
     model, place = experiment.models[label], experiment.seeds.index(seed)
     return digest_of(
         {
-            "code": code_digest(f"bench.stages.{declared.kind}", declared.path.module),
+            "code": code.digest(*member("stages", declared.kind), *_part(declared.path)),
             "data": data_digest(experiment, dataset),
             "stage": _declared(declared),
             "factory": model.factories[place],
@@ -258,15 +185,16 @@ def _foreign_digest(
     )
 
 
+@aside("a digest decides whether something is computed, not what")
 def sweep_base(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
     """Digest of what all cells of a sweep share: the model, the samples and the metrics."""
     final = experiment.formulation(label).final
     return digest_of(
         {
-            "code": code_digest(
-                "bench.stages.sweep",
-                *_modules(experiment, dataset, final),
-                *_metric_modules(experiment, dataset),
+            "code": code.digest(
+                *member("stages", "sweep"),
+                *_parts(experiment, dataset, final),
+                *_metrics(experiment, dataset),
             ),
             "model": stage_digest(experiment, dataset, label, final.name, seed),
             "guidance": _guidance(experiment, label),
@@ -275,6 +203,7 @@ def sweep_base(experiment: Experiment, dataset: str, label: str, seed: int) -> s
     )
 
 
+@aside("a digest decides whether something is computed, not what")
 def cell_digest(base: str, cell: Mapping[str, Any]) -> str:
     """Digest of one cell.
 
@@ -285,26 +214,30 @@ def cell_digest(base: str, cell: Mapping[str, Any]) -> str:
     solver = SOLVERS.get(cell.get("solver") or "")
     how = None
     if solver is not None:
-        how = [*solver.signature, code_digest(solver.module)]
+        how = [*solver.signature, code.digest(*method(solver), *grid(cell.get("grid")))]
     # The table of a foreign path is a part of its model, and its code of the base.
     named = (cell.get("path"), *cell.get("among", ()))
     paths = [name for name in named if name not in (None, TABULATED.name)]
-    code = code_digest(*(f"bench.paths.{name}" for name in paths)) if paths else None
-    return digest_of({"base": base, "cell": dict(cell), "how": how, "paths": code})
+    changed = code.digest(*_paths(paths)) if paths else None
+    return digest_of({"base": base, "cell": dict(cell), "how": how, "paths": changed})
 
 
+@aside("a digest decides whether something is computed, not what")
 def sweep_digest(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
     """Digest of a whole sweep: its base and the choice of cells."""
     base = sweep_base(experiment, dataset, label, seed)
     return digest_of({"base": base, "cells": _cells(experiment), "view": _view(experiment)})
 
 
+@aside("a digest decides whether something is computed, not what")
 def likelihood_digest(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
     """Digest of the likelihood of held-out data under one model."""
     final, settings = experiment.formulation(label).final, experiment.likelihood
     return digest_of(
         {
-            "code": code_digest("bench.stages.likelihood", *_modules(experiment, dataset, final)),
+            "code": code.digest(
+                *member("stages", "likelihood"), *_parts(experiment, dataset, final)
+            ),
             "model": stage_digest(experiment, dataset, label, final.name, seed),
             "guidance": _guidance(experiment, label),
             "data": data_digest(experiment, dataset),
@@ -314,15 +247,14 @@ def likelihood_digest(experiment: Experiment, dataset: str, label: str, seed: in
     )
 
 
+@aside("a digest decides whether something is computed, not what")
 def convergence_digest(paths: Sequence[str]) -> str:
     """Digest of the orders of convergence that are measured on some paths."""
-    modules = [Part("paths", name).module for name in paths]
     measured = [solver for solver in SOLVERS.values() if solver.order is not None]
+    methods = [root for solver in measured for root in method(solver)]
     return digest_of(
         {
-            "code": code_digest(
-                "bench.stages.convergence", *modules, *(solver.module for solver in measured)
-            ),
+            "code": code.digest(*member("stages", "convergence"), *_paths(paths), *methods),
             "paths": list(paths),
             "solvers": {solver.name: solver.signature for solver in measured},
             "versions": versions(*_SAMPLING),
@@ -330,20 +262,22 @@ def convergence_digest(paths: Sequence[str]) -> str:
     )
 
 
+@aside("a digest decides whether something is computed, not what")
 def oracle_base(experiment: Experiment, dataset: str, path: Part) -> str:
     """Digest of what all cells of the exact field on a path share."""
     return digest_of(
         {
-            "code": code_digest(
-                "bench.stages.oracle", path.module, *_metric_modules(experiment, dataset)
+            "code": code.digest(
+                *member("stages", "oracle"), *_part(path), *_metrics(experiment, dataset)
             ),
-            "path": [path.module, dict(path.options)],
+            "path": _named(path),
             "seed": experiment.seeds[0],
             "evaluation": _evaluation(experiment, dataset),
         }
     )
 
 
+@aside("a digest decides whether something is computed, not what")
 def oracle_digest(experiment: Experiment, dataset: str) -> str:
     """Digest of the exact field on a data set: its paths and the choice of cells."""
     flows = {
@@ -356,15 +290,17 @@ def oracle_digest(experiment: Experiment, dataset: str) -> str:
     return digest_of({"flows": flows, "view": _view(experiment)})
 
 
+@aside("a digest decides whether something is computed, not what")
 def floor_digest(experiment: Experiment, dataset: str) -> str:
     """Digest of the floor: real against real, fitted Gaussian, untrained network."""
     network = experiment.datasets[dataset].network
     return digest_of(
         {
-            "code": code_digest(
-                "bench.stages.floor",
-                f"bench.networks.{network.kind}",
-                *_metric_modules(experiment, dataset),
+            "code": code.digest(
+                *member("stages", "floor"),
+                *(root for name in GRIDS for root in grid(name)),
+                *member("networks", network.kind),
+                *_metrics(experiment, dataset),
             ),
             "network": network.model_dump(),
             "evaluation": _evaluation(experiment, dataset),
@@ -372,12 +308,13 @@ def floor_digest(experiment: Experiment, dataset: str) -> str:
     )
 
 
+@aside("a digest decides whether something is computed, not what")
 def timing_base(experiment: Experiment, dataset: str, label: str) -> str:
     """Digest of what all timed cells of a label share: its model on the first seed, and how."""
     final = experiment.formulation(label).final
     return digest_of(
         {
-            "code": code_digest("bench.stages.timing", *_modules(experiment, dataset, final)),
+            "code": code.digest(*member("stages", "timing"), *_parts(experiment, dataset, final)),
             "model": stage_digest(experiment, dataset, label, final.name, experiment.seeds[0]),
             "guidance": _guidance(experiment, label),
             "timing": experiment.timing.model_dump(),
@@ -386,6 +323,7 @@ def timing_base(experiment: Experiment, dataset: str, label: str) -> str:
     )
 
 
+@aside("a digest decides whether something is computed, not what")
 def timing_digest(experiment: Experiment, dataset: str) -> str:
     """Digest of all seconds a sample on a data set: the models and the choice of cells."""
     bases = {label: timing_base(experiment, dataset, label) for label in experiment.labels}
@@ -395,17 +333,31 @@ def timing_digest(experiment: Experiment, dataset: str) -> str:
 # --- slices -----------------------------------------------------------------------------------
 
 
-def _modules(experiment: Experiment, dataset: str, stage: Stage) -> tuple[str, ...]:
-    """Modules that a stage declares, and the network's."""
-    network = (f"bench.networks.{experiment.datasets[dataset].network.kind}",)
+def _part(part: Part) -> tuple[Definition, ...]:
+    return member(part.room, part.name)
+
+
+def _paths(names: Sequence[str]) -> list[Definition]:
+    return [root for name in names for root in member("paths", name)]
+
+
+def _parts(experiment: Experiment, dataset: str, stage: Stage) -> tuple[Definition, ...]:
+    """What a stage declares, and its network."""
+    network = member("networks", experiment.datasets[dataset].network.kind)
     if stage.kind == "foreign":
-        network = (f"bench.stages.{stage.kind}",)
-    solver = (SOLVERS[stage.solver].module,) if stage.solver else ()
-    return (*network, *(part.module for part in stage.parts), *solver)
+        network = (Definition(place("stages", stage.kind), "model"),)
+    solver = method(SOLVERS[stage.solver]) if stage.solver else ()
+    return (*network, *(root for part in stage.parts for root in _part(part)), *solver)
 
 
-def _metric_modules(experiment: Experiment, dataset: str) -> tuple[str, ...]:
-    return tuple(f"bench.metrics.{name}" for name in applicable(experiment.described(dataset)))
+def _metrics(experiment: Experiment, dataset: str) -> list[Definition]:
+    names = applicable(experiment.described(dataset))
+    return [root for name in names for root in member("metrics", name)]
+
+
+def _named(part: Part) -> list[Any]:
+    """A part as plain values, without the place of its code."""
+    return [f"{part.room}/{part.name}", dict(part.options)]
 
 
 def _declared(stage: Stage) -> dict[str, Any]:
@@ -413,8 +365,7 @@ def _declared(stage: Stage) -> dict[str, Any]:
     values = {field.name: getattr(stage, field.name) for field in fields(stage)}
     del values["share"], values["fixed"]
     return {
-        name: [value.module, dict(value.options)] if isinstance(value, Part) else value
-        for name, value in values.items()
+        name: _named(value) if isinstance(value, Part) else value for name, value in values.items()
     }
 
 
@@ -447,8 +398,7 @@ def _view(experiment: Experiment) -> dict[str, Any] | None:
     view = experiment.unified_view
     if view is None:
         return None
-    code = code_digest(*(f"bench.paths.{name}" for name in view.paths))
-    return view.model_dump() | {"code": code}
+    return view.model_dump() | {"code": code.digest(*_paths(view.paths))}
 
 
 def _cells(experiment: Experiment) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bench.declarations import discover, nearest
 from bench.errors import RefusedNfeError
+from bench.registry import discover, nearest
 from bench.sections import TUNED
 from bench.solvers.catalogue import OWN, SOLVERS
 

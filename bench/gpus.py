@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 
+from bench.registry import aside
 
+
+@aside("which of equal devices is used")
 def visible_gpus() -> int:
     """GPUs of this machine, less those that ``CUDA_VISIBLE_DEVICES`` leaves out."""
     try:

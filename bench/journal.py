@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.files import write_text
 from bench.records import Record
+from bench.registry import aside
 
 Array = NDArray[Any]
 
@@ -49,30 +52,34 @@ class Meter(Protocol):
         ...
 
 
+@aside("what stands in it is written under the digest of a cell")
 class Journal:
     """Finished cells by digest; one JSON line each, the last one of a digest counts.
 
-    A line that was cut off by a kill is dropped when the file is read.
+    A line that cannot be read, as the last one after a kill, is dropped, and that is said.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._entries: dict[str, Entry] = {}
         self._credited: set[str] = set()
-        whole = []
-        for line in path.read_text().splitlines() if path.exists() else []:
-            try:
-                stored = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            arrays = {name: _decode(array) for name, array in stored["arrays"].items()}
-            self._entries[stored["digest"]] = Entry(
-                stored["rows"], arrays, stored.get("seconds", {})
-            )
-            whole.append(line)
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        whole = [line for number, line in enumerate(lines, 1) if self._read(line, number)]
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            path.write_text("".join(f"{line}\n" for line in whole))
+        if len(whole) < len(lines):
+            write_text(path, "".join(f"{line}\n" for line in whole))
+
+    def _read(self, line: str, number: int) -> bool:
+        """Take in a line; returns whether it can be read."""
+        try:
+            stored = json.loads(line)
+        except json.JSONDecodeError:
+            print(f"{self._path}: line {number} is cut off; measured again", file=sys.stderr)
+            return False
+        arrays = {name: _decode(array) for name, array in stored["arrays"].items()}
+        entry = Entry(stored["rows"], arrays, stored.get("seconds", {}))
+        self._entries[stored["digest"]] = entry
+        return True
 
     def find(self, digest: str) -> Entry | None:
         """The finished cell of ``digest``; None if it is missing or failed."""

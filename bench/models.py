@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, Self, cast
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from bench.budget import watch
 from bench.paths import Path, PathCoefficients
 from bench.predictions import PREDICTIONS, Prediction, convert, gain, mixture
+from bench.registry import module
 from bench.streams import stream_seed
 from bench.tensors import expand
 
@@ -260,8 +260,8 @@ def build_network(
     torch initialises layers from its global stream; that stream is forked here and put back, so
     that the weights depend on ``seed`` alone and nothing else depends on having built a network.
     """
-    module = importlib.import_module(f"bench.networks.{kind}")
+    built = module("networks", kind)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream_seed(seed, "initialisation"))
-        network: nn.Module = module.build(shape, conditions=conditions, classes=classes, **options)
+        network: nn.Module = built.build(shape, conditions=conditions, classes=classes, **options)
     return network

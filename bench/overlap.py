@@ -17,6 +17,8 @@ from typing import Generic, Protocol, Self, TypeVar
 
 import torch
 
+from bench.registry import aside
+
 T = TypeVar("T")
 
 
@@ -32,6 +34,7 @@ class Charged(Protocol):
         ...
 
 
+@aside("when something is scored, not what")
 class Overlap(Generic[T]):
     """Second halves in the order of the first ones; a context that ends when all are collected.
 

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO
 
+from bench.registry import aside
+
 PERIOD = 5.0
 """Seconds between two lines; shorter work prints one line, at its end."""
 
 
+@aside("for the reader who waits")
 class Progress:
     """Prints how far a piece of work is: done, total, rate, and the time that is left.
 

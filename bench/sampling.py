@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Protocol, Self
 
 import torch
@@ -20,6 +19,7 @@ from bench.acceleration import onto
 from bench.budget import counted
 from bench.models import PathModel
 from bench.paths import Path
+from bench.registry import module
 from bench.solvers import flow_map, grids, ode
 from bench.solvers.catalogue import Solver
 from bench.solvers.grids import Grid
@@ -193,7 +193,7 @@ def solve(
         return flow_map.solve(model.leap, start, times.to(start.device))
     if solver.stochastic and fresh is None:
         raise ValueError(f"{solver.name} needs fresh noise")
-    method = import_module(solver.module).METHODS[solver.name]
+    method = module("solvers", solver.module).METHODS[solver.name]
     noise = (fresh,) if solver.stochastic else ()
     end: Tensor = method(denoiser(model), start, Schedule.of(path, times), *noise)
     return end

@@ -25,10 +25,9 @@ from bench.declarations import (
     Formulation,
     OptionModel,
     Part,
-    discover,
     foreign,
-    nearest,
 )
+from bench.registry import discover, nearest
 from bench.solvers.catalogue import ADAPTED, GRIDS, OWN, SEARCHED, SOLVERS
 from bench.values import Count, Fraction, Natural, NonNegative, Positive, Share, number, refuse
 

@@ -31,15 +31,14 @@ from bench.declarations import (
     Factor,
     Formulation,
     OptionModel,
-    discover,
     formulation_module,
-    nearest,
     part_options,
 )
 from bench.errors import InputError
 from bench.faults import faults
 from bench.files import digest_of, write_json, write_text
 from bench.reading import bad, only_words, read_mapping, shown
+from bench.registry import discover, nearest
 from bench.sections import (
     TUNED,
     BudgetSpec,

@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.declarations import discover
 from bench.files import read_json
+from bench.registry import discover
 from tests.checkouts import ROOT, copy_checkout
 from tests.sharing import once
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.declarations import discover, path
+from bench.declarations import path
 from bench.exact import ExactModel
 from bench.extractors import extract
 from bench.extractors.random_conv import RandomConvolutions
@@ -20,6 +20,7 @@ from bench.geometry import LOG_SNR_LIMIT
 from bench.models import PathModel, build_network
 from bench.oracles import GaussianMixture
 from bench.paths import Path
+from bench.registry import discover
 from bench.sampling import Flow, PathChange, Request, sample
 from bench.solvers.catalogue import SOLVERS, Solver
 

@@ -31,6 +31,31 @@ def test_strided_arrays_are_stored_by_value(tmp_path: Path) -> None:
             np.testing.assert_array_equal(array, expected[name])
 
 
+def test_a_line_that_was_cut_off_is_dropped_and_the_others_are_never_at_risk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    for digest in ("a", "b"):
+        Journal(path).add(digest, Entry([{"status": "ok", "value": 1.0}]))
+    whole = path.read_bytes()
+    untouched = path.stat().st_ino
+    assert Journal(path).find("b") is not None
+    assert path.stat().st_ino == untouched, "a whole journal is not written anew"
+    path.write_bytes(whole + whole[:30])
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Journal(path)
+    assert path.read_bytes() == whole + whole[:30]
+    monkeypatch.undo()
+    assert Journal(path).find("a") is not None
+    assert path.read_bytes() == whole
+    assert "line 3 is cut off" in capsys.readouterr().err
+
+
 def test_work_that_goes_on_costs_what_both_processes_spent(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
 

@@ -15,11 +15,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bench.budget import Ledger, counted
 from bench.cells import Cell
 from bench.couplings import Pair
-from bench.declarations import discover, formulation_module, weighting
+from bench.declarations import formulation_module, weighting
 from bench.memory import sample_what_fits
 from bench.models import CONDITIONS, PathModel, build_network
 from bench.objectives.regression import Regression
 from bench.paths.linear import Linear
+from bench.registry import discover
 from bench.sampling import Request, sample
 from bench.solvers.catalogue import SOLVERS
 from bench.stages import timing

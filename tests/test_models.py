@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.budget import counted
-from bench.declarations import PREDICTION_NAMES, discover
+from bench.declarations import PREDICTION_NAMES
 from bench.declarations import path as declare
 from bench.models import CONDITIONS, TRUNCATION, Condition, PathModel, build_network
 from bench.predictions import PREDICTIONS
+from bench.registry import discover
 
 BOUNDED = ("data", "noise", "velocity", "v", "edm")
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from bench.budget import counted
-from bench.declarations import discover
 from bench.declarations import path as declare
 from bench.exact import ExactModel
 from bench.paths import Path
+from bench.registry import discover
 from bench.sampling import PathChange, Request, common_log_snr, cut_to, sample
 from bench.solvers.catalogue import SOLVERS
 from tests.fields import ring

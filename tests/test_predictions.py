@@ -7,9 +7,9 @@ import itertools
 import pytest
 import torch
 
-from bench.declarations import discover
 from bench.declarations import path as declare
 from bench.predictions import PREDICTIONS, convert, target
+from bench.registry import discover
 
 SIGMA_DATA = 0.6
 

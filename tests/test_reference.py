@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench import digests
+from bench.files import read_json
 from bench.layout import Layout
 from bench.spec import load
 from bench.stages import verify
@@ -66,13 +67,16 @@ def test_the_published_configuration_is_the_shipped_one(name: str) -> None:
 def test_the_published_models_were_trained_by_this_code(place: str, ledger: dict[str, Any]) -> None:
     """Where this fails, results have changed: run the experiment, publish, add to CHANGELOG.
 
-    A digest covers the versions of numeric packages too: those of constraints.txt.
+    A digest covers the versions of numeric packages too: those of constraints.txt. Models of 0.6.0
+    have digests of another kind; ``workflow/translate.py`` has said which they are now.
     """
     experiment = load(REFERENCES[place.partition("/")[0]] / "config.yaml")
     digest = digests.stage_digest(
         experiment, ledger["dataset"], ledger["label"], ledger["stage"], ledger["seed"]
     )
-    assert ledger["digest"] == digest
+    translation = REFERENCES[place.partition("/")[0]] / "digests.json"
+    known = read_json(translation) if translation.is_file() else {}
+    assert known.get(ledger["digest"], ledger["digest"]) == digest
 
 
 @published

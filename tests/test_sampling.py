@@ -7,13 +7,13 @@ import torch
 
 from bench import geometry
 from bench.budget import counted
-from bench.declarations import discover
 from bench.declarations import path as declare
 from bench.models import PathModel
 from bench.paths import Path
 from bench.paths.linear import Linear
 from bench.paths.trigonometric import Trigonometric
 from bench.paths.vp import Vp
+from bench.registry import discover
 from bench.sampling import PathChange, solver_noise, starting_noise
 from bench.solvers import grids, ode
 from tests.fields import exact_model, ring

@@ -11,17 +11,11 @@ import torch
 
 from bench.budget import Ledger
 from bench.couplings import Pair
-from bench.declarations import (
-    coupling,
-    discover,
-    formulation_module,
-    path,
-    time_sampling,
-    weighting,
-)
+from bench.declarations import coupling, formulation_module, path, time_sampling, weighting
 from bench.errors import BudgetError
 from bench.models import CONDITIONS, PathModel, build_network
 from bench.objectives.regression import Regression
+from bench.registry import discover
 from bench.streams import Draws
 from bench.training import (
     AdamW,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench import records
-from bench.errors import RunError
+from bench.errors import InputError, RunError
 from bench.files import read_json
 from bench.layout import Layout
 from bench.report import FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES
@@ -21,6 +21,7 @@ from bench.spec import load
 from bench.stages import clean, gate, publish, verify
 from bench.stages.common import read_outcome
 from bench.stages.gate import stage_folders
+from workflow import translate
 
 ROOT = Path(__file__).parent.parent
 REPORTING = {"report: tables, figures and the page", "gate: is the run sound?"}
@@ -227,15 +228,22 @@ def test_a_comment_and_a_docstring_run_nothing(copied: Path) -> None:
     assert planned(copied) == set()
 
 
+def edit(path: Path, old: str, new: str) -> None:
+    """Change one place of a file."""
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
 def test_a_plot_draws_the_report_again_and_nothing_else(copied: Path) -> None:
     path = copied / "bench" / "report" / "style.py"
-    path.write_text(path.read_text() + "\nANOTHER = 1\n")
+    edit(path, '"font.size": 9', '"font.size": 10')
     assert planned(copied) == REPORTING
 
 
 def test_a_path_in_use_retrains_those_who_use_it(copied: Path) -> None:
     path = copied / "bench" / "paths" / "vp.py"
-    path.write_text(path.read_text() + "\nANOTHER = 1\n")
+    edit(path, "alpha * beta / 2", "alpha * beta / 2.0")
     messages = planned(copied)
     assert {message for message in messages if message.startswith("train:")} == {
         f"train: vp_diffusion on {dataset}, stage train, seeds 0 1 2"
@@ -294,3 +302,26 @@ def test_verify_finds_what_was_tampered_with(copied: Path, planted: str) -> None
         words = "solver=euler grid=uniform_t sampled_path=linear nfe_requested=4: spent"
     with pytest.raises(RunError, match=words):
         verify.run(root)
+
+
+def test_translated_results_are_not_computed_again(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results with other digests, and a table that says what they are now."""
+    root = copied / "results" / "smoke"
+    new = translate.told_here(root / "config.yaml")
+    old = {place: digest and f"old {digest}" for place, digest in new.items()}
+    before = {path: path.read_bytes() for path in root.rglob("outcome.json")}
+    translate._rewrite(root, {digest: f"old {digest}" for digest in new.values() if digest})
+    assert all("old " in path.read_text() for path in before)
+    monkeypatch.setattr(translate, "told_by", lambda checkout, config: old)
+    outcome = root / "data" / "digits" / "outcome.json"
+    honest = outcome.read_text()
+    outcome.write_text(honest.replace("old ", "strange "))
+    with pytest.raises(InputError, match=r"data/digits: has digest strange"):
+        translate.translate(root, copied)
+    outcome.write_text(honest)
+    translate.translate(root, copied)
+    assert {path: path.read_bytes() for path in before} == before
+    snakemake(copied, "--configfile", "configs/smoke.yaml", "--touch", "--cores", "1")
+    assert verbs(planned(copied)) <= {"collect", "report", "gate"}

@@ -7,14 +7,14 @@ where a stage runs; the defaults stand here.
 
 from __future__ import annotations
 
-import importlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from bench.declarations import OptionModel, discover, nearest
+from bench.declarations import OptionModel
+from bench.registry import discover, module, nearest
 
 DEFAULT = "residual_mlp"
 """The kind of a network whose kind is not given."""
@@ -44,7 +44,7 @@ class NetworkSpec(OptionModel):
 
 def declared(kind: str) -> type[NetworkSpec]:
     """The options of the network ``kind``."""
-    options: type[NetworkSpec] = importlib.import_module(f"bench.architectures.{kind}").Options
+    options: type[NetworkSpec] = module("architectures", kind).Options
     return options
 
 

@@ -11,7 +11,6 @@ The stage ``prepare`` builds a data set once; every other stage reads its file w
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from bench.declarations import OptionModel, discover, nearest
+from bench.declarations import OptionModel
 from bench.errors import InputError
 from bench.files import read_json, replacing, sha256, write_json
+from bench.registry import discover, module, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +44,7 @@ def data_module(name: str) -> ModuleType:
     known = discover("data")
     if name not in known:
         raise InputError(f"unknown data set {name!r}; {nearest(name, known)}")
-    return importlib.import_module(f"bench.data.{name}")
+    return module("data", name)
 
 
 def _extractor(name: str) -> str:

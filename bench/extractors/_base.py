@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from bench.declarations import discover, nearest
 from bench.errors import InputError
+from bench.registry import discover, module, nearest
 
 BATCH: Final = 128
 """Images in each batch: one size, so that no value depends on how a set is divided."""
@@ -54,7 +53,7 @@ def extractor_module(name: str) -> ModuleType:
     known = discover("extractors")
     if name not in known:
         raise InputError(f"unknown extractor {name!r}; {nearest(name, known)}")
-    return importlib.import_module(f"bench.extractors.{name}")
+    return module("extractors", name)
 
 
 def load(name: str, weights: Path) -> Extractor:

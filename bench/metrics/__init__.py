@@ -17,14 +17,13 @@ the real-vs-real floor and another model may only be compared at equal size.
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from bench.declarations import discover
+from bench.registry import discover, module
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,7 +113,7 @@ class Measurement:
 
 def metric_module(name: str) -> ModuleType:
     """The module ``bench/metrics/<name>.py``."""
-    return importlib.import_module(f"bench.metrics.{name}")
+    return module("metrics", name)
 
 
 def applicable(
@@ -143,10 +142,10 @@ def applicable(
 
 def declared(data: Offers, metric: str) -> dict[str, tuple[Direction, Scale]]:
     """Direction and scale of every name that one metric file measures on a data set."""
-    module = metric_module(metric)
+    file = metric_module(metric)
     return {
-        measured_in(stem, data.extractor): (direction, module.SCALES[stem])
-        for stem, direction in module.DIRECTIONS.items()
+        measured_in(stem, data.extractor): (direction, file.SCALES[stem])
+        for stem, direction in file.DIRECTIONS.items()
     }
 
 

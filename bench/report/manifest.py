@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
-from bench.digests import code_digest
+from bench.digests import verb_digest
 from bench.files import read_json
 from bench.layout import OUTCOME, Layout
 from bench.spec import Experiment
@@ -120,7 +120,7 @@ def manifest(experiment: Experiment, root: Path, arguments: Sequence[str]) -> di
         "collected": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": experiment.resolved(),
         "config_digest": experiment.digest,
-        "code": {verb: code_digest(f"bench.stages.{verb}") for verb in CODE},
+        "code": {verb: verb_digest(verb) for verb in CODE},
         "packages": versions(),
         "hardware": hardware(),
         "load": dict(zip(("1 min", "5 min", "15 min"), os.getloadavg(), strict=True)),

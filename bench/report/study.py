@@ -16,10 +16,11 @@ import pandas as pd
 from bench import records
 from bench.cells import own_grid
 from bench.claims import Finding, judge
-from bench.declarations import discover, formulation_module
+from bench.declarations import formulation_module
 from bench.errors import InputError
 from bench.files import read_json
 from bench.layout import Layout
+from bench.registry import discover
 from bench.report import RECORDS
 from bench.report.manifest import MANIFEST, parts
 from bench.solvers.catalogue import SOLVERS

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.declarations import nearest
 from bench.errors import InputError, RefusedNfeError
+from bench.registry import aside, nearest
 
 Family = Literal["fixed", "adaptive", "exponential", "stochastic", "consistency", "flow_map"]
 Sampler = Literal["ode", "consistency", "flow_map"]
@@ -47,7 +47,7 @@ class Solver:
             data.
         order: order of convergence of the end point in the number of intervals, start-up
             included (the weak order of stochastic solvers); None where it does not apply.
-        module: what implements it; its code belongs to a cell's digest.
+        module: file of ``bench/solvers`` that implements it; its code belongs to a cell's digest.
         reference: where it is published or implemented.
         equal_steps: whether its coefficients hold for equal steps of time only.
     """
@@ -138,10 +138,10 @@ def _last_is_euler(intervals: int) -> int:
     return 2 * intervals - 1
 
 
-_ODE = "bench.solvers.ode"
-_EXPONENTIAL = "bench.solvers.exponential"
-_EDM = "bench.solvers.edm"
-_STOCHASTIC = "bench.solvers.stochastic"
+_ODE = "ode"
+_EXPONENTIAL = "exponential"
+_EDM = "edm"
+_STOCHASTIC = "stochastic"
 
 
 def _fixed(name: str, title: str, cost: Callable[[int], int], order: int) -> Solver:
@@ -201,7 +201,7 @@ _ALL = (
         "edm_levels",
         _times(1),
         None,
-        "bench.solvers.consistency",
+        "consistency",
         "2303.01469",
     ),
     Solver(
@@ -211,12 +211,14 @@ _ALL = (
         "uniform_t",
         _times(1),
         None,
-        "bench.solvers.flow_map",
+        "flow_map",
         "2505.13447",
     ),
 )
 
-SOLVERS: dict[str, Solver] = {solver.name: solver for solver in _ALL}
+SOLVERS: dict[str, Solver] = aside("a cell's digest holds its solver's declaration and code")(
+    {solver.name: solver for solver in _ALL}
+)
 
 
 def solver(name: str) -> Solver:

@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from bench.registry import aside
 from bench.solvers.karras import karras_levels
 
 LOG_SNR_LIMIT = 10.0
@@ -89,14 +90,16 @@ def edm_levels(clock: Clock, count: int) -> Tensor:
 
 Grid = Callable[[Clock, int], Tensor]
 
-GRIDS: dict[str, Grid] = {
-    "uniform_t": uniform_t,
-    "quadratic_t": quadratic_t,
-    "shifted_t": shifted_t,
-    "uniform_log_snr": uniform_log_snr,
-    "karras": karras,
-    "edm_levels": edm_levels,
-}
+GRIDS: dict[str, Grid] = aside("a cell's digest holds the code of its grid")(
+    {
+        "uniform_t": uniform_t,
+        "quadratic_t": quadratic_t,
+        "shifted_t": shifted_t,
+        "uniform_log_snr": uniform_log_snr,
+        "karras": karras,
+        "edm_levels": edm_levels,
+    }
+)
 
 
 def _log_snr_range(clock: Clock) -> tuple[float, float]:

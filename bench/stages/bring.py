@@ -19,7 +19,7 @@ from bench import records
 from bench.cells import has_likelihood, has_oracle
 from bench.declarations import FOREIGN_PREDICTIONS, TABULATED, Part
 from bench.devices import limit_threads, ready
-from bench.digests import code_digest
+from bench.digests import verb_digest
 from bench.errors import InputError
 from bench.files import digest_of, read_json, sha256, write_json
 from bench.layout import OUTCOME, Layout
@@ -295,7 +295,7 @@ def _made_from(experiment: Experiment, layout: Layout) -> str:
     return digest_of(
         {
             "experiment": experiment.digest,
-            "code": code_digest("bench.stages.collect", "bench.stages.report", "bench.stages.gate"),
+            "code": verb_digest("collect", "report", "gate"),
             "schema": records.SCHEMA_VERSION,
             "outcomes": [[one["digest"], one["status"], one["files"]] for one in outcomes],
         }

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 from bench.errors import InputError
 from bench.files import read_json, sha256, write_json
 from bench.layout import FAILED_OUTCOME, FINISHED, OUTCOME
+from bench.registry import aside
 
 Outcome = dict[str, Any]
 
@@ -29,6 +30,7 @@ INCOMPLETE = "incomplete"
 _LONGEST_ERROR = 800
 
 
+@aside("core-seconds are no result of a stage")
 class Seconds:
     """Core-seconds (CPU time of the process, all threads) by kind of work.
 
@@ -82,6 +84,7 @@ class UpstreamError(Exception):
 Work = Callable[[Seconds], Mapping[str, Any]]
 
 
+@aside("what an outcome says of a result is not the result")
 def run_guarded(
     folder: Path,
     digest: str,
@@ -195,6 +198,7 @@ def _read(path: Path) -> Outcome | None:
     return outcome
 
 
+@aside("what an outcome says of a result is not the result")
 def read_outcome(folder: Path) -> Outcome | None:
     """The outcome of the stage in ``folder``, or None where it has not ended yet."""
     return _read(folder / OUTCOME)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from bench.assembly import trained
 from bench.layout import Layout
+from bench.registry import module
 from bench.spec import Experiment
 from bench.stages.job import CHECKPOINT
 
@@ -28,9 +28,8 @@ def model(
     """The model that a label's last stage has left for a seed, frozen, on ``device``."""
     final = experiment.formulation(label).final
     if final.kind == "foreign":
-        # By name: an import would make its code a part of what our own models depend on.
-        taken_in = importlib.import_module("bench.stages.foreign")
-        found: PathModel = taken_in.model(experiment, data, label, seed, device)
+        # By name, so that its code is no part of what our own models depend on.
+        found: PathModel = module("stages", "foreign").model(experiment, data, label, seed, device)
         return found
     return trained(
         experiment.datasets[data.name].network,

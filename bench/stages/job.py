@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -122,7 +121,7 @@ def run_jobs(
     seeds: Sequence[int],
     spend: Spend,
     files: Sequence[str],
-    modules: Sequence[str],
+    imports: Callable[[], None],
 ) -> None:
     """Run one stage for each seed; finished seeds are left alone, a failure is an outcome.
 
@@ -130,7 +129,7 @@ def run_jobs(
         experiment, layout, dataset, label, stage, seeds: which stage of which models.
         spend: does the work.
         files: what it leaves beside the ledger.
-        modules: what it imports, imported beforehand so that it is not charged as training.
+        imports: imports what it needs, beforehand, so that it is not charged as training.
     """
     for seed in seeds:
         job = Job(experiment, layout, dataset, label, stage, seed)
@@ -141,7 +140,7 @@ def run_jobs(
         run_guarded(
             job.folder(stage),
             job.digest,
-            partial(_work, job, spend, modules),
+            partial(_work, job, spend, imports),
             files=(LEDGER, *files),
             upstream=needed,
         )
@@ -157,14 +156,13 @@ def about_choice(
     return {"device": torch.cuda.get_device_name(device), "work": work}
 
 
-def _work(job: Job, spend: Spend, modules: Sequence[str], seconds: Seconds) -> dict[str, Any]:
+def _work(job: Job, spend: Spend, imports: Callable[[], None], seconds: Seconds) -> dict[str, Any]:
     with seconds("import"):
         device = ready(job.experiment.training.threads)
         from bench.budget import Ledger
         from bench.data import load
 
-        for module in modules:
-            importlib.import_module(module)
+        imports()
 
     budget = job.experiment.budget
     folder = job.folder(job.stage)

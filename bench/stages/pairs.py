@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench.devices import ready
 from bench.files import replacing
 from bench.layout import Layout
+from bench.registry import aside
 from bench.spec import Experiment
 from bench.stages.job import CHECKPOINT, PAIRS, RESUME, Job, run_jobs
 from bench.stages.train import switches
@@ -39,8 +41,14 @@ def run(
         seeds,
         spend=_spend,
         files=(PAIRS,),
-        modules=("bench.pairs", "bench.assembly"),
+        imports=_imports,
     )
+
+
+@aside("imports alone")
+def _imports() -> None:
+    for name in ("bench.pairs", "bench.assembly"):
+        importlib.import_module(name)
 
 
 def _spend(

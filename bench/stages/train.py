@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.files import replacing
 from bench.layout import Layout
+from bench.registry import aside
 from bench.spec import Experiment
 from bench.stages.job import CHECKPOINT, PAIRS, RESUME, Job, about_choice, run_jobs
 
@@ -44,8 +46,14 @@ def run(
         seeds,
         spend=_spend,
         files=(CHECKPOINT, LOSSES),
-        modules=("bench.training", "bench.assembly"),
+        imports=_imports,
     )
+
+
+@aside("imports alone")
+def _imports() -> None:
+    for name in ("bench.training", "bench.assembly"):
+        importlib.import_module(name)
 
 
 def _spend(

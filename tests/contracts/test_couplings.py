@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.couplings import Coupling, Pair
 from bench.couplings.minibatch_ot import draw, sinkhorn
 from bench.declarations import coupling as declare
-from bench.declarations import discover
+from bench.registry import discover
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in discover("couplings")),

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from bench.data import DataOptions, DataSet, data_module, described, load, save
-from bench.declarations import discover
 from bench.metrics import directions
 from bench.reading import read_mapping
+from bench.registry import discover
 from bench.spec import Experiment
 from bench.streams import stream
 from tests import sources

@@ -11,9 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from bench.data import DataSet, save
-from bench.declarations import Formulation, OptionModel, discover, formulation_module
+from bench.declarations import Formulation, OptionModel, formulation_module
 from bench.files import read_json, write_json
 from bench.layout import LEDGER, OUTCOME, Layout
+from bench.registry import discover
 from bench.solvers.grids import GRIDS
 from bench.spec import Experiment
 from bench.stages import pairs, train

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from bench.data import DataSet
-from bench.declarations import discover
 from bench.evaluation import Context, References, Settings
 from bench.metrics import (
     Measurement,
@@ -23,6 +22,7 @@ from bench.metrics import (
     metric_module,
     scales,
 )
+from bench.registry import discover
 from bench.statistics import scale_of
 from bench.streams import stream
 from tests.sources import description

@@ -12,8 +12,8 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.architectures import NetworkSpec, declared
-from bench.declarations import discover
 from bench.models import build_network
+from bench.registry import discover
 
 NETWORKS = discover("networks")
 CLASSES = 3

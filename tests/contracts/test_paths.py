@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.declarations import discover
 from bench.declarations import path as declare
 from bench.oracles import GaussianMixture
 from bench.paths import Path
+from bench.registry import discover
 
 PATHS = discover("paths")
 

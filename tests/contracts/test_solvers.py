@@ -14,7 +14,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench import convergence
 from bench.budget import counted
-from bench.declarations import discover
 from bench.declarations import path as declare
 from bench.errors import InputError, RefusedNfeError
 from bench.exact import ExactModel
@@ -23,6 +22,7 @@ from bench.paths import Path
 from bench.paths.edm import Edm
 from bench.paths.linear import Linear
 from bench.paths.vp import Vp
+from bench.registry import discover
 from bench.sampling import Request, cut_to, sample, solve, solver_noise
 from bench.solvers.catalogue import SOLVERS, Solver, solver
 from bench.solvers.karras import karras_levels

@@ -9,10 +9,10 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from bench.declarations import discover
 from bench.declarations import path as declare_path
 from bench.declarations import time_sampling as declare
 from bench.paths import Path
+from bench.registry import discover
 from bench.time_sampling import TimeSampling
 
 LAWS = discover("time_sampling")

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.declarations import discover
 from bench.declarations import path as declare_path
 from bench.declarations import weighting as declare
 from bench.paths import PathCoefficients
 from bench.predictions import PREDICTIONS, convert, gain, target
+from bench.registry import discover
 
 WEIGHTINGS = discover("weightings")
 SIGMA_DATA = 0.6

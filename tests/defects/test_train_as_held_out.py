@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bench.data import DataSet
-from bench.declarations import discover
+from bench.registry import discover
 from tests.contracts import test_data as contract
 
 

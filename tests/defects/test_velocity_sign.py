@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from torch import Tensor
 
-from bench.declarations import discover
 from bench.declarations import path as declare
 from bench.paths import Path
+from bench.registry import discover
 from tests.contracts import test_paths as contract
 
 

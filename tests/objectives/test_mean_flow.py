@@ -7,10 +7,11 @@ import torch
 
 from bench.budget import counted
 from bench.couplings import Pair
-from bench.declarations import discover, path
+from bench.declarations import path
 from bench.models import TIME_SPREAD
 from bench.objectives._derivative import along
 from bench.objectives.mean_flow import MeanFlow
+from bench.registry import discover
 from bench.streams import Draws
 from bench.time_sampling.uniform import Uniform
 from bench.weightings.unit import Unit

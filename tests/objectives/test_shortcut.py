@@ -7,9 +7,10 @@ import torch
 
 from bench.budget import counted
 from bench.couplings import Pair
-from bench.declarations import discover, path
+from bench.declarations import path
 from bench.models import TIME_SPREAD, PathModel
 from bench.objectives.shortcut import Shortcut
+from bench.registry import discover
 from bench.streams import Draws
 from bench.time_sampling.uniform import Uniform
 from bench.weightings.unit import Unit

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bench.declarations import discover
 from bench.metrics import measured_in
+from bench.registry import discover
 from bench.report import TABLE_SUFFIXES, TABLES
 from bench.report.across_tables import across_datasets
 from bench.report.numbers import bracket, fraction, plain, scaled, tick

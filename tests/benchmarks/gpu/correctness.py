@@ -39,7 +39,6 @@ from torch.profiler import ProfilerActivity, profile
 from bench import spec
 from bench.acceleration import compile_forward
 from bench.budget import Ledger
-from bench.declarations import discover
 from bench.declarations import path as declare
 from bench.devices import ready
 from bench.extractors import extract
@@ -48,6 +47,7 @@ from bench.memory import sample_what_fits
 from bench.models import PathModel, build_network
 from bench.pairs import CHUNK, PairMaker
 from bench.paths import Path
+from bench.registry import discover
 from bench.sampling import Flow, PathChange, Request, Solution, common_log_snr, sample
 from bench.solvers.catalogue import SOLVERS, Solver
 from bench.streams import stream, stream_seed

@@ -1,0 +1,1 @@
+"""The experiment file, and all that follows from it without running anything."""
