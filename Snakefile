@@ -23,7 +23,7 @@ include: "workflow/rules/report.smk"
 
 onstart:
     need(experiment, files)
-    alive.hold(alive.LOCK)  # for as long as the run lives: its jobs end when it does
+    run_lock.hold(run_lock.LOCK)  # for as long as the run lives: its jobs end when it does
     experiment.save(files.config)
 
 

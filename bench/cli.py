@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from bench import __version__, alive
-from bench.declarations import FOREIGN_PREDICTIONS
-from bench.devices import limit_threads
+from bench import __version__
 from bench.errors import InputError, RunError
-from bench.layout import Layout
-from bench.spec import Experiment, load
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment, load
+from bench.formulations.grammar import FOREIGN_PREDICTIONS
+from bench.stages.running import run_lock
+from bench.stages.running.devices import limit_threads
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Verb:
         does: one line of help.
         options: names of :data:`OPTIONS`; they are passed by name.
         takes: what comes first: ``config``, an experiment file, which is passed as an
-            :class:`~bench.spec.Experiment` and its :class:`~bench.layout.Layout`; ``results``, a
-            folder; or nothing.
+            :class:`~bench.experiment.spec.Experiment` and its
+            :class:`~bench.experiment.layout.Layout`; ``results``, a folder; or nothing.
         optional: whether what comes first, and the options, may be left out.
         function: what is run; ``bench.stages.<verb>:run`` unless given.
     """
@@ -100,7 +101,6 @@ VERBS: dict[str, Verb] = {
     "plan": Verb(
         "validate an experiment; print its jobs, cells, budgets and cost",
         ("cores", "detect"),
-        function="bench.plan:run",
     ),
     "prepare": Verb("build a data set", ("dataset",)),
     "extractor": Verb("train the feature extractor of a data set", ("dataset",)),
@@ -139,7 +139,9 @@ VERBS: dict[str, Verb] = {
         "copy what is small of a finished run to results/reference", ("unfinished",), "results"
     ),
     "schema": Verb(
-        "write the schema of experiment files", takes=None, function="bench.spec:write_schema"
+        "write the schema of experiment files",
+        takes=None,
+        function="bench.experiment.schema:write_schema",
     ),
 }
 
@@ -248,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     for stop in (signal.SIGINT, signal.SIGTERM):  # both unwind, so that no file is left half done
         signal.signal(stop, signal.default_int_handler)
-    alive.end_with_run()
+    run_lock.end_with_run()
     with _kept_in(given.log):
         try:
             _run(VERBS[given.verb], given)

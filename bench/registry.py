@@ -16,20 +16,20 @@ from types import ModuleType
 from typing import TypeVar
 
 FAMILIES: dict[str, str] = {
-    "adapters": "bench.adapters",
-    "architectures": "bench.architectures",
-    "couplings": "bench.couplings",
-    "data": "bench.data",
-    "extractors": "bench.extractors",
-    "formulations": "bench.formulations",
-    "metrics": "bench.metrics",
-    "networks": "bench.networks",
-    "objectives": "bench.objectives",
-    "paths": "bench.paths",
-    "solvers": "bench.solvers",
+    "adapters": "bench.models.adapters",
+    "architectures": "bench.models.architectures",
+    "couplings": "bench.training.couplings",
+    "data": "bench.data.sources",
+    "extractors": "bench.metrics.extractors",
+    "formulations": "bench.formulations.methods",
+    "metrics": "bench.metrics.measures",
+    "networks": "bench.models.networks",
+    "objectives": "bench.training.objectives",
+    "paths": "bench.models.paths",
+    "solvers": "bench.sampling.solvers",
     "stages": "bench.stages",
-    "time_sampling": "bench.time_sampling",
-    "weightings": "bench.weightings",
+    "time_sampling": "bench.training.time_sampling",
+    "weightings": "bench.training.weightings",
 }
 """The package in which the files of a family stand."""
 

@@ -16,8 +16,8 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from bench.data import DataSet
-from bench.extractors import train
+from bench.data.dataset import DataSet
+from bench.metrics.extractors import train
 from tests import sources
 from tests.checkouts import ROOT, copy_checkout
 from tests.sharing import once

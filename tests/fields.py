@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.models import PathModel
-from bench.oracles import GaussianMixture
-from bench.paths import Path
+from bench.data.mixture import GaussianMixture
+from bench.models.path_model import PathModel
+from bench.models.paths import Path
 
 
 def ring(modes: int = 5, std: float = 0.2) -> GaussianMixture:

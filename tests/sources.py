@@ -21,9 +21,10 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data import DataSet, Description, cifar10, data_module, described, fashion
+from bench.data.dataset import DataSet, Description, data_module, described
+from bench.data.sources import cifar10, fashion
+from bench.experiment.sections import ExtractorSpec
 from bench.files import sha256
-from bench.sections import ExtractorSpec
 
 CLASSES = 10
 TRAIN, HELD_OUT = 1200, 320

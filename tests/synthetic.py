@@ -18,14 +18,21 @@ import yaml
 from safetensors.numpy import save_file
 from sklearn.datasets import load_digits
 
-from bench import records
-from bench.cells import EXACT, SCORING, UNIFIED, compares_with_exact, exact_flows, has_oracle
-from bench.declarations import Part
 from bench.errors import RefusedNfeError
+from bench.evidence import records
+from bench.experiment.cells import (
+    EXACT,
+    SCORING,
+    UNIFIED,
+    compares_with_exact,
+    exact_flows,
+    has_oracle,
+)
+from bench.experiment.layout import CONFIG, LEDGER, OUTCOME, Layout
+from bench.experiment.spec import Experiment
 from bench.files import write_json, write_text
-from bench.layout import CONFIG, LEDGER, OUTCOME, Layout
-from bench.solvers.catalogue import SOLVERS
-from bench.spec import Experiment
+from bench.formulations.grammar import Part
+from bench.sampling.solvers.catalogue import SOLVERS
 
 PLATEAU = {
     "vp_diffusion": 1.15,

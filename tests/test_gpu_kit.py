@@ -25,12 +25,14 @@ import pytest
 import torch
 from packaging.utils import canonicalize_name
 
-from bench import digests, evaluation, records
-from bench.data import fashion as clothes
+from bench.data.sources import fashion as clothes
 from bench.errors import InputError
+from bench.evidence import records
+from bench.experiment import digests
+from bench.experiment.layout import LEDGER, OUTCOME, Layout
+from bench.experiment.spec import Experiment
 from bench.files import read_json, write_json
-from bench.layout import LEDGER, OUTCOME, Layout
-from bench.spec import Experiment
+from bench.metrics import context as evaluation
 from bench.stages import sweep
 from tests import sources
 from tests.benchmarks.gpu import fashion, pack, publish, run
@@ -97,7 +99,11 @@ def test_a_kit_holds_what_its_manifest_says(checkout: Path, wheels: Path, tmp_pa
     with tarfile.open(tmp_path / "kit" / "tree.tar.xz") as archive:
         names = {member.name for member in archive if member.isfile()}
     assert names == set(entry["tree"]["files"])
-    assert {"bench/spec.py", "tests/benchmarks/gpu/run.py", "configs/fashion.yaml"} <= names
+    assert {
+        "bench/experiment/spec.py",
+        "tests/benchmarks/gpu/run.py",
+        "configs/fashion.yaml",
+    } <= names
     assert entry["bytes"] == sum(
         path.stat().st_size
         for path in (tmp_path / "kit").rglob("*")
@@ -116,8 +122,8 @@ def test_a_kit_that_is_too_large_is_refused(checkout: Path, wheels: Path, tmp_pa
 def test_changes_that_are_not_committed_are_refused(tmp_path: Path) -> None:
     folder = repository(tmp_path / "checkout")
     assert len(pack.committed(folder)) == 40
-    (folder / "bench" / "spec.py").write_text("# changed\n")
-    with pytest.raises(InputError, match=r"bench/spec.py has changes"):
+    (folder / "bench" / "experiment" / "spec.py").write_text("# changed\n")
+    with pytest.raises(InputError, match=r"bench/experiment/spec.py has changes"):
         packed(folder, tmp_path / "kit")
     assert not (tmp_path / "kit").exists()
 
@@ -265,7 +271,7 @@ def test_another_checkout_than_the_packed_one_is_refused(checkout: Path, tmp_pat
     script = checkout / "tests" / "benchmarks" / "gpu" / "run.py"
     with patch.object(run, "__file__", str(script)):
         assert run.find_tree(entry, tmp_path, tmp_path) == checkout
-        entry["tree"]["files"]["bench/spec.py"] = "0" * 64
+        entry["tree"]["files"]["bench/experiment/spec.py"] = "0" * 64
         with pytest.raises(run.UnusableError, match=r"spec.py: is not as in commit cccc"):
             run.find_tree(entry, tmp_path, tmp_path)
 
@@ -273,8 +279,8 @@ def test_another_checkout_than_the_packed_one_is_refused(checkout: Path, tmp_pat
 def test_the_tree_of_the_kit_is_what_runs(checkout: Path, tmp_path: Path) -> None:
     tree = run.find_tree(kit_of(tmp_path, checkout), tmp_path, tmp_path)
     assert tree.parent == tmp_path
-    assert (tree / "bench" / "spec.py").read_bytes() == (
-        checkout / "bench" / "spec.py"
+    assert (tree / "bench" / "experiment" / "spec.py").read_bytes() == (
+        checkout / "bench" / "experiment" / "spec.py"
     ).read_bytes()
 
 
@@ -375,9 +381,9 @@ def test_seeds_come_one_after_the_other() -> None:
     found = [(label, seed) for _, label, seed in fashion.models(fashion.experiment_of(tiny=True))]
     assert found == [
         ("rectified_flow", 0),
-        ("consistency_training", 0),
+        ("flow_matching", 0),
         ("rectified_flow", 1),
-        ("consistency_training", 1),
+        ("flow_matching", 1),
     ]
 
 
@@ -394,7 +400,7 @@ def pretend(layout: Layout, experiment: Experiment, model: fashion.Model, second
 
 def test_a_model_is_estimated_from_those_before(tmp_path: Path) -> None:
     experiment, layout = fashion.experiment_of(tiny=True), Layout(tmp_path)
-    one, other = ("digits", "rectified_flow", 1), ("digits", "consistency_training", 1)
+    one, other = ("digits", "rectified_flow", 1), ("digits", "flow_matching", 1)
 
     def expected(model: fashion.Model) -> float:
         return fashion.expected_seconds(experiment, layout, model)
@@ -402,21 +408,21 @@ def test_a_model_is_estimated_from_those_before(tmp_path: Path) -> None:
     assert expected(one) == fashion.UNKNOWN_SHARE * experiment.budget.amount["digits"]
     pretend(layout, experiment, ("digits", "rectified_flow", 0), 5.0)  # flow, pairs, flow, sweep
     assert expected(one) == expected(other) == pytest.approx(fashion.MARGIN * 20)
-    pretend(layout, experiment, ("digits", "consistency_training", 0), 3.0)
+    pretend(layout, experiment, ("digits", "flow_matching", 0), 3.0)
     assert expected(other) == pytest.approx(fashion.MARGIN * 6)
 
 
 def test_only_what_is_light_and_ended_is_packed(tmp_path: Path) -> None:
     experiment, layout = fashion.experiment_of(tiny=True), Layout(tmp_path / "results")
     for seed in (0, 1):
-        pretend(layout, experiment, ("digits", "consistency_training", seed), 1.0)
+        pretend(layout, experiment, ("digits", "flow_matching", seed), 1.0)
     cut_off = layout.stage("digits", "rectified_flow", 0, "flow_1")
     write_json(cut_off / OUTCOME, {"status": "ok"})
     experiment.save(layout.config)
     fashion.write_archive(experiment, layout, tmp_path)
     fashion.unpack(tmp_path / fashion.ARCHIVE, tmp_path / "home")
     found = {str(p.relative_to(tmp_path / "home")) for p in (tmp_path / "home").rglob("*.*")}
-    model = "runs/digits/consistency_training/seed"
+    model = "runs/digits/flow_matching/seed"
     assert found == {
         "config.yaml",
         *(f"{model}{seed}/{stage}/outcome.json" for seed in (0, 1) for stage in ("train", "sweep")),
@@ -426,7 +432,7 @@ def test_only_what_is_light_and_ended_is_packed(tmp_path: Path) -> None:
 
 def test_samples_are_left_where_an_archive_would_be_too_large(tmp_path: Path) -> None:
     experiment, layout = fashion.experiment_of(tiny=True), Layout(tmp_path / "results")
-    pretend(layout, experiment, ("digits", "consistency_training", 0), 1.0)
+    pretend(layout, experiment, ("digits", "flow_matching", 0), 1.0)
     whole = fashion.write_archive(experiment, layout, tmp_path)
     with patch.object(fashion, "ARCHIVE_BYTES", whole - 1):
         assert fashion.write_archive(experiment, layout, tmp_path) < whole - 900
@@ -468,15 +474,15 @@ def test_what_does_not_fit_is_left_to_a_later_run(tmp_path: Path) -> None:
     found = Findings.open(tmp_path, fashion.PART, torch.device("cpu"))
     for model in fashion.models(experiment):
         pretend(layout, experiment, model, 1000.0)
-    shutil.rmtree(layout.model("digits", "consistency_training", 1))
+    shutil.rmtree(layout.model("digits", "flow_matching", 1))
     one = fashion.Run(
         experiment, layout, None, tmp_path, found, Deadline(time.process_time() + 60),
         torch.device("cpu"),
     )  # fmt: skip
     finished = ("digits", "rectified_flow", 1)
     assert fashion.is_finished(experiment, layout, finished)
-    assert not one._model(("digits", "consistency_training", 1))
-    assert not layout.model("digits", "consistency_training", 1).exists()
+    assert not one._model(("digits", "flow_matching", 1))
+    assert not layout.model("digits", "flow_matching", 1).exists()
     assert one._model(finished)
     subjects = {m.subject for m in found.measurements}
     assert "seed1/rectified_flow/sweep" in subjects
@@ -775,7 +781,7 @@ def ledgers_in(out: Path) -> dict[str, dict[str, Any]]:
 def test_an_experiment_is_published_as_far_as_it_came_and_gone_on_with(tmp_path: Path) -> None:
     """One model of four, and no seconds a sample; then all, where its checkpoint is lost."""
     experiment = fashion.experiment_of(tiny=True)
-    fits = {("digits", "consistency_training", 0)}
+    fits = {("digits", "flow_matching", 0)}
 
     def expected(_: object, __: object, model: fashion.Model) -> float:
         return 0.0 if model in fits else 1e12
@@ -790,7 +796,7 @@ def test_an_experiment_is_published_as_far_as_it_came_and_gone_on_with(tmp_path:
     missing = read_json(published / "unfinished.json")["has not run"]
     assert "timing/digits" in missing and "runs/digits/rectified_flow/seed1/sweep" in missing
     failed = records.read(published / "records.parquet").query("metric == 'failed'")
-    assert {*failed["label"].dropna()} == {"rectified_flow", "consistency_training"}
+    assert {*failed["label"].dropna()} == {"rectified_flow", "flow_matching"}
 
     other = run_on(tmp_path / "other machine", tmp_path, experiment)
     assert other.all()
@@ -800,7 +806,7 @@ def test_an_experiment_is_published_as_far_as_it_came_and_gone_on_with(tmp_path:
     table = records.read(published / "records.parquet")
     assert not (table["metric"] == "failed").any()
     timed = table[(table["metric"] == "seconds_per_sample") & (table["status"] == "ok")]
-    assert {*timed["label"]} == {"rectified_flow", "consistency_training"}
+    assert {*timed["label"]} == {"rectified_flow", "flow_matching"}
     assert not other.findings.failures
 
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.models import PathModel
-from bench.solvers.catalogue import SOLVERS
+from bench.models.path_model import PathModel
+from bench.sampling.solvers.catalogue import SOLVERS
 from tests.benchmarks.gpu import correctness, measure, small_networks, throughput
 from tests.benchmarks.gpu.measure import Deadline, Findings, Group, Measurement, measure_all, read
 from tests.benchmarks.throughput import Setting, Work, rounded_products

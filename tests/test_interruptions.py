@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-from bench import alive, records
+from bench.evidence import records
 from bench.files import read_json
+from bench.stages.running import run_lock as alive
 from tests.checkouts import copy_checkout
 
 STORY: dict[str, Any] = {
@@ -60,7 +61,7 @@ build = Broken
 
 REPAIRED = '''"""A planted objective, repaired."""
 
-from bench.objectives.regression import Regression
+from bench.training.objectives.regression import Regression
 
 build = Regression
 '''
@@ -73,10 +74,10 @@ JOURNAL = "results/story/runs/mixture2d/flow_matching/seed0/sweep/journal.jsonl"
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout with one more formulation, which fails at run time."""
     folder = copy_checkout(tmp_path_factory.mktemp("story"))
-    plant = (folder / "bench" / "formulations" / "flow_matching.py").read_text()
+    plant = (folder / "bench" / "formulations" / "methods" / "flow_matching.py").read_text()
     plant = plant.replace('objective("regression"', 'objective("planted"')
-    (folder / "bench" / "formulations" / "planted.py").write_text(plant)
-    (folder / "bench" / "objectives" / "planted.py").write_text(BROKEN)
+    (folder / "bench" / "formulations" / "methods" / "planted.py").write_text(plant)
+    (folder / "bench" / "training" / "objectives" / "planted.py").write_text(BROKEN)
     (folder / "story.yaml").write_text(yaml.safe_dump(STORY))
     return folder
 
@@ -167,7 +168,7 @@ def test_the_story(checkout: Path) -> None:
 
     # Repaired, with a seed and an evaluation count more: only what is new is computed.
     before = (checkout / JOURNAL).read_text()
-    (checkout / "bench" / "objectives" / "planted.py").write_text(REPAIRED)
+    (checkout / "bench" / "training" / "objectives" / "planted.py").write_text(REPAIRED)
     grown = {**STORY, "seeds": [0, 1], "sweep": {**STORY["sweep"], "nfe": [1, 4, 8]}}
     (checkout / "story.yaml").write_text(yaml.safe_dump(grown))
     code, said = finish(start(checkout))

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bench import digests
+from bench.experiment import digests
+from bench.experiment.layout import Layout
+from bench.experiment.spec import load
 from bench.files import read_json
-from bench.layout import Layout
-from bench.spec import load
 from bench.stages import verify
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from bench import records
 from bench.errors import InputError, RunError
+from bench.evidence import records
+from bench.experiment.layout import Layout
+from bench.experiment.spec import load
 from bench.files import read_json
-from bench.layout import Layout
 from bench.report import FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES
-from bench.spec import load
 from bench.stages import clean, gate, publish, verify
-from bench.stages.common import read_outcome
 from bench.stages.gate import stage_folders
+from bench.stages.running.outcome import read_outcome
 from workflow import translate
 
 ROOT = Path(__file__).parent.parent
@@ -220,7 +220,12 @@ def test_a_formulation_less_trains_and_sweeps_nothing(
 
 
 def test_a_comment_and_a_docstring_run_nothing(copied: Path) -> None:
-    for module in ("paths/linear.py", "training.py", "report/figures.py", "stages/gate.py"):
+    for module in (
+        "models/paths/linear.py",
+        "training/loop.py",
+        "report/figures/__init__.py",
+        "stages/gate.py",
+    ):
         path = copied / "bench" / module
         text = path.read_text()
         assert text.startswith('"""')
@@ -236,13 +241,13 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def test_a_plot_draws_the_report_again_and_nothing_else(copied: Path) -> None:
-    path = copied / "bench" / "report" / "style.py"
+    path = copied / "bench" / "report" / "figures" / "style.py"
     edit(path, '"font.size": 9', '"font.size": 10')
     assert planned(copied) == REPORTING
 
 
 def test_a_path_in_use_retrains_those_who_use_it(copied: Path) -> None:
-    path = copied / "bench" / "paths" / "vp.py"
+    path = copied / "bench" / "models" / "paths" / "vp.py"
     edit(path, "alpha * beta / 2", "alpha * beta / 2.0")
     messages = planned(copied)
     assert {message for message in messages if message.startswith("train:")} == {

@@ -9,9 +9,9 @@ import json
 import sys
 from collections.abc import Iterator
 
-from bench import digests
-from bench.cells import cells, exact_flows, has_likelihood, has_oracle, unified_cells
-from bench.spec import Experiment, load
+from bench.experiment import digests
+from bench.experiment.cells import cells, exact_flows, has_likelihood, has_oracle, unified_cells
+from bench.experiment.spec import Experiment, load
 from bench.stages.timing import _timed
 
 

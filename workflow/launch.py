@@ -13,13 +13,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import alive
 from bench.errors import InputError
-from bench.gpus import visible_gpus
-from bench.layout import Layout
-from bench.plan import describe
-from bench.prerequisites import check
-from bench.spec import load
+from bench.experiment.layout import Layout
+from bench.experiment.plan import describe
+from bench.experiment.prerequisites import check
+from bench.experiment.spec import load
+from bench.stages.running import run_lock as alive
+from bench.stages.running.devices import visible_gpus
 
 SNAKEMAKE_LOCKS = Path(".snakemake/locks")
 PATIENCE = 5.0  # seconds in which the jobs of a killed run end

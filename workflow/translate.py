@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import InputError
+from bench.experiment.layout import CONFIG, FINISHED, OUTCOME, Layout
 from bench.files import read_json, write_json, write_text
-from bench.layout import CONFIG, FINISHED, OUTCOME, Layout
 from bench.stages.verify import LEDGERS, all_ledgers
 
 TRANSLATION = "digests.json"

@@ -1,1 +1,1 @@
-"""One file a formulation, found by its file name; see ``bench.declarations``."""
+"""What is compared: formulations, and the grammar they are written in. Torch-free."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from bench.evidence.statistics import Interval
 from bench.report.numbers import bracket, crossing, plain
-from bench.report.study import STRAIGHTNESS, Panel, Study, metric_title
-from bench.statistics import Interval
+from bench.report.study import Panel, Study
+from bench.report.titles import STRAIGHTNESS, metric_title
 
 FEW = 2
 """Evaluations up to which a formulation counts as sampled in few."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from bench.statistics import CrossingSummary, Interval
+from bench.evidence.statistics import CrossingSummary, Interval
 
 MISSING = "—"
 

@@ -15,14 +15,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 
 from bench.files import write_text
-from bench.report import claims_table
-from bench.report.budget_tables import cost_matrix, expected_seconds
-from bench.report.captions import FIGURE_CAPTIONS
+from bench.report.figures.captions import FIGURE_CAPTIONS
 from bench.report.findings import findings, warnings
 from bench.report.numbers import plain, scaled
-from bench.report.study import Study, metric_title
+from bench.report.study import Study
 from bench.report.svg import data_uri
-from bench.report.table import Table, is_loud
+from bench.report.tables.budget import cost_matrix, expected_seconds
+from bench.report.tables.claims import section as claims_section
+from bench.report.tables.table import Table, is_loud
+from bench.report.titles import metric_title
 
 TEMPLATE = "page.html.j2"
 
@@ -70,7 +71,7 @@ def write(study: Study, tables: Mapping[str, Table], figures: Path, target: Path
             }
             for panel in study.panels
         ],
-        claims=claims_table.section(study),
+        claims=claims_section(study),
         seconds=_seconds(study),
         sections=[
             {

@@ -13,19 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench import records
-from bench.cells import own_grid
-from bench.claims import Finding, judge
-from bench.declarations import formulation_module
 from bench.errors import InputError
-from bench.files import read_json
-from bench.layout import Layout
-from bench.registry import discover
-from bench.report import RECORDS
-from bench.report.manifest import MANIFEST, parts
-from bench.solvers.catalogue import SOLVERS
-from bench.spec import Experiment, untuned
-from bench.statistics import (
+from bench.evidence import records
+from bench.evidence.claims import Finding, judge
+from bench.evidence.manifest import MANIFEST, parts
+from bench.evidence.statistics import (
     CrossingSummary,
     Interval,
     exact_cells,
@@ -36,81 +28,27 @@ from bench.statistics import (
     select_samplers,
     summarise_crossings,
 )
+from bench.experiment.cells import own_grid
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment, untuned
+from bench.files import read_json
+from bench.formulations.parts import formulation_module
+from bench.report import RECORDS
+from bench.report.titles import _spelt
+from bench.sampling.solvers.catalogue import SOLVERS
 
 COMMON_SOLVER = "euler"
+
 
 CROWDED = 8
 """Most formulations that one figure or table can hold side by side; more are shown by kind."""
 
+
 TRAIN = "train"
+
+
 SETUP = "setup.evaluations"
 """Metric of the evaluations that it took to make a grid for a model."""
-STRAIGHTNESS = ("straightness_native", "arc_over_chord", "straightness_linear")
-FLOORS = {
-    "floor.train": "train vs held-out",
-    "floor.gaussian": "fitted Gaussian",
-    "floor.untrained": "untrained network",
-}
-FEATURES = {
-    "digits": "digit classifier features",
-    "fashion": "clothes classifier features",
-    "cifar10": "CIFAR-10 classifier features",
-    "efficientnet_lite0": "EfficientNet-Lite0 features",
-    "dinov2": "DINOv2 features",
-    "inception": "Inception features",
-}
-"""What networks of ``bench/extractors`` give; another one's go by its name."""
-
-FEATURE_TITLES = {
-    "fd_{}": "Fréchet distance ({})",
-    "fd_{}_inf": "Fréchet distance extrapolated to infinite samples",
-    "fd_{}_full": "Fréchet distance, all samples against all training data",
-    "kid_{}": "KID ({})",
-    "precision_{}": "precision",
-    "recall_{}": "recall",
-    "density_{}": "density",
-    "coverage_{}": "coverage",
-}
-METRIC_TITLES = {
-    "fid": "FID",
-    "fid_inf": "FID extrapolated to infinite samples",
-    "fid_full": "FID, all samples against all training data",
-    "w2": "2-Wasserstein distance",
-    "fd_random_conv": "Fréchet distance (untrained network's features)",
-    "memorisation": "memorisation",
-    "authenticity": "authenticity",
-    "sliced_w2": "sliced 2-Wasserstein distance",
-    "energy_distance": "energy distance",
-    "mode_coverage": "share of modes covered",
-    "mode_tv": "total variation of mode weights",
-    "mmd": "maximum mean discrepancy to the exact law",
-    "mmd2_unbiased": "squared maximum mean discrepancy, unbiased",
-    "sample_nll": "negative log density of samples under the exact law (nats)",
-    "nll": "negative log-likelihood of held-out data (nats)",
-    "bits_per_dim": "bits per dimension of held-out data",
-    "endpoint_rmse": "endpoint RMSE to a fine solve",
-    "total_rmse": "endpoint RMSE to the exact flow",
-    "field_rmse": "endpoint RMSE of the fine solve to the exact flow",
-    "straightness_native": "straightness, own path and time",
-    "arc_over_chord": "arc length over chord",
-    "straightness_linear": "straightness after change to the linear path",
-}
-
-
-def metric_title(metric: str) -> str:
-    """What a metric is called in figures and tables."""
-    if metric in METRIC_TITLES:
-        return METRIC_TITLES[metric]
-    for name in discover("extractors"):
-        for stem, title in FEATURE_TITLES.items():
-            if metric == stem.format(name):
-                return title.format(FEATURES.get(name, f"{name} features"))
-    return metric.replace("_", " ")
-
-
-def _spelt(label: str) -> str:
-    """A label as a title: ``my_flow`` becomes ``My flow``."""
-    return label[:1].upper() + label[1:].replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -142,7 +80,7 @@ class Study:
     """Records, the experiments that made them, and where their undeclared files lie.
 
     Attributes:
-        records: rows of :mod:`bench.records`.
+        records: rows of :mod:`bench.evidence.records`.
         experiments: resolved experiments, in the order they are shown.
         folders: results folder of each experiment, by name; samples and curves are read there.
         manifests: manifest of each experiment, by name.

@@ -12,18 +12,19 @@ from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from bench import digests
-from bench.devices import ready
-from bench.layout import Layout
-from bench.spec import Experiment
-from bench.stages.common import Seconds, run_guarded
-from bench.stages.job import Job
+from bench.experiment import digests
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
+from bench.stages.running.devices import ready
+from bench.stages.running.job import Job
+from bench.stages.running.outcome import run_guarded
+from bench.stages.running.seconds import Seconds
 from bench.stages.train import switches, trainer
 
 if TYPE_CHECKING:
     import torch
 
-    from bench.data import DataSet
+    from bench.data.dataset import DataSet
 
 REPEATS = 5
 STEPS = 20
@@ -45,7 +46,7 @@ def _work(
 ) -> dict[str, Any]:
     with seconds("import"):
         device = ready(experiment.training.threads)
-        from bench.data import load
+        from bench.data.files import load
 
     with seconds("timing"):
         data = load(layout.data(dataset))
@@ -61,7 +62,7 @@ def _work(
 
 def _seconds_per_update(job: Job, data: DataSet, device: torch.device) -> float:
     """Seconds an update of the stage, from a fresh network: its cost does not depend on weights."""
-    from bench.budget import Ledger, device_clock
+    from bench.training.budget import Ledger, device_clock
 
     ready(job.experiment.training.threads)
     training = trainer(job, data, Ledger(device=device), device, rehearsal=True)
@@ -73,13 +74,14 @@ def _seconds_per_chunk(job: Job, data: DataSet, device: torch.device) -> float:
     """Seconds a chunk of pairs, from a fresh network."""
     import torch
 
-    from bench.acceleration import arrange, compile_forward
-    from bench.assembly import assemble, frozen
-    from bench.budget import counted, device_clock
-    from bench.pairs import CHUNK
-    from bench.sampling import Request, solve
-    from bench.solvers.catalogue import solver
+    from bench.models.fast_path import arrange, compile_forward
+    from bench.models.meter import counted
+    from bench.sampling.sample import Request, solve
+    from bench.sampling.solvers.catalogue import solver
+    from bench.stages.running.assembly import assemble, frozen
     from bench.streams import stream
+    from bench.training.budget import device_clock
+    from bench.training.pairs import CHUNK
 
     stage = job.declared
     assert stage.solver is not None, stage

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import alive
 from bench.errors import RunError
-from bench.layout import Layout
-from bench.spec import Experiment
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
 from bench.stages.gate import stage_folders
+from bench.stages.running import run_lock
 
 # One depth for each kind of stage folder below the root.
 STAGES = (
@@ -25,7 +25,7 @@ def run(experiment: Experiment, layout: Layout, *, dry_run: bool) -> None:
     Raises:
         RunError: a run is in progress in this folder.
     """
-    if alive.is_held(alive.LOCK, patience=0):
+    if run_lock.is_held(run_lock.LOCK, patience=0):
         raise RunError("a run is in progress here; wait for it, or stop it")
     found = list(orphans(experiment, layout))
     for folder in found:

@@ -17,16 +17,16 @@ from typing import Any
 import pandas as pd
 from safetensors import safe_open
 
-from bench import records
-from bench.cells import UNIFIED, has_likelihood, has_oracle
-from bench.declarations import Stage
+from bench.evidence import manifest as manifests
+from bench.evidence import records
+from bench.evidence.columns import formulation_name
+from bench.experiment.cells import UNIFIED, has_likelihood, has_oracle
+from bench.experiment.layout import FOREIGN, LEDGER, OUTCOME, Layout
+from bench.experiment.spec import Experiment
 from bench.files import read_json, replacing, write_json
-from bench.layout import FOREIGN, LEDGER, OUTCOME, Layout
-from bench.provenance import formulation_name
+from bench.formulations.grammar import Stage
 from bench.report import RECORDS
-from bench.report import manifest as manifests
-from bench.spec import Experiment
-from bench.stages.common import read_outcome
+from bench.stages.running.outcome import read_outcome
 
 RECORDS_TEXT = "records.csv"
 CHECKPOINT = "checkpoint.safetensors"

@@ -10,19 +10,21 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from bench import digests, records
-from bench.cells import exact_label
-from bench.declarations import Part
-from bench.devices import ready
 from bench.errors import InputError
-from bench.layout import Layout
+from bench.evidence import records
+from bench.evidence.columns import experiment_columns
+from bench.evidence.records import Record
+from bench.experiment import digests
+from bench.experiment.cells import exact_label
+from bench.experiment.layout import Layout
+from bench.experiment.sections import ConvergenceSpec
+from bench.experiment.spec import Experiment
+from bench.formulations.grammar import Part
 from bench.progress import Progress
-from bench.provenance import experiment_columns
-from bench.records import Record
-from bench.sections import ConvergenceSpec
-from bench.solvers.catalogue import SOLVERS
-from bench.spec import Experiment
-from bench.stages.common import Outcome, Seconds, run_guarded
+from bench.sampling.solvers.catalogue import SOLVERS
+from bench.stages.running.devices import ready
+from bench.stages.running.outcome import Outcome, run_guarded
+from bench.stages.running.seconds import Seconds
 
 TABLE = "convergence.parquet"
 
@@ -50,7 +52,7 @@ def _work(
 ) -> dict[str, Any]:
     with seconds("import"):
         ready(experiment.training.threads)
-        from bench.convergence import METRIC, SAMPLES, errors
+        from bench.sampling.convergence import METRIC, SAMPLES, errors
 
     rows: list[Record] = []
     measured = [solver for solver in SOLVERS.values() if solver.order is not None]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import digests
 from bench.errors import InputError
+from bench.experiment import digests
+from bench.experiment.layout import EXTRACTOR_WEIGHTS, Layout
+from bench.experiment.spec import Experiment
 from bench.files import replacing
-from bench.layout import EXTRACTOR_WEIGHTS, Layout
-from bench.spec import Experiment
-from bench.stages.common import Outcome, Seconds, run_guarded
+from bench.stages.running.outcome import Outcome, run_guarded
+from bench.stages.running.seconds import Seconds
 
 
 def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
@@ -26,7 +27,7 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
     if name is None or digest is None:
         raise InputError(f"data set {dataset!r} has no feature extractor; there is none to train")
     folder = layout.extractor(dataset)
-    from bench.extractors import weights_file
+    from bench.metrics.extractors import weights_file
 
     # Outside of the guarded work: missing weights are bad input, not a stage that failed.
     source = weights_file(name, experiment.extractor.weights)
@@ -36,8 +37,8 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
             import torch
             from safetensors.torch import save_file
 
-            from bench.data import load
-            from bench.extractors import accuracy, published, train
+            from bench.data.files import load
+            from bench.metrics.extractors import accuracy, published, train
         torch.set_num_threads(experiment.training.threads)
         if source is not None:
             with replacing(folder / EXTRACTOR_WEIGHTS) as temporary:

@@ -16,21 +16,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from bench import digests, records
-from bench.devices import ready
-from bench.layout import Layout
-from bench.metrics import Measurement, evaluate
-from bench.provenance import experiment_columns
-from bench.records import Record
-from bench.solvers.catalogue import solver
-from bench.spec import Experiment
-from bench.stages.common import Outcome, Seconds, run_guarded
+from bench.evidence import records
+from bench.evidence.columns import experiment_columns
+from bench.evidence.records import Record
+from bench.experiment import digests
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
+from bench.metrics.measurement import Measurement, evaluate
+from bench.sampling.solvers.catalogue import solver
+from bench.stages.running.devices import ready
+from bench.stages.running.outcome import Outcome, run_guarded
+from bench.stages.running.seconds import Seconds
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from bench.data import DataSet
+    from bench.data.dataset import DataSet
 
 TABLE = "floor.parquet"
 BANK: Final = "scoring"
@@ -51,8 +53,9 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
     def work(seconds: Seconds) -> dict[str, Any]:
         with seconds("import"):
             device = ready(experiment.training.threads, experiment.training.precision)
-            from bench.data import load
-            from bench.evaluation import Context, references
+            from bench.data.files import load
+            from bench.metrics.context import Context
+            from bench.stages.running.assembly import references
         data = load(layout.data(dataset))
         real = references(experiment, layout, data, device)
         rows: list[Record] = []
@@ -118,9 +121,10 @@ def fitted_gaussian(data: DataSet, count: int) -> Tensor:
 
 def untrained(experiment: Experiment, data: DataSet, count: int, device: torch.device) -> Tensor:
     """Samples ``[count, *shape]`` of the experiment's network as it is initialised."""
-    from bench.models import PathModel, build_network
-    from bench.paths.linear import Linear
-    from bench.sampling import Request, sample, starting_noise
+    from bench.models.path_model import PathModel, build_network
+    from bench.models.paths.linear import Linear
+    from bench.sampling.banks import starting_noise
+    from bench.sampling.sample import Request, sample
 
     spec = experiment.datasets[data.name].network
     network = build_network(spec.kind, data.shape, spec.model_dump(exclude={"kind"}), SEED)

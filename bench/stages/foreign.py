@@ -11,21 +11,22 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench.data import load
-from bench.declarations import TABULATED
-from bench.devices import ready
-from bench.digests import stage_digest
+from bench.data.files import load
 from bench.errors import InputError
+from bench.experiment.digests import stage_digest
+from bench.experiment.layout import FOREIGN, Layout
+from bench.experiment.spec import Experiment
 from bench.files import write_json
-from bench.layout import FOREIGN, Layout
-from bench.spec import Experiment
-from bench.stages.common import Seconds, run_guarded
+from bench.formulations.grammar import TABULATED
+from bench.stages.running.devices import ready
+from bench.stages.running.outcome import run_guarded
+from bench.stages.running.seconds import Seconds
 
 if TYPE_CHECKING:
     import torch
 
-    from bench.adapters import ForeignModel
-    from bench.data import DataSet
+    from bench.data.dataset import DataSet
+    from bench.models.adapters import ForeignModel
 
 
 def run(
@@ -78,8 +79,8 @@ def model(
     Raises:
         InputError: it cannot be had, does not work, or is not the one of the experiment.
     """
-    from bench import adapters
-    from bench.paths import Path
+    from bench.models import adapters
+    from bench.models.paths import Path
 
     spec, place = experiment.models[label], experiment.seeds.index(seed)
     factory = spec.factories[place]
@@ -87,7 +88,9 @@ def model(
     path = experiment.formulation(label).final.path
     built = foreign.path if path == TABULATED else path.build()
     if not isinstance(built, Path):
-        raise InputError(f"model {factory}: brings no table of its path; name one of bench/paths")
+        raise InputError(
+            f"model {factory}: brings no table of its path; name one of bench/models/paths"
+        )
     found = adapters.model(
         factory, foreign, built, spec.prediction, data.shape, device, data.sigma_data
     )

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import records
-from bench.audit import wrong_evaluations
-from bench.cells import has_likelihood, has_oracle
 from bench.errors import RunError
+from bench.evidence import records
+from bench.evidence.audit import wrong_evaluations
+from bench.experiment.cells import has_likelihood, has_oracle
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment, untuned
 from bench.files import write_json
-from bench.layout import Layout
 from bench.report import RECORDS
-from bench.spec import Experiment, untuned
-from bench.stages.common import read_outcome
+from bench.stages.running.outcome import read_outcome
 
 GATE = "gate.json"
 

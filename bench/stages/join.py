@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import records
 from bench.errors import InputError
+from bench.evidence import manifest as manifests
+from bench.evidence import records
+from bench.experiment.layout import CONFIG, Layout
+from bench.experiment.spec import Experiment
 from bench.files import read_json, replacing, write_json, write_text
-from bench.layout import CONFIG, Layout
 from bench.report import RECORDS
-from bench.report import manifest as manifests
 from bench.report.figures import FROM_ARRAYS
 from bench.report.study import Study
 from bench.report.svg import drawing_in
-from bench.spec import Experiment
 from bench.stages import collect, report
 
 

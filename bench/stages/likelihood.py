@@ -19,22 +19,24 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench import digests, records
-from bench.devices import ready
 from bench.errors import InputError
-from bench.layout import Layout
-from bench.provenance import experiment_columns, model_columns
-from bench.records import Record
-from bench.sections import LikelihoodSpec
-from bench.spec import Experiment
-from bench.stages.common import INCOMPLETE, Seconds, run_guarded
+from bench.evidence import records
+from bench.evidence.columns import experiment_columns, model_columns
+from bench.evidence.records import Record
+from bench.experiment import digests
+from bench.experiment.layout import Layout
+from bench.experiment.sections import LikelihoodSpec
+from bench.experiment.spec import Experiment
+from bench.stages.running.devices import ready
+from bench.stages.running.outcome import INCOMPLETE, run_guarded
+from bench.stages.running.seconds import Seconds
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from bench.data import DataSet
-    from bench.models import PathModel
+    from bench.data.dataset import DataSet
+    from bench.models.path_model import PathModel
 
 TABLE = "likelihood.parquet"
 GRID = "data_to_noise"
@@ -80,14 +82,14 @@ def _work(
 ) -> dict[str, Any]:
     with seconds("import"):
         device = ready(experiment.training.threads)
-        from bench.data import load
-        from bench.likelihood import SOLVER
-        from bench.stages import finished
+        from bench.data.files import load
+        from bench.sampling.likelihood import SOLVER
+        from bench.stages.running import assembly
 
     formulation = experiment.formulation(label)
     with seconds("metrics"):
         data = load(layout.data(dataset))
-        model = finished.model(experiment, layout, data, label, seed, device)
+        model = assembly.model(experiment, layout, data, label, seed, device)
         start, end = model.path.interval
         about = {
             **model_columns(experiment, layout, dataset, label, seed),
@@ -134,7 +136,7 @@ def measure(
         device: where the model is.
         by_class: whether the model is told their classes.
     """
-    from bench.likelihood import (
+    from bench.sampling.likelihood import (
         bits_per_dimension,
         dequantised,
         log_likelihood,

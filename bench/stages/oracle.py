@@ -12,20 +12,22 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench import digests, records
-from bench.cells import exact_flows
-from bench.devices import ready
-from bench.journal import Entry, Journal
-from bench.layout import Layout
+from bench.evidence import records
+from bench.evidence.columns import experiment_columns
+from bench.evidence.records import Record
+from bench.experiment import digests
+from bench.experiment.cells import exact_flows
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
 from bench.progress import Progress
-from bench.provenance import experiment_columns
-from bench.records import Record
-from bench.spec import Experiment
-from bench.stages.common import INCOMPLETE, Outcome, Seconds, run_guarded
+from bench.stages.running.devices import ready
+from bench.stages.running.journal import Entry, Journal
+from bench.stages.running.outcome import INCOMPLETE, Outcome, run_guarded
+from bench.stages.running.seconds import Seconds
 
 if TYPE_CHECKING:
-    from bench.cells import Cell
-    from bench.sweeping import Sweep
+    from bench.experiment.cells import Cell
+    from bench.stages.running.model_sweep import Sweep
 
 TABLE = "oracle.parquet"
 JOURNAL = "journal.jsonl"
@@ -50,10 +52,10 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
         device = ready(experiment.training.threads)
         import torch
 
-        from bench.data import load
-        from bench.evaluation import references
-        from bench.exact import TOLERANCE, ExactModel
-        from bench.sweeping import Sweep
+        from bench.data.files import load
+        from bench.models.exact import TOLERANCE, ExactModel
+        from bench.stages.running.assembly import references
+        from bench.stages.running.model_sweep import Sweep
     folder = layout.oracle(dataset)
     journal, flows = Journal(folder / JOURNAL), exact_flows(experiment)
     rows: list[Record] = []

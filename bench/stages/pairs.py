@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bench.devices import ready
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
 from bench.files import replacing
-from bench.layout import Layout
 from bench.registry import aside
-from bench.spec import Experiment
-from bench.stages.job import CHECKPOINT, PAIRS, RESUME, Job, run_jobs
+from bench.stages.running.devices import ready
+from bench.stages.running.job import CHECKPOINT, PAIRS, RESUME, Job, run_jobs
 from bench.stages.train import switches
 
 if TYPE_CHECKING:
     import torch
 
-    from bench.budget import Ledger
-    from bench.data import DataSet
+    from bench.data.dataset import DataSet
+    from bench.training.budget import Ledger
 
 
 def run(
@@ -47,7 +47,7 @@ def run(
 
 @aside("imports alone")
 def _imports() -> None:
-    for name in ("bench.pairs", "bench.assembly"):
+    for name in ("bench.training.pairs", "bench.stages.running.assembly"):
         importlib.import_module(name)
 
 
@@ -56,11 +56,11 @@ def _spend(
 ) -> dict[str, Any]:
     from safetensors.torch import save_file
 
-    from bench.acceleration import arrange
-    from bench.assembly import trained
-    from bench.pairs import PairMaker
-    from bench.sampling import Request
-    from bench.solvers.catalogue import solver
+    from bench.models.fast_path import arrange
+    from bench.sampling.sample import Request
+    from bench.sampling.solvers.catalogue import solver
+    from bench.stages.running.assembly import trained
+    from bench.training.pairs import PairMaker
 
     stage = job.declared
     assert stage.reads is not None and stage.solver is not None, stage

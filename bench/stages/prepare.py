@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import digests
-from bench.data import DESCRIPTION, TENSORS, data_module, save
-from bench.layout import Layout
-from bench.spec import Experiment
-from bench.stages.common import Outcome, Seconds, run_guarded
+from bench.data.dataset import data_module
+from bench.data.files import DESCRIPTION, TENSORS, save
+from bench.experiment import digests
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
+from bench.stages.running.outcome import Outcome, run_guarded
+from bench.stages.running.seconds import Seconds
 
 
 def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:

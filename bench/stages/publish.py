@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import InputError, RunError
+from bench.experiment.layout import CONFIG, Layout
+from bench.experiment.spec import Experiment, load
 from bench.files import read_json, write_json, write_text
-from bench.layout import CONFIG, Layout
 from bench.report import RECORDS
-from bench.spec import Experiment, load
 from bench.stages import gate, verify
 from bench.stages.gate import GATE
 from bench.stages.report import PAGE

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from bench.layout import Layout
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
 from bench.report import figures, page, tables
 from bench.report.study import Study
-from bench.spec import Experiment
 
 PAGE = "report.html"
 

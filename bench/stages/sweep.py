@@ -12,32 +12,28 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import digests, records
-from bench.cells import (
-    Cell,
-    cells,
-    compares_with_exact,
-    evaluations_left,
-    unified_cells,
-)
-from bench.devices import ready
+from bench.evidence import records
+from bench.evidence.columns import experiment_columns, model_columns
+from bench.experiment import digests
+from bench.experiment.cells import Cell, cells, compares_with_exact, evaluations_left, unified_cells
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
 from bench.files import replacing
-from bench.journal import Array, Entry, Journal
-from bench.layout import Layout
 from bench.progress import Progress
-from bench.provenance import experiment_columns, model_columns
-from bench.spec import Experiment
-from bench.stages.common import INCOMPLETE, Seconds, run_guarded
-from bench.stages.switching import accelerate, network_batch, overlaps, switches
+from bench.stages.running.devices import ready
+from bench.stages.running.journal import Array, Entry, Journal
+from bench.stages.running.outcome import INCOMPLETE, run_guarded
+from bench.stages.running.seconds import Seconds
+from bench.stages.running.switches import accelerate, network_batch, overlaps, switches
 
 if TYPE_CHECKING:
     import torch
 
-    from bench.declarations import Formulation
-    from bench.evaluation import References
-    from bench.exact import ExactModel
-    from bench.models import PathModel
-    from bench.sweeping import Sweep
+    from bench.formulations.grammar import Formulation
+    from bench.metrics.context import References
+    from bench.models.exact import ExactModel
+    from bench.models.path_model import PathModel
+    from bench.stages.running.model_sweep import Sweep
 
 TABLE = "sweep.parquet"
 JOURNAL = "journal.jsonl"
@@ -90,15 +86,15 @@ def _work(
 ) -> dict[str, Any]:
     with seconds("import"):
         device = ready(experiment.training.threads, experiment.training.precision)
-        from bench.overlap import Overlap
-        from bench.stages import finished
-        from bench.sweeping import Sweep
+        from bench.stages.running import assembly
+        from bench.stages.running.model_sweep import Sweep
+        from bench.stages.running.overlap import Overlap
     folder = layout.sweep(dataset, label, seed)
     with seconds("sampling"):
         if not shared:
             shared[dataset] = _references(experiment, layout, dataset, device)
         formulation = experiment.formulation(label)
-        model = finished.model(experiment, layout, shared[dataset].dataset, label, seed, device)
+        model = assembly.model(experiment, layout, shared[dataset].dataset, label, seed, device)
         on = switches(experiment, layout, dataset, label, model, shared[dataset].dataset, device)
         accelerate(model, on, network_batch(formulation, experiment.sweep.batch_size))
         sweep = Sweep(
@@ -170,7 +166,7 @@ def _giving(entry: Entry) -> Callable[[], Entry]:
 
 def _exact(formulation: Formulation, real: References, model: PathModel) -> ExactModel | None:
     """The exact flow that a model should have learnt, where it is known."""
-    from bench.exact import ExactModel
+    from bench.models.exact import ExactModel
 
     law = real.dataset.mixture
     if law is None or not compares_with_exact(formulation):
@@ -183,8 +179,8 @@ def _exact(formulation: Formulation, real: References, model: PathModel) -> Exac
 def _references(
     experiment: Experiment, layout: Layout, dataset: str, device: torch.device
 ) -> References:
-    from bench.data import load
-    from bench.evaluation import references
+    from bench.data.files import load
+    from bench.stages.running.assembly import references
 
     return references(experiment, layout, load(layout.data(dataset)), device)
 

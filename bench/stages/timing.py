@@ -14,25 +14,27 @@ from functools import partial
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
-from bench import digests, records
-from bench.cells import Cell, cells, own_grid
-from bench.devices import ready
-from bench.journal import Entry, Journal
-from bench.layout import Layout
+from bench.evidence import records
+from bench.evidence.columns import cell_columns, experiment_columns, model_columns
+from bench.evidence.records import Record
+from bench.experiment import digests
+from bench.experiment.cells import Cell, cells, own_grid
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
 from bench.progress import Progress
-from bench.provenance import cell_columns, experiment_columns, model_columns
-from bench.records import Record
-from bench.solvers.catalogue import ADAPTIVE
-from bench.spec import Experiment
-from bench.stages.common import INCOMPLETE, Seconds, read_outcome, run_guarded
-from bench.stages.switching import accelerate, network_batch, switches
+from bench.sampling.solvers.catalogue import ADAPTIVE
+from bench.stages.running.devices import ready
+from bench.stages.running.journal import Entry, Journal
+from bench.stages.running.outcome import INCOMPLETE, read_outcome, run_guarded
+from bench.stages.running.seconds import Seconds
+from bench.stages.running.switches import accelerate, network_batch, switches
 
 if TYPE_CHECKING:
     import torch
 
-    from bench.data import DataSet
-    from bench.declarations import Formulation
-    from bench.models import PathModel
+    from bench.data.dataset import DataSet
+    from bench.formulations.grammar import Formulation
+    from bench.models.path_model import PathModel
 
 TABLE = "timing.parquet"
 JOURNAL = "journal.jsonl"
@@ -56,8 +58,8 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> None:
 def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds) -> dict[str, Any]:
     with seconds("import"):
         device = ready(experiment.training.threads, experiment.training.precision)
-        from bench.data import load
-        from bench.stages import finished
+        from bench.data.files import load
+        from bench.stages.running import assembly
 
     folder, seed = layout.timing(dataset), experiment.seeds[0]
     journal = Journal(folder / JOURNAL)
@@ -72,7 +74,7 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
             if outcome is None or outcome["status"] != "ok":
                 left_out.append(label)
                 continue
-            model = finished.model(experiment, layout, data, label, seed, device)
+            model = assembly.model(experiment, layout, data, label, seed, device)
             on = switches(experiment, layout, dataset, label, model, data, device)
             accelerate(model, on, network_batch(formulation, experiment.timing.batch_size))
             if formulation.conditional is not None and data.train_labels is not None:
@@ -139,8 +141,8 @@ def _measured(
     experiment: Experiment, cell: Cell, model: PathModel, data: DataSet, device: torch.device
 ) -> dict[str, Any]:
     """Seconds a sample, and what they are of."""
-    from bench.memory import sample_what_fits, smaller
-    from bench.sampling import Request, starting_noise
+    from bench.sampling.banks import starting_noise
+    from bench.sampling.sample import Request, sample_what_fits, smaller
 
     settings, seed = experiment.timing, experiment.seeds[0]
     noise = starting_noise(seed, BANK, settings.batch_size, data.shape).to(device)

@@ -7,19 +7,20 @@ import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
 from bench.files import replacing
-from bench.layout import Layout
 from bench.registry import aside
-from bench.spec import Experiment
-from bench.stages.job import CHECKPOINT, PAIRS, RESUME, Job, about_choice, run_jobs
+from bench.stages.running.job import CHECKPOINT, PAIRS, RESUME, Job, about_choice, run_jobs
 
 if TYPE_CHECKING:
     import torch
 
-    from bench.acceleration import Turn
-    from bench.budget import Ledger
-    from bench.data import DataSet
-    from bench.training import Source, Trainer
+    from bench.data.dataset import DataSet
+    from bench.stages.running.switches import Turn
+    from bench.training.batches import Source
+    from bench.training.budget import Ledger
+    from bench.training.loop import Trainer
 
 LOSSES = "training.csv"
 
@@ -52,14 +53,14 @@ def run(
 
 @aside("imports alone")
 def _imports() -> None:
-    for name in ("bench.training", "bench.assembly"):
+    for name in ("bench.training.loop", "bench.stages.running.assembly"):
         importlib.import_module(name)
 
 
 def _spend(
     job: Job, data: DataSet, ledger: Ledger, planned: float, device: torch.device
 ) -> dict[str, Any]:
-    from bench.assembly import save_weights
+    from bench.stages.running.assembly import save_weights
 
     folder = job.folder(job.stage)
     on = switches(job, data, device)
@@ -76,7 +77,7 @@ def _spend(
 
 def switches(job: Job, data: DataSet, device: torch.device) -> tuple[str, ...]:
     """Switches of the fast path that the stage trains with; measured now, if they have to be."""
-    from bench.acceleration import choose, remembered
+    from bench.stages.running.switches import choose, remembered
 
     asked = job.experiment.training.acceleration
     if asked != "auto":
@@ -90,7 +91,7 @@ def switches(job: Job, data: DataSet, device: torch.device) -> tuple[str, ...]:
 
 def _turn(job: Job, data: DataSet, device: torch.device, on: Sequence[str]) -> Turn:
     """A few updates of the stage at a time, from fresh networks, with some switches on."""
-    from bench.budget import Ledger, device_clock
+    from bench.training.budget import Ledger, device_clock
 
     training = trainer(job, data, Ledger(device=device), device, rehearsal=True, on=on)
     training.probe()
@@ -119,9 +120,9 @@ def trainer(
             noise stand in, which cost the same.
         on: switches of the fast path; None for those that the stage trains with.
     """
-    from bench.acceleration import arrange, round_products
-    from bench.assembly import assemble, frozen, load_weights
-    from bench.training import Settings, Trainer
+    from bench.models.fast_path import arrange, round_products
+    from bench.stages.running.assembly import assemble, frozen, load_weights
+    from bench.training.loop import Settings, Trainer
 
     on = switches(job, data, device) if on is None else on
     stage, settings = job.declared, job.experiment.training
@@ -172,7 +173,7 @@ def trainer(
 def _source(job: Job, data: DataSet, device: torch.device, rehearsal: bool) -> Source:
     from safetensors.torch import load_file
 
-    from bench.training import FreshNoise, StoredPairs
+    from bench.training.batches import FreshNoise, StoredPairs
 
     reads = job.declared.reads
     if rehearsal or reads is None or job.formulation.stage(reads).kind == "train":

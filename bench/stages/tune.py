@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench import records
 from bench.errors import InputError
-from bench.layout import Layout
+from bench.evidence import records
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment, untuned
 from bench.report import RECORDS
 from bench.report.numbers import MISSING, plain, tick
 from bench.report.study import Study
-from bench.report.table import BLOCK, FAILED, Table
-from bench.spec import Experiment, untuned
+from bench.report.tables.table import BLOCK, FAILED, Table
 
 BANK = "selection"
 

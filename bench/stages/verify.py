@@ -20,15 +20,15 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from bench import records
-from bench.audit import wrong_evaluations
 from bench.errors import InputError, RunError
+from bench.evidence import records
+from bench.evidence.audit import wrong_evaluations
+from bench.experiment.layout import CONFIG, LEDGER, OUTCOME, Layout
+from bench.experiment.spec import Experiment, load
 from bench.files import digest_of, read_json, sha256
-from bench.layout import CONFIG, LEDGER, OUTCOME, Layout
 from bench.report import RECORDS
-from bench.spec import Experiment, load
 from bench.stages.gate import stage_folders
-from bench.stages.job import SMALLEST_FRACTION
+from bench.stages.running.job import SMALLEST_FRACTION
 
 Entry = dict[str, Any]
 

@@ -20,13 +20,15 @@ from statistics import fmean, median
 
 import torch
 
-from bench.budget import Ledger
-from bench.couplings import Coupling, Pair
-from bench.data import DataSet, digits, mixture2d
-from bench.declarations import coupling, objective, path, time_sampling, weighting
-from bench.models import PathModel, build_network
+from bench.data.dataset import DataSet
+from bench.data.sources import digits, mixture2d
+from bench.formulations.grammar import coupling, objective, path, time_sampling, weighting
+from bench.models.path_model import PathModel, build_network
 from bench.streams import stream
-from bench.training import FreshNoise, Settings, Trainer
+from bench.training.batches import FreshNoise
+from bench.training.budget import Ledger
+from bench.training.couplings import Coupling, Pair
+from bench.training.loop import Settings, Trainer
 
 BATCH = 256
 REPEATS = 100

@@ -19,18 +19,18 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median, quantiles
 
-from bench import spec
-from bench.cells import SCORING, Cell, cells
-from bench.data import load
-from bench.devices import ready
-from bench.evaluation import references
-from bench.journal import Entry
-from bench.layout import Layout
-from bench.overlap import Overlap
-from bench.stages import finished
-from bench.stages.common import Seconds
-from bench.stages.switching import accelerate, network_batch, switches
-from bench.sweeping import Sweep
+from bench.data.files import load
+from bench.experiment import spec
+from bench.experiment.cells import SCORING, Cell, cells
+from bench.experiment.layout import Layout
+from bench.stages.running import assembly
+from bench.stages.running.assembly import references
+from bench.stages.running.devices import ready
+from bench.stages.running.journal import Entry
+from bench.stages.running.model_sweep import Sweep
+from bench.stages.running.overlap import Overlap
+from bench.stages.running.seconds import Seconds
+from bench.stages.running.switches import accelerate, network_batch, switches
 
 CELLS, TURNS = 4, 5
 
@@ -59,7 +59,7 @@ def main(config: str, *wanted: int) -> None:
     device = ready(experiment.training.threads, experiment.training.precision)
     data = load(layout.data(name))
     formulation = experiment.formulation(label)
-    model = finished.model(experiment, layout, data, label, seed, device)
+    model = assembly.model(experiment, layout, data, label, seed, device)
     on = switches(experiment, layout, name, label, model, data, device)
     accelerate(model, on, network_batch(formulation, experiment.sweep.batch_size))
     sweep = Sweep(

@@ -25,13 +25,16 @@ from torchcfm.conditional_flow_matching import ConditionalFlowMatcher
 from torchcfm.models.unet.unet import UNetModelWrapper
 from torchdiffeq import odeint
 
-from bench import records, spec
-from bench.data import DataSet, load
-from bench.evaluation import Context, References, references
+from bench.data.dataset import DataSet
+from bench.data.files import load
+from bench.evidence import records
+from bench.experiment import spec
+from bench.experiment.layout import Layout
 from bench.files import read_json
-from bench.layout import Layout
-from bench.metrics import evaluate
-from bench.sampling import starting_noise
+from bench.metrics.context import Context, References
+from bench.metrics.measurement import evaluate
+from bench.sampling.banks import starting_noise
+from bench.stages.running.assembly import references
 from bench.stages.sweep import TABLE
 from bench.streams import stream
 

@@ -23,12 +23,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.budget import counted
-from bench.declarations import path
 from bench.errors import RefusedNfeError
-from bench.models import PathModel, build_network
-from bench.sampling import Request, solve
-from bench.solvers.catalogue import SOLVERS, Solver
+from bench.formulations.grammar import path
+from bench.models.meter import counted
+from bench.models.path_model import PathModel, build_network
+from bench.sampling.sample import Request, solve
+from bench.sampling.solvers.catalogue import SOLVERS, Solver
 
 NFE = (16, 15)
 REPEATS = 31

@@ -27,18 +27,20 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import spec
-from bench.acceleration import SWITCHES, arrange, compile_forward
-from bench.assembly import assemble, frozen
-from bench.budget import Ledger, counted
-from bench.data import DataSet
-from bench.layout import Layout
-from bench.models import PathModel
-from bench.spec import Experiment
-from bench.stages.job import Job
+from bench.data.dataset import DataSet
+from bench.experiment import spec
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
+from bench.models.fast_path import arrange, compile_forward
+from bench.models.meter import counted
+from bench.models.path_model import PathModel
+from bench.stages.running.assembly import assemble, frozen
+from bench.stages.running.job import Job
+from bench.stages.running.switches import SWITCHES
 from bench.stages.train import trainer
 from bench.streams import stream
-from bench.training import Trainer
+from bench.training.budget import Ledger
+from bench.training.loop import Trainer
 
 BF16_PEAK = {
     "NVIDIA A100": 312e12,

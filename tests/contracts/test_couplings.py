@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.couplings import Coupling, Pair
-from bench.couplings.minibatch_ot import draw, sinkhorn
-from bench.declarations import coupling as declare
+from bench.formulations.grammar import coupling as declare
 from bench.registry import discover
+from bench.training.couplings import Coupling, Pair
+from bench.training.couplings.minibatch_ot import draw, sinkhorn
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in discover("couplings")),

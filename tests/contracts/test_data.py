@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.data import DataOptions, DataSet, data_module, described, load, save
-from bench.metrics import directions
-from bench.reading import read_mapping
+from bench.data.dataset import DataOptions, DataSet, data_module, described
+from bench.data.files import load, save
+from bench.experiment.reading import read_mapping
+from bench.experiment.spec import Experiment
+from bench.metrics.declared import directions
 from bench.registry import discover
-from bench.spec import Experiment
 from bench.streams import stream
 from tests import sources
 

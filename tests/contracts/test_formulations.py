@@ -10,16 +10,20 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bench.data import DataSet, save
-from bench.declarations import Formulation, OptionModel, formulation_module
+from bench.data.dataset import DataSet
+from bench.data.files import save
+from bench.errors import InputError
+from bench.experiment.layout import LEDGER, OUTCOME, Layout
+from bench.experiment.spec import Experiment
 from bench.files import read_json, write_json
-from bench.layout import LEDGER, OUTCOME, Layout
+from bench.formulations.grammar import Formulation
+from bench.formulations.parts import formulation_module
+from bench.options import OptionModel
 from bench.registry import discover
-from bench.solvers.grids import GRIDS
-from bench.spec import Experiment
+from bench.sampling.solvers.grids import GRIDS
 from bench.stages import pairs, train
-from bench.stages.common import read_outcome
-from bench.stages.job import CHECKPOINT, PAIRS
+from bench.stages.running.job import CHECKPOINT, PAIRS
+from bench.stages.running.outcome import read_outcome
 
 FORMULATIONS = discover("formulations")
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -130,7 +134,7 @@ def test_a_misspelt_option_is_refused(name: str) -> None:
 def test_declarations_do_not_import_torch() -> None:
     program = (
         "import sys\n"
-        "from bench.declarations import discover, formulation_module\n"
+        "from bench.formulations.grammar import discover, formulation_module\n"
         "for name in discover('formulations'):\n"
         "    module = formulation_module(name)\n"
         "    module.formulation(module.Options())\n"
@@ -202,8 +206,17 @@ def test_a_stage_of_a_failed_one_fails_with_its_error(small_data: DataSet, tmp_p
 
 @pytest.mark.parametrize("solver", ["dopri5", "consistency", "flow_map", "nothing"])
 def test_pairs_need_an_ode_solver_of_fixed_cost(solver: str) -> None:
-    with pytest.raises(ValidationError, match="fixed cost"):
-        formulation_module("rectified_flow").Options(pair_solver=solver)
+    options = {"options": {"pair_solver": solver}}
+    with pytest.raises(InputError, match=rf"{solver}.*pairs need an ODE solver of fixed cost"):
+        Experiment.from_mapping(
+            {
+                "name": "x",
+                "datasets": {"mixture2d": {}},
+                "formulations": {"rectified_flow": options},
+                "budget": {"amount": {"mixture2d": 1e12}},
+            },
+            "x.yaml",
+        )
 
 
 @pytest.mark.parametrize("k", [2, 5])

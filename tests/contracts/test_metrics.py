@@ -11,19 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.data import DataSet
-from bench.evaluation import Context, References, Settings
-from bench.metrics import (
-    Measurement,
-    applicable,
-    declared,
-    directions,
-    evaluate,
-    metric_module,
-    scales,
-)
+from bench.data.dataset import DataSet
+from bench.evidence.statistics import scale_of
+from bench.metrics.context import Context, References, Settings
+from bench.metrics.declared import applicable, declared, directions, metric_module, scales
+from bench.metrics.measurement import Measurement, evaluate
 from bench.registry import discover
-from bench.statistics import scale_of
 from bench.streams import stream
 from tests.sources import description
 

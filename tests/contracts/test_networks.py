@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.architectures import NetworkSpec, declared
-from bench.models import build_network
+from bench.models.architectures import NetworkSpec, declared
+from bench.models.path_model import build_network
 from bench.registry import discover
 
 NETWORKS = discover("networks")
@@ -76,7 +76,7 @@ def test_every_network_is_declared() -> None:
 
 
 def test_declared_options_are_those_of_the_network(kind: str) -> None:
-    taken = inspect.signature(import_module(f"bench.networks.{kind}").build).parameters
+    taken = inspect.signature(import_module(f"bench.models.networks.{kind}").build).parameters
     defaults = declared(kind).model_validate({"kind": kind}).model_dump(exclude={"kind"})
     assert set(taken) == {"shape", "conditions", "classes", *defaults}
     for name, value in defaults.items():

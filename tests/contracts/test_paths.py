@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.declarations import path as declare
-from bench.oracles import GaussianMixture
-from bench.paths import Path
+from bench.data.mixture import GaussianMixture
+from bench.formulations.grammar import path as declare
+from bench.models.paths import Path
 from bench.registry import discover
 
 PATHS = discover("paths")

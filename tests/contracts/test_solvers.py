@@ -12,20 +12,22 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench import convergence
-from bench.budget import counted
-from bench.declarations import path as declare
 from bench.errors import InputError, RefusedNfeError
-from bench.exact import ExactModel
-from bench.models import PathModel
-from bench.paths import Path
-from bench.paths.edm import Edm
-from bench.paths.linear import Linear
-from bench.paths.vp import Vp
+from bench.formulations.grammar import path as declare
+from bench.models.exact import ExactModel
+from bench.models.meter import counted
+from bench.models.path_model import PathModel
+from bench.models.paths import Path
+from bench.models.paths.edm import Edm
+from bench.models.paths.linear import Linear
+from bench.models.paths.vp import Vp
 from bench.registry import discover
-from bench.sampling import Request, cut_to, sample, solve, solver_noise
-from bench.solvers.catalogue import SOLVERS, Solver, solver
-from bench.solvers.karras import karras_levels
+from bench.sampling import convergence
+from bench.sampling.banks import solver_noise
+from bench.sampling.path_change import cut_to
+from bench.sampling.sample import Request, sample, solve
+from bench.sampling.solvers.catalogue import SOLVERS, Solver, solver
+from bench.sampling.solvers.karras import karras_levels
 from tests.fields import exact_model, ring
 
 INTERVALS = (1, 2, 3, 7, 16, 61)

@@ -9,11 +9,11 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from bench.declarations import path as declare_path
-from bench.declarations import time_sampling as declare
-from bench.paths import Path
+from bench.formulations.grammar import path as declare_path
+from bench.formulations.grammar import time_sampling as declare
+from bench.models.paths import Path
 from bench.registry import discover
-from bench.time_sampling import TimeSampling
+from bench.training.time_sampling import TimeSampling
 
 LAWS = discover("time_sampling")
 PATHS = discover("paths")

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.declarations import path as declare_path
-from bench.declarations import weighting as declare
-from bench.paths import PathCoefficients
-from bench.predictions import PREDICTIONS, convert, gain, target
+from bench.formulations.grammar import path as declare_path
+from bench.formulations.grammar import weighting as declare
+from bench.models.paths import PathCoefficients
+from bench.models.predictions import PREDICTIONS, convert, gain, target
 from bench.registry import discover
 
 WEIGHTINGS = discover("weightings")

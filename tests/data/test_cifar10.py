@@ -9,9 +9,9 @@ from unittest.mock import patch
 
 import pytest
 
-from bench import downloads
-from bench.data import cifar10
-from bench.data.cifar10 import ARCHIVE, Options, build
+from bench.data import downloads
+from bench.data.sources import cifar10
+from bench.data.sources.cifar10 import ARCHIVE, Options, build
 from bench.errors import InputError
 from tests import sources
 

@@ -10,8 +10,8 @@ import pytest
 import sklearn.datasets
 import torch
 
-from bench.data import DataSet
-from bench.data.digits import Options, build
+from bench.data.dataset import DataSet
+from bench.data.sources.digits import Options, build
 from bench.errors import InputError
 
 

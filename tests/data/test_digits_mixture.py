@@ -9,9 +9,9 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from bench.data import DataSet
-from bench.data.digits_mixture import Options, mixture
-from bench.oracles import GaussianMixture
+from bench.data.dataset import DataSet
+from bench.data.mixture import GaussianMixture
+from bench.data.sources.digits_mixture import Options, mixture
 
 
 @pytest.fixture

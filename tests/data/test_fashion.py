@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from bench import downloads
-from bench.data import data_module, fashion, numeric_options
-from bench.data.fashion import Options, build, describe, reduced
+from bench.data import downloads
+from bench.data.dataset import data_module, numeric_options
+from bench.data.sources import fashion
+from bench.data.sources.fashion import Options, build, describe, reduced
 from bench.errors import InputError
 from tests import sources
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.data import DESCRIPTION, DataSet, data_module, load, save
+from bench.data.dataset import DataSet, data_module
+from bench.data.files import DESCRIPTION, load, save
 from bench.errors import InputError
 
 

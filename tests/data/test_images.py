@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 
-from bench.data import DataSet
-from bench.data.images import Options, build, describe
+from bench.data.dataset import DataSet
+from bench.data.sources.images import Options, build, describe
 from bench.errors import InputError
 from tests import sources
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bench.data import DataSet
-from bench.data.mixture2d import Options, build
+from bench.data.dataset import DataSet
+from bench.data.sources.mixture2d import Options, build
 
 
 def test_points_lie_on_the_ring_with_the_declared_weights(

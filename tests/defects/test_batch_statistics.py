@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from bench.networks import unet
+from bench.models.networks import unet
 from tests.contracts import test_networks as contract
 
 

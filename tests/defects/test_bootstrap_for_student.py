@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.statistics import Interval
-from tests.statistics import test_intervals as contract
+from bench.evidence.statistics import Interval
+from tests.evidence.statistics import test_intervals as contract
 
 
 def bootstrap(values: NDArray[np.float64]) -> Interval:

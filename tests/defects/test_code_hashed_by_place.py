@@ -31,7 +31,7 @@ def test_a_digest_that_knows_the_module_is_seen(
 def test_a_digest_that_follows_no_helper_is_seen(
     house: Path, before: contract.Digests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    constant = Definition("bench.models", "LOG_SNR_CLIP")
+    constant = Definition("bench.models.path_model", "LOG_SNR_CLIP")
     assert contract.check_change(house, before, constant, 0)
     honest = Code._read
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.extractors.random_conv import RandomConvolutions
-from tests.extractors import test_pipeline as contract
+from bench.metrics.extractors.random_conv import RandomConvolutions
+from tests.metrics.extractors import test_pipeline as contract
 
 
 def test_the_contract_sees_a_network_in_training_mode() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.adapters import ForeignModel
-from tests.adapters import test_base as contract
+from bench.models.adapters import ForeignModel
+from tests.models.adapters import test_base as contract
 
 
 def test_the_contract_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.networks import dit
-from bench.networks._base import Embedding, Passed
+from bench.models.networks import dit
+from bench.models.networks._base import Embedding, Passed
 from tests.contracts import test_networks as contract
 
 

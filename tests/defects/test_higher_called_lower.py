@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.data import DataSet
-from bench.evaluation import Context, References
-from bench.metrics import Measurement, modes
+from bench.data.dataset import DataSet
+from bench.metrics.context import Context, References
+from bench.metrics.measurement import Measurement
+from bench.metrics.measures import modes
 from tests.contracts import test_metrics as contract
 
 

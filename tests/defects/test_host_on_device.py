@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench import sampling
-from tests import test_device_agreement as contract
+from bench.sampling import sample as sampling
+from tests.models import test_device_agreement as contract
 
 
 def test_the_contract_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:

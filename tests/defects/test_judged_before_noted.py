@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from bench.layout import Layout
-from bench.sweeping import Sweep
+from bench.experiment.layout import Layout
+from bench.stages.running.model_sweep import Sweep
 from tests.stages import test_sweep as contract
 
 trained = contract.trained

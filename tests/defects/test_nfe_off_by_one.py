@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from bench.solvers.catalogue import Solver
+from bench.sampling.solvers.catalogue import Solver
 from tests.contracts import test_solvers as contract
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.statistics import test_comparisons as contract
+from tests.evidence.statistics import test_comparisons as contract
 
 
 def test_the_size_check_sees_it() -> None:

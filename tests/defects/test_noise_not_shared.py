@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from bench.couplings import Pair
-from bench.training import FreshNoise
-from tests import test_sampling, test_training
+from bench.training.batches import FreshNoise
+from bench.training.couplings import Pair
+from tests.sampling import test_sample as test_sampling
+from tests.training import test_loop as test_training
 
 
 def test_a_bank_drawn_in_one_piece_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

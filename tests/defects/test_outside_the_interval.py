@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
-from bench.paths.linear import Linear
-from bench.solvers import ode
-from bench.solvers.catalogue import SOLVERS
+from bench.models.paths.linear import Linear
+from bench.sampling.solvers import ode
+from bench.sampling.solvers.catalogue import SOLVERS
 from tests.contracts import test_solvers as contract
 
 

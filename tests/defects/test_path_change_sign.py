@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from torch import Tensor
 
-from bench.sampling import PathChange
-from tests import test_path_change as contract
+from bench.sampling.path_change import PathChange
+from tests.sampling import test_path_change as contract
 
 
 @pytest.mark.parametrize("factor", [-1.0, 0.0])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from torch import Tensor
 
-from bench.solvers import ode
-from bench.solvers.catalogue import SOLVERS
+from bench.sampling.solvers import ode
+from bench.sampling.solvers.catalogue import SOLVERS
 from tests.contracts import test_solvers as contract
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from torch import Tensor
 
-from bench import likelihood
-from bench.oracles import GaussianMixture
-from bench.paths import Path
-from bench.paths.linear import Linear
-from bench.paths.vp import Vp
-from bench.sampling import Flow
-from tests import test_likelihood as contract
+from bench.data.mixture import GaussianMixture
+from bench.models.paths import Path
+from bench.models.paths.linear import Linear
+from bench.models.paths.vp import Vp
+from bench.sampling import likelihood
+from bench.sampling.sample import Flow
+from tests.sampling import test_likelihood as contract
 
 
 @pytest.mark.parametrize("factor", [-1.0, 0.0])

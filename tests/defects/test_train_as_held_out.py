@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.data import DataSet
+from bench.data.dataset import DataSet
 from bench.registry import discover
 from tests.contracts import test_data as contract
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from bench.couplings import Pair
-from bench.data import DataSet
+from bench.data.dataset import DataSet
+from bench.experiment.layout import LEDGER, Layout
 from bench.files import read_json, write_json
-from bench.layout import LEDGER, Layout
-from bench.models import PathModel
-from bench.objectives.regression import Regression
-from bench.stages.common import read_outcome
+from bench.models.path_model import PathModel
+from bench.stages.running.outcome import read_outcome
 from bench.streams import Draws
+from bench.training.couplings import Pair
+from bench.training.objectives.regression import Regression
 from tests.contracts import test_formulations as contract
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from torch import Tensor
 
-from bench.declarations import path as declare
-from bench.paths import Path
+from bench.formulations.grammar import path as declare
+from bench.models.paths import Path
 from bench.registry import discover
 from tests.contracts import test_paths as contract
 

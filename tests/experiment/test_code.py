@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.digests import member
 from bench.experiment.code import PACKAGES, Code, Definition
+from bench.experiment.digests import member
 from bench.registry import FAMILIES, discover
 
 FOLLOWED = sorted(set(FAMILIES) - {"adapters", "architectures", "formulations", "solvers"})
@@ -229,7 +229,9 @@ def test_an_edit_that_computes_the_same_changes_no_digest(
     check_neutral(house, before, edit, seed)
 
 
-@pytest.mark.parametrize("module", ["bench.training", "bench.paths._base", "bench.solvers.ode"])
+@pytest.mark.parametrize(
+    "module", ["bench.training.loop", "bench.models.paths._base", "bench.sampling.solvers.ode"]
+)
 def test_a_module_by_another_name_changes_no_digest(
     house: Path, before: Digests, module: str
 ) -> None:
@@ -318,9 +320,9 @@ def test_what_is_missing_is_an_error(house: Path) -> None:
     with pytest.raises(LookupError, match=r"no module 'bench\.absent'"):
         code.digest(Definition("bench.absent", "run"))
     with pytest.raises(LookupError, match="no definition 'absent'"):
-        code.digest(Definition("bench.training", "absent"))
+        code.digest(Definition("bench.training.loop", "absent"))
     with pytest.raises(LookupError, match="no key 'absent'"):
-        code.digest(Definition("bench.solvers.exponential", "METHODS", "absent"))
+        code.digest(Definition("bench.sampling.solvers.exponential", "METHODS", "absent"))
     (house / "bench" / "odd.py").write_text("def run():\n    return nobody_knows\n")
     with pytest.raises(LookupError, match="nothing called 'nobody_knows'"):
         code.digest(Definition("bench.odd", "run"))

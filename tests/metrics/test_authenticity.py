@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from bench.data import DataSet
-from bench.evaluation import Context, References, Settings
-from bench.metrics import memorisation
-from bench.metrics.authenticity import compute, own_gaps
-from bench.metrics.memorisation import distances
+from bench.data.dataset import DataSet
+from bench.metrics.context import Context, References, Settings
+from bench.metrics.measures import memorisation
+from bench.metrics.measures.authenticity import compute, own_gaps
+from bench.metrics.measures.memorisation import distances
 from bench.streams import stream
 
 SETTINGS = Settings(block=100, kid_subsets=1, kid_subset_size=50, neighbours=3)

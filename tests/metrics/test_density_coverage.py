@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from bench.metrics.density_coverage import NEIGHBOURS, density_and_coverage, radii
+from bench.metrics.measures.density_coverage import NEIGHBOURS, density_and_coverage, radii
 from bench.streams import stream
 
 

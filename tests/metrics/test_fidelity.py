@@ -14,11 +14,14 @@ from torch.utils.data import Dataset
 from torch_fidelity import calculate_metrics
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
-from bench.data import DataSet
-from bench.evaluation import Context, References, Settings
-from bench.extractors import Extractor, extract, load
-from bench.metrics import Measurement, _features, frechet_full, measured_in
-from bench.metrics.fidelity import compute, distance, register
+from bench.data.dataset import DataSet
+from bench.metrics import features
+from bench.metrics.context import Context, References, Settings
+from bench.metrics.declared import measured_in
+from bench.metrics.extractors import Extractor, extract, load
+from bench.metrics.measurement import Measurement
+from bench.metrics.measures import frechet_full
+from bench.metrics.measures.frechet import compute, distance, register
 from bench.streams import stream
 
 BLOCK = 597
@@ -172,7 +175,7 @@ def test_real_features_are_computed_once(
         fed.append(len(images))
         return extract(network, images)
 
-    monkeypatch.setattr(_features, "extract", counting)
+    monkeypatch.setattr(features, "extract", counting)
     compute(Context(references.dataset.train[:BLOCK], references))
     assert sorted(fed) == [BLOCK, BLOCK, 1200]  # samples, held-out, train
     compute(Context(references.dataset.train[BLOCK : 2 * BLOCK], references))
@@ -189,8 +192,8 @@ def gaussian_features(count: int, scale: float, shift: float, key: str) -> Tenso
 
 def test_the_closed_form_on_gaussian_features() -> None:
     """``d (a - b)^2 + d s^2`` for covariances ``a^2 I, b^2 I`` and means a distance apart."""
-    one = _features.moments(gaussian_features(300, 2.0, 0.0, "one"))
-    other = _features.moments(gaussian_features(500, 0.5, 3.0, "other"))
+    one = features.moments(gaussian_features(300, 2.0, 0.0, "one"))
+    other = features.moments(gaussian_features(500, 0.5, 3.0, "other"))
     assert distance(one, other) == pytest.approx(4 * 1.5**2 + 4 * 3**2, rel=1e-10)
     assert distance(one, one) == pytest.approx(0, abs=1e-10)
 
@@ -198,7 +201,7 @@ def test_the_closed_form_on_gaussian_features() -> None:
 def test_moments_of_float32_features_are_taken_in_float64() -> None:
     """In float32 the mean of a million at ten thousand has no decimals."""
     far = 1e4 + torch.randn(20_000, 2, generator=stream("far"))
-    found = _features.moments(far)
+    found = features.moments(far)
     assert found.mean.dtype == found.covariance.dtype == torch.float64
     np.testing.assert_allclose(found.mean, far.numpy().astype(np.float64).mean(0), rtol=1e-14)
 
@@ -240,7 +243,7 @@ def test_features_of_real_images_are_kept_by_content(
     changed[0] = -changed[0]
     assert values(dataclasses.replace(digits, held_out=changed)) != first
     assert len(files()) == 3
-    monkeypatch.setattr(_features, "content_digest", lambda network: "another network")
+    monkeypatch.setattr(features, "content_digest", lambda network: "another network")
     assert values(digits) == first
     assert len(files()) == 5
 

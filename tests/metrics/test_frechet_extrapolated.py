@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.data import DataSet
-from bench.evaluation import Context, References, Settings
-from bench.metrics._features import moments
-from bench.metrics.fidelity import distance
-from bench.metrics.frechet_extrapolated import compute, distances, extrapolated
+from bench.data.dataset import DataSet
+from bench.metrics.context import Context, References, Settings
+from bench.metrics.features import moments
+from bench.metrics.measures.frechet import distance
+from bench.metrics.measures.frechet_extrapolated import compute, distances, extrapolated
 from bench.streams import stream
 
 SETTINGS = Settings(block=398, kid_subsets=1, kid_subset_size=99, neighbours=3)

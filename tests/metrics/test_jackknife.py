@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import linalg
 
-from bench.metrics._jackknife import Moments, frechet_distance, frechet_jackknife
+from bench.metrics.jackknife import Moments, frechet_distance, frechet_jackknife
 
 DIMENSION, SAMPLES, BLOCKS, SHIFT = 8, 200, 20, 0.5
 REFERENCE = Moments(10**6, np.zeros(DIMENSION), (10**6 - 1) * np.eye(DIMENSION))

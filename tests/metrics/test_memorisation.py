@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.data import DataSet
-from bench.evaluation import Context, References, Settings
-from bench.metrics.memorisation import compute
+from bench.data.dataset import DataSet
+from bench.metrics.context import Context, References, Settings
+from bench.metrics.measures.memorisation import compute
 from bench.streams import stream
 
 SETTINGS = Settings(block=100, kid_subsets=1, kid_subset_size=50, neighbours=3)

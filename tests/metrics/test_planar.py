@@ -10,10 +10,10 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from bench.data import DataSet
-from bench.evaluation import Context, References, Settings
-from bench.metrics import energy, mmd, modes, sliced_wasserstein
-from bench.oracles import GaussianMixture
+from bench.data.dataset import DataSet
+from bench.data.mixture import GaussianMixture
+from bench.metrics.context import Context, References, Settings
+from bench.metrics.measures import energy, mmd, modes, sliced_wasserstein
 from bench.streams import stream
 
 SETTINGS = Settings(block=200, kid_subsets=1, kid_subset_size=100, neighbours=3)

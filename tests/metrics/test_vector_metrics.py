@@ -11,9 +11,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from bench.data import DataSet
-from bench.evaluation import Context, References, Settings
-from bench.metrics import endpoint_rmse, sample_nll, wasserstein
+from bench.data.dataset import DataSet
+from bench.metrics.context import Context, References, Settings
+from bench.metrics.measures import endpoint_rmse, sample_nll, wasserstein
 from bench.streams import stream
 
 SETTINGS = Settings(block=200, kid_subsets=1, kid_subset_size=100, neighbours=3)

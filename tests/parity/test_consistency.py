@@ -14,14 +14,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.budget import counted
-from bench.couplings import Pair
-from bench.declarations import objective, time_sampling, weighting
-from bench.declarations import path as declare
-from bench.models import PathModel
-from bench.objectives.consistency import Consistency, pseudo_huber, rising_levels
-from bench.paths import PathCoefficients
-from bench.weightings import Weighting
+from bench.formulations.grammar import objective, time_sampling, weighting
+from bench.formulations.grammar import path as declare
+from bench.models.meter import counted
+from bench.models.path_model import PathModel
+from bench.models.paths import PathCoefficients
+from bench.training.couplings import Pair
+from bench.training.objectives.consistency import Consistency, pseudo_huber, rising_levels
+from bench.training.weightings import Weighting
 
 SIGMA_DATA = 0.5
 LEVELS = torch.tensor([0.002, 0.0021, 0.05, 0.7, 4.0, 80.0], dtype=torch.float64)

@@ -2,8 +2,8 @@
 
 Conventions. torchcfm samples pairs from the plan, with replacement, on both sides and with numpy's
 global state; here every datum is kept, in order. Its plan has noise as rows and sums to 1 in total;
-the law of :func:`bench.couplings.minibatch_ot.sinkhorn` has data as rows, each of which sums to 1.
-Its regularisation is absolute, here it is a fraction of the mean squared distance.
+the law of :func:`bench.training.couplings.minibatch_ot.sinkhorn` has data as rows, each of which
+sums to 1. Its regularisation is absolute, here it is a fraction of the mean squared distance.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import ot
 import pytest
 import torch
 
-from bench.couplings import Pair
-from bench.couplings.minibatch_ot import sinkhorn
-from bench.declarations import coupling as declare
+from bench.formulations.grammar import coupling as declare
+from bench.training.couplings import Pair
+from bench.training.couplings.minibatch_ot import sinkhorn
 
 transport = pytest.importorskip("torchcfm.optimal_transport", reason="pip install '.[parity]'")
 

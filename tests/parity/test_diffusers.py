@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import adapters
-from bench.budget import counted
 from bench.errors import InputError
-from bench.paths import Path
-from bench.sampling import Request, sample
-from bench.solvers.catalogue import solver
+from bench.models import adapters
+from bench.models.meter import counted
+from bench.models.paths import Path
+from bench.sampling.sample import Request, sample
+from bench.sampling.solvers.catalogue import solver
 
 diffusers = pytest.importorskip("diffusers", reason="pip install '.[parity]'")
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.budget import counted
-from bench.couplings import Pair
-from bench.declarations import objective, time_sampling, weighting
-from bench.declarations import path as declare
-from bench.models import PathModel, build_network
+from bench.formulations.grammar import objective, time_sampling, weighting
+from bench.formulations.grammar import path as declare
+from bench.models.meter import counted
+from bench.models.path_model import PathModel, build_network
 from bench.streams import Draws
+from bench.training.couplings import Pair
 
 cfm = pytest.importorskip("torchcfm.conditional_flow_matching", reason="pip install '.[parity]'")
 denoise = pytest.importorskip("azula.denoise", reason="pip install '.[parity]'")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.declarations import path as declare
-from bench.oracles import GaussianMixture
+from bench.data.mixture import GaussianMixture
+from bench.formulations.grammar import path as declare
 
 denoise = pytest.importorskip("azula.denoise", reason="pip install '.[parity]'")
 covariance_of = pytest.importorskip("azula.linalg.covariance", reason="pip install '.[parity]'")

@@ -16,8 +16,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.declarations import path as declare
-from bench.paths import Path
+from bench.formulations.grammar import path as declare
+from bench.models.paths import Path
 
 noise_of = pytest.importorskip("azula.noise", reason="pip install '.[parity]'")
 cfm = pytest.importorskip("torchcfm.conditional_flow_matching", reason="pip install '.[parity]'")

@@ -19,12 +19,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.declarations import path as declare
-from bench.paths import Path, PathCoefficients
-from bench.sampling import cut_to
-from bench.solvers import edm, exponential, ode, stochastic
-from bench.solvers.grids import uniform_log_snr
-from bench.solvers.schedule import Point, Schedule
+from bench.formulations.grammar import path as declare
+from bench.models.paths import Path, PathCoefficients
+from bench.sampling.path_change import cut_to
+from bench.sampling.solvers import edm, exponential, ode, stochastic
+from bench.sampling.solvers.grids import uniform_log_snr
+from bench.sampling.solvers.schedule import Point, Schedule
 from tests.fields import ring
 
 azula = pytest.importorskip("azula.sample", reason="pip install '.[parity]'")

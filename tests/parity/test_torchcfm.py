@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
-from bench import adapters
-from bench.adapters import Foreign
-from bench.budget import counted
-from bench.declarations import path as declare
-from bench.sampling import Request, sample
-from bench.solvers.catalogue import solver
+from bench.formulations.grammar import path as declare
+from bench.models import adapters
+from bench.models.adapters import Foreign
+from bench.models.meter import counted
+from bench.sampling.sample import Request, sample
+from bench.sampling.solvers.catalogue import solver
 from tests.fields import ring
 
 cfm = pytest.importorskip("torchcfm.conditional_flow_matching", reason="pip install '.[parity]'")

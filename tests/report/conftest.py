@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.layout import Layout
+from bench.experiment.layout import Layout
 from bench.report.study import Study
 from bench.stages import collect, report
 from tests import synthetic

@@ -13,16 +13,16 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from bench import records
+from bench.evidence import records
 from bench.report import FIGURE_SUFFIXES, FIGURES, TABLES
-from bench.report.captions import FIGURE_CAPTIONS
-from bench.report.drawing import groups, legend
 from bench.report.figures import TUNED, write_all
-from bench.report.method_tables import methods
-from bench.report.quality_figures import pareto, quality_vs_nfe, quality_vs_wallclock
+from bench.report.figures.captions import FIGURE_CAPTIONS
+from bench.report.figures.drawing import groups, legend
+from bench.report.figures.quality import pareto, quality_vs_nfe, quality_vs_wallclock
+from bench.report.figures.style import GREY, KNOWN, NOTHING, is_empty, look_of
+from bench.report.figures.training import _draw_losses
 from bench.report.study import Study
-from bench.report.style import GREY, KNOWN, NOTHING, is_empty, look_of
-from bench.report.training_figures import _draw_losses
+from bench.report.tables.methods import methods
 from tests import synthetic
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench import records
-from bench.report.likelihood_tables import likelihood
+from bench.evidence import records
 from bench.report.study import Study
-from bench.report.table import latex, markdown
+from bench.report.tables.likelihood import likelihood
+from bench.report.tables.table import latex, markdown
 from tests import synthetic
 
 SEEDS = [0, 1, 2]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bench import records
+from bench.evidence import records
 from bench.report import FIGURES, TABLES, page
 from bench.report.findings import findings, warnings
 from bench.report.study import Study

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import records
-from bench.report.quality_tables import common_solver, quality
-from bench.report.solver_figures import convergence as draw
-from bench.report.solver_tables import audit, convergence, grids, measured_order
+from bench.evidence import records
+from bench.report.figures.solvers import convergence as draw
 from bench.report.study import SETUP, Study
-from bench.report.table import MISMATCH, is_loud
-from bench.solvers.catalogue import SOLVERS
+from bench.report.tables.quality import common_solver, quality
+from bench.report.tables.solvers import audit, convergence, grids, measured_order
+from bench.report.tables.table import MISMATCH, is_loud
+from bench.sampling.solvers.catalogue import SOLVERS
 from tests import synthetic
 from tests.report.conftest import SEEDS
 

@@ -12,15 +12,16 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bench.metrics import measured_in
+from bench.evidence.statistics import Interval
+from bench.metrics.declared import measured_in
 from bench.registry import discover
 from bench.report import TABLE_SUFFIXES, TABLES
-from bench.report.across_tables import across_datasets
 from bench.report.numbers import bracket, fraction, plain, scaled, tick
-from bench.report.study import Study, metric_title
-from bench.report.table import Table, latex, markdown
+from bench.report.study import Study
 from bench.report.tables import build_all
-from bench.statistics import Interval
+from bench.report.tables.across_datasets import across_datasets
+from bench.report.tables.table import Table, latex, markdown
+from bench.report.titles import metric_title
 from tests import synthetic
 from tests.report.conftest import FAILED, SEEDS, WHOLE
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.evidence.statistics.power import power
 from bench.report.study import Study
-from bench.report.variance_tables import ALL_PAIRS, variance
-from bench.statistics.power import power
+from bench.report.tables.variance import ALL_PAIRS, variance
 from tests.report.conftest import FAILED, SEEDS, WHOLE
 
 

@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.acceleration import Turn, paired_ratio
-from bench.data import DataSet
+from bench.data.dataset import DataSet
+from bench.evidence.manifest import _acceleration, _batch_parts
+from bench.experiment.layout import OUTCOME, Layout
+from bench.experiment.spec import Experiment
 from bench.files import read_json, write_json
-from bench.layout import OUTCOME, Layout
-from bench.models import PathModel
-from bench.paths.linear import Linear
-from bench.report.manifest import _acceleration, _batch_parts
-from bench.spec import Experiment
-from bench.stages import switching, train
-from bench.stages.common import read_outcome
-from bench.stages.job import Job
+from bench.models.path_model import PathModel
+from bench.models.paths.linear import Linear
+from bench.stages import train
+from bench.stages.running import switches as switching
+from bench.stages.running.job import Job
+from bench.stages.running.outcome import read_outcome
+from bench.stages.running.switches import Turn, paired_ratio
 from tests.contracts.test_formulations import experiment, run_all_stages
 from tests.fields import exact_model, ring
 

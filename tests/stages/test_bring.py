@@ -11,22 +11,24 @@ from typing import Any
 import pytest
 import torch
 
-from bench import adapters, cli, records
-from bench.data import mixture2d
+from bench import cli
+from bench.data.sources import mixture2d
 from bench.errors import InputError
+from bench.evidence import records
+from bench.experiment.layout import Layout
+from bench.experiment.spec import load
 from bench.files import read_json
-from bench.layout import Layout
-from bench.spec import load
+from bench.models import adapters
 from bench.stages import bring, collect, foreign
-from bench.sweeping import Sweep
+from bench.stages.running.model_sweep import Sweep
 
 MODULE = """
 import torch
 from torch import nn
-from bench.adapters import Foreign, Tabulated
-from bench.data.mixture2d import Options, build
-from bench.declarations import path
-from bench.paths.vp import Vp
+from bench.models.adapters import Foreign, Tabulated
+from bench.data.sources.mixture2d import Options, build
+from bench.formulations.grammar import path
+from bench.models.paths.vp import Vp
 
 LAW = build(Options(train=600, held_out=600)).mixture
 
@@ -238,7 +240,7 @@ def test_results_of_trainings_are_not_written_over(folder: Path) -> None:
 
 
 def test_the_example_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.adapters import example
+    from bench.models.adapters import example
 
     monkeypatch.setattr(example, "UPDATES", 3)
     found = re.search(r"python -m bench (sweep .*?)\n\n", example.__doc__ or "", re.DOTALL)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.data import DataSet, save
+from bench.data.dataset import DataSet
+from bench.data.files import save
+from bench.experiment.layout import LEDGER, OUTCOME, Layout
 from bench.files import read_json, write_json
-from bench.layout import LEDGER, OUTCOME, Layout
 from bench.stages import calibrate
-from bench.stages.common import read_outcome
+from bench.stages.running.outcome import read_outcome
 from tests.contracts.test_formulations import experiment, run_all_stages
 
 SECONDS = 2.0

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench import records
+from bench.evidence import records
+from bench.experiment.layout import LEDGER, OUTCOME, Layout
 from bench.files import read_json, write_json
-from bench.layout import LEDGER, OUTCOME, Layout
 from bench.stages import collect
 from tests import synthetic
 

@@ -11,7 +11,8 @@ import pytest
 
 from bench.errors import InputError
 from bench.files import read_json, write_json
-from bench.stages.common import Seconds, failures, read_outcome, run_guarded
+from bench.stages.running.outcome import failures, read_outcome, run_guarded
+from bench.stages.running.seconds import Seconds
 
 
 class Counted:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from bench import records
-from bench.data import load
+from bench.data.files import load
 from bench.errors import InputError
+from bench.evidence import records
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
 from bench.files import read_json, sha256
-from bench.layout import Layout
-from bench.metrics import directions
-from bench.spec import Experiment
+from bench.metrics.declared import directions
 from bench.stages import extractor, floor, prepare
 
 LABELS = ["floor.train", "floor.gaussian", "floor.untrained"]

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bench import records
 from bench.errors import InputError, RunError
+from bench.evidence import records
+from bench.experiment.layout import OUTCOME, Layout
+from bench.experiment.spec import Experiment
 from bench.files import read_json, write_json
-from bench.layout import OUTCOME, Layout
-from bench.spec import Experiment
 from bench.stages import clean, gate, publish, verify
 
 

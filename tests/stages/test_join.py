@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench import cli, records
+from bench import cli
 from bench.errors import InputError
+from bench.evidence import records
+from bench.experiment.layout import Layout
 from bench.files import read_json, write_json
-from bench.layout import Layout
 from bench.report import TABLE_SUFFIXES, TABLES
 from bench.report.study import Study
 from bench.report.svg import data_uri

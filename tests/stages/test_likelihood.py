@@ -8,15 +8,17 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bench import cli, digests, records
-from bench.cells import has_likelihood
+from bench import cli
 from bench.errors import InputError
-from bench.layout import Layout
-from bench.plan import Plan
-from bench.spec import Experiment
+from bench.evidence import records
+from bench.experiment import digests
+from bench.experiment.cells import has_likelihood
+from bench.experiment.costs import Plan
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
 from bench.stages import likelihood, prepare, train
-from bench.stages.common import read_outcome
 from bench.stages.gate import stage_folders
+from bench.stages.running.outcome import read_outcome
 
 SETTINGS = {"tolerance": 1e-3, "samples": 40, "batch_size": 32, "probes": 3}
 

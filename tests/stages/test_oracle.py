@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bench import records
-from bench.layout import Layout
-from bench.spec import Experiment
+from bench.evidence import records
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
 from bench.stages import oracle, prepare
-from bench.stages.common import read_outcome
+from bench.stages.running.outcome import read_outcome
 
 COUNT = 200
 
@@ -71,7 +71,7 @@ def test_more_evaluations_are_nearer_to_the_fine_solve(layout: Layout) -> None:
 def test_one_more_evaluation_count_computes_only_its_cells(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench import sweeping
+    from bench.stages.running import model_sweep as sweeping
 
     asked: list[int | None] = []
     honest = sweeping.Sweep.measure

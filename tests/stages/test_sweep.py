@@ -10,15 +10,17 @@ import pandas as pd
 import pytest
 import torch
 
-from bench import records
-from bench.cells import cells
-from bench.data import DataSet
-from bench.layout import Layout
-from bench.report.manifest import _acceleration
-from bench.spec import Experiment
-from bench.stages import sweep, switching
-from bench.stages.common import Seconds, read_outcome
-from bench.sweeping import Sweep
+from bench.data.dataset import DataSet
+from bench.evidence import records
+from bench.evidence.manifest import _acceleration
+from bench.experiment.cells import cells
+from bench.experiment.layout import Layout
+from bench.experiment.spec import Experiment
+from bench.stages import sweep
+from bench.stages.running import switches as switching
+from bench.stages.running.model_sweep import Sweep
+from bench.stages.running.outcome import read_outcome
+from bench.stages.running.seconds import Seconds
 from tests.contracts.test_formulations import experiment, run_all_stages
 
 DATA, LABEL = "mixture2d", "flow_matching"

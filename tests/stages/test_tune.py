@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from bench import records
 from bench.errors import InputError
-from bench.layout import Layout
-from bench.spec import load
+from bench.evidence import records
+from bench.experiment.layout import Layout
+from bench.experiment.spec import load
 from bench.stages import tune
 from tests import synthetic
 

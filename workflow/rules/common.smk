@@ -16,13 +16,14 @@ BIN = Path(sys.executable).parent
 sys.path.insert(0, str(ROOT))
 shell.prefix("export PATH={BIN:q}:$PATH PYTHONPATH={ROOT:q}${{PYTHONPATH:+:$PYTHONPATH}}; ")
 
-from bench import alive, digests
 from bench.errors import InputError
-from bench.gpus import visible_gpus
-from bench.layout import OUTCOME, Layout
-from bench.prerequisites import check
-from bench.spec import Experiment
-from bench.stages.common import failures
+from bench.experiment import digests
+from bench.experiment.layout import OUTCOME, Layout
+from bench.experiment.prerequisites import check
+from bench.experiment.spec import Experiment
+from bench.stages.running import run_lock
+from bench.stages.running.devices import visible_gpus
+from bench.stages.running.outcome import failures
 
 try:
     experiment = Experiment.from_mapping(config, str(workflow.configfiles[-1]))

@@ -36,22 +36,23 @@ from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from bench import spec
-from bench.acceleration import compile_forward
-from bench.budget import Ledger
-from bench.declarations import path as declare
-from bench.devices import ready
-from bench.extractors import extract
-from bench.extractors._base import extractor_module
-from bench.memory import sample_what_fits
-from bench.models import PathModel, build_network
-from bench.pairs import CHUNK, PairMaker
-from bench.paths import Path
+from bench.experiment import spec
+from bench.formulations.grammar import path as declare
+from bench.metrics.extractors import extract
+from bench.metrics.extractors._base import extractor_module
+from bench.models.fast_path import compile_forward
+from bench.models.path_model import PathModel, build_network
+from bench.models.paths import Path
 from bench.registry import discover
-from bench.sampling import Flow, PathChange, Request, Solution, common_log_snr, sample
-from bench.solvers.catalogue import SOLVERS, Solver
+from bench.sampling.path_change import PathChange, common_log_snr
+from bench.sampling.sample import Flow, Request, Solution, sample, sample_what_fits
+from bench.sampling.solvers.catalogue import SOLVERS, Solver
+from bench.stages.running.devices import ready
 from bench.streams import stream, stream_seed
-from bench.training import AdamW, MovingAverage, Trainer
+from bench.training.budget import Ledger
+from bench.training.loop import Trainer
+from bench.training.optimiser import AdamW, MovingAverage
+from bench.training.pairs import CHUNK, PairMaker
 from tests.benchmarks.gpu.measure import (
     Deadline,
     Findings,
@@ -424,7 +425,7 @@ def pair_check(sizes: Sizes, device: torch.device) -> list[Check]:
 # --- a lease, and memory that runs out ------------------------------------------------------------
 
 HOLDS = """
-from bench.devices import ready
+from bench.stages.running.devices import ready
 device = ready(1)
 import os, torch
 assert torch.ones(8, device=device).sum().item() == 8
@@ -432,7 +433,7 @@ print(os.environ.get("CUDA_VISIBLE_DEVICES"), device.type, flush=True)
 input()
 """
 WAITS = """
-from bench.devices import lease_gpu
+from bench.stages.running.devices import lease_gpu
 print("started", flush=True)
 print(lease_gpu(), flush=True)
 input()

@@ -36,24 +36,24 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from bench import digests
-from bench.devices import limit_threads, ready
 from bench.errors import InputError
+from bench.evidence import manifest as manifests
+from bench.experiment import digests
+from bench.experiment.costs import Plan
+from bench.experiment.layout import CONFIG, EXTRACTOR_WEIGHTS, LEDGER, Layout
+from bench.experiment.spec import Experiment
 from bench.files import read_json, replacing, write_json
-from bench.layout import CONFIG, EXTRACTOR_WEIGHTS, LEDGER, Layout
-from bench.plan import Plan
-from bench.report import manifest as manifests
-from bench.spec import Experiment
 from bench.stages import calibrate, extractor, floor, pairs, prepare, sweep, timing, train
-from bench.stages.common import Outcome, read_outcome
-from bench.stages.job import CHECKPOINT
+from bench.stages.running.devices import limit_threads, ready
+from bench.stages.running.job import CHECKPOINT
+from bench.stages.running.outcome import Outcome, read_outcome
 from tests.benchmarks.gpu.measure import Deadline, Findings, Measurement
 
 if TYPE_CHECKING:
     import torch
 
-    from bench.data import DataSet
-    from bench.evaluation import References
+    from bench.data.dataset import DataSet
+    from bench.metrics.context import References
 
 PART = "fashion"
 ARCHIVE = f"{PART}.tar.xz"
@@ -83,7 +83,7 @@ UNKNOWN_SHARE = 4.0
 TINY: Mapping[str, Any] = {
     "name": "gpu_kit_rehearsal",
     "datasets": {"digits": {"network": {"kind": "residual_mlp", "width": 32, "depth": 1}}},
-    "formulations": {"rectified_flow": {}, "consistency_training": {}},
+    "formulations": {"rectified_flow": {}, "flow_matching": {}},
     "seeds": [0, 1],
     "budget": {"amount": {"digits": 1.2}},
     "training": {"batch_size": 32, "threads": 1},
@@ -211,7 +211,7 @@ def share_references() -> None:
     A job of the workflow shares it among its seeds. Here a job is one model, and what the set
     remembers, such as the distances among 60,000 images, takes longer than a sweep.
     """
-    from bench import evaluation
+    from bench.metrics import context as evaluation
 
     make = evaluation.references
     known: dict[tuple[str, Path, str], References] = {}

@@ -34,7 +34,7 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from bench.data import fashion
+from bench.data.sources import fashion
 from bench.errors import InputError
 from bench.files import sha256, write_json
 
@@ -205,7 +205,7 @@ def pack_tree(root: Path, target: Path) -> dict[str, Any]:
 
 
 def pack_data(folder: Path, target: Path) -> dict[str, Any]:
-    """Write the contents of the four files as one, in their order; see ``bench.data.fashion``.
+    """Write the contents of the four files as one, in the order of ``bench.data.sources.fashion``.
 
     Raises:
         InputError: one is missing, or is not the one known.

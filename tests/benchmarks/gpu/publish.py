@@ -28,12 +28,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bench.data import TENSORS, data_module, save
+from bench.data.dataset import data_module
+from bench.data.files import TENSORS, save
 from bench.errors import InputError, RunError
+from bench.evidence import manifest as manifests
+from bench.experiment.layout import CONFIG, FINISHED, OUTCOME, Layout
+from bench.experiment.spec import Experiment, load
 from bench.files import read_json, sha256, write_json, write_text
-from bench.layout import CONFIG, FINISHED, OUTCOME, Layout
-from bench.report import manifest as manifests
-from bench.spec import Experiment, load
 from bench.stages import collect, gate, report
 from bench.stages import publish as publishing
 from tests.benchmarks.gpu import fashion, run

@@ -7,7 +7,7 @@ take, and how many do all of them, with a process each? The same is asked of sam
 The processes are started once and wait for orders. For each figure some of them warm up, say so,
 and begin at a word; each counts the work that it finishes, the device synchronised, in windows of
 equal length. Low and high are quartiles over windows. Trained is by the stage's own loop
-(``bench.training.Trainer``), sampled by Euler's method, as the sweep does.
+(``bench.training.loop.Trainer``), sampled by Euler's method, as the sweep does.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from bench import spec
-from bench.devices import THREAD_VARIABLES, ready
+from bench.experiment import spec
+from bench.stages.running.devices import THREAD_VARIABLES, ready
 from tests.benchmarks.gpu.measure import (
     Deadline,
     Findings,
@@ -135,13 +135,13 @@ def _prepared(device: str, dataset: str, work: str) -> tuple[Callable[[], object
     """A step of the work, and what it is worth: an update, or evaluated samples."""
     import torch
 
-    from bench.budget import Ledger
-    from bench.data import data_module
-    from bench.layout import Layout
-    from bench.sampling import Request, sample
-    from bench.solvers.catalogue import SOLVERS
-    from bench.stages.job import Job
+    from bench.data.dataset import data_module
+    from bench.experiment.layout import Layout
+    from bench.sampling.sample import Request, sample
+    from bench.sampling.solvers.catalogue import SOLVERS
+    from bench.stages.running.job import Job
     from bench.stages.train import trainer
+    from bench.training.budget import Ledger
 
     experiment, where = spec.load(CONFIG), torch.device(device)
     module = data_module(dataset)

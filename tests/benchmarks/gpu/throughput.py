@@ -30,14 +30,15 @@ from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from bench import spec
-from bench.acceleration import onto
-from bench.couplings import Pair
-from bench.devices import ready
-from bench.models import build_network
-from bench.sampling import Request, solver_noise
-from bench.solvers.catalogue import SOLVERS
+from bench.experiment import spec
+from bench.models.path_model import build_network
+from bench.sampling.banks import solver_noise
+from bench.sampling.sample import Request
+from bench.sampling.solvers.catalogue import SOLVERS
+from bench.stages.running.devices import ready
 from bench.streams import stream
+from bench.tensors import onto
+from bench.training.couplings import Pair
 from tests.benchmarks.gpu.measure import (
     Deadline,
     Findings,
@@ -449,8 +450,8 @@ def union(spans: Sequence[tuple[float, float]]) -> float:
 
 
 STARTS = """
-import bench.assembly, bench.training
-from bench.devices import ready
+import bench.stages.running.assembly, bench.training.loop
+from bench.stages.running.devices import ready
 device = ready(1)
 import torch
 assert torch.ones(8, device=device).sum().item() == 8

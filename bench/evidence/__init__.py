@@ -1,0 +1,1 @@
+"""The judging: records, what they are worth together, and verdicts. Torch-free."""

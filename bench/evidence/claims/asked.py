@@ -1,0 +1,293 @@
+"""What the records of one data set of one experiment hold, asked in the terms of the claims.
+
+Every question that the records cannot answer raises
+:class:`~bench.evidence.claims.rules.NotTestedError` with what is missing; no value is ever guessed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+
+from bench.evidence.claims.rules import NotTestedError
+from bench.evidence.statistics import (
+    exact_cells,
+    fixed_sampler,
+    nfe_to_quality,
+    quality_targets,
+    select_samplers,
+)
+from bench.experiment.cells import EXACT, SCORING, UNIFIED
+from bench.sampling.solvers.catalogue import SOLVERS
+
+COMMON_SOLVER = "euler"
+
+RECIPE = (
+    "formulation", "trained_path", "coupling", "prediction", "time_sampling", "weighting",
+    "sampler", "budget_total",
+)  # fmt: skip
+"""Columns that say what a model is and what it was given."""
+
+BySeed = dict[int, float]
+"""A value of each training seed."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """A model that a claim speaks of, known by what the records say of it.
+
+    Attributes:
+        name: in words.
+        formulation: name of its formulation.
+        facts: columns of the records, and what they must hold.
+        remedy: where such a model comes from, for a reader who misses it.
+    """
+
+    name: str
+    formulation: str
+    facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Records of one data set of one experiment, and the metric that ranks models there."""
+
+    records: pd.DataFrame
+    experiment: str
+    dataset: str
+    primary: str
+
+    # --- who is there ------------------------------------------------------------------------
+
+    @cached_property
+    def _models(self) -> pd.DataFrame:
+        """Successful rows of models that were trained within the experiment, without guidance."""
+        rows = self.records
+        keep = (
+            (rows["status"] == "ok")
+            & rows["train_seed"].notna()
+            & rows["accounting"].notna()
+            & rows["guidance"].isna()
+        )
+        return rows[keep].dropna(subset=["label", "value"])
+
+    @cached_property
+    def _by_metric(self) -> dict[str, pd.DataFrame]:
+        return {str(metric): rows for metric, rows in self._models.groupby("metric")}
+
+    def _rows(self, metric: str) -> pd.DataFrame:
+        """Rows of one metric of trained models."""
+        return self._by_metric.get(metric, self._models.iloc[:0])
+
+    @cached_property
+    def _recipes(self) -> pd.DataFrame:
+        """What the rows of sampling say of each label: it is true of its last stage."""
+        rows = self._models[self._models["noise_bank"].notna()]
+        return rows[["label", *RECIPE]].drop_duplicates().astype(object)
+
+    @cached_property
+    def accounting(self) -> str | None:
+        """How the experiment charges what is upstream; None where no row says it."""
+        found = set(self._models["accounting"])
+        return str(found.pop()) if len(found) == 1 else None
+
+    def label(self, role: Role) -> str:
+        """The one label that fills a role; of several, the one that bears the formulation's name.
+
+        Raises:
+            NotTestedError: no label, or several without the name.
+        """
+        wanted = {"formulation": role.formulation, **role.facts}
+        found = list(
+            dict.fromkeys(
+                str(row["label"])
+                for row in self._recipes.to_dict("records")
+                if all(not pd.isna(row[c]) and row[c] == value for c, value in wanted.items())
+            )
+        )
+        if role.formulation in found:
+            return role.formulation
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            told = role.remedy or ", ".join(f"{c} {v}" for c, v in role.facts.items())
+            raise NotTestedError(f"no records of {role.name}" + (f" ({told})" if told else ""))
+        raise NotTestedError(f"several labels are {role.name}: {', '.join(found)}")
+
+    def matched(self, *roles: Role) -> list[str]:
+        """Labels of the roles, which must have been given one and the same budget."""
+        labels = [self.label(role) for role in roles]
+        rows = self._recipes[self._recipes["label"].isin(labels)]
+        if rows["budget_total"].isna().any() or len(set(rows["budget_total"])) != 1:
+            raise NotTestedError(f"{' and '.join(labels)} were not given one budget")
+        return labels
+
+    def samplers(self) -> dict[str, str]:
+        """How each model becomes samples (``ode``, ``consistency`` ...), by label."""
+        known = self._recipes.dropna(subset="sampler").drop_duplicates("label")
+        return dict(zip(known["label"], known["sampler"], strict=True))
+
+    # --- what models are -----------------------------------------------------------------------
+
+    def of_model(self, label: str, metric: str) -> BySeed:
+        """A metric that each model has once."""
+        rows = self._rows(metric)
+        return _positive(rows[rows["label"] == label].groupby("train_seed")["value"].mean())
+
+    def training_seconds(self, label: str) -> BySeed:
+        """Measured device seconds of all training stages of a model, its coupling included."""
+        rows = self._rows("budget.train.device_seconds")
+        return _positive(rows[rows["label"] == label].groupby("train_seed")["value"].sum())
+
+    def coupling_seconds(self, label: str) -> BySeed:
+        """CPU seconds of the coupling in all training stages of a model."""
+        rows = self._rows("budget.train.coupling_seconds")
+        rows = rows[rows["label"] == label]
+        if rows.empty:
+            raise NotTestedError(f"no measured seconds of the coupling of {label}")
+        return _positive(rows.groupby("train_seed")["value"].sum())
+
+    # --- quality -------------------------------------------------------------------------------
+
+    @cached_property
+    def _cells(self) -> pd.DataFrame:
+        """Cells of exact cost of the primary metric."""
+        return exact_cells(self._rows(self.primary), self.primary)
+
+    @cached_property
+    def selected(self) -> pd.DataFrame:
+        """Cells with the sampler that was chosen on the other seeds."""
+        return select_samplers(self._cells).dropna(subset="value")
+
+    @cached_property
+    def common(self) -> pd.DataFrame:
+        """Cells with one common solver on its own grid."""
+        on_grid = self._cells["grid"].isin(["", SOLVERS[COMMON_SOLVER].grid])
+        return fixed_sampler(self._cells[on_grid], COMMON_SOLVER)
+
+    @cached_property
+    def _targets(self) -> dict[float, float]:
+        return quality_targets(self.selected)
+
+    def quality(self, label: str, nfe: int) -> BySeed:
+        """Primary metric with the selected sampler."""
+        rows = self.selected
+        rows = rows[(rows["label"] == label) & (rows["nfe"] == nfe)]
+        return _positive(rows.set_index("train_seed")["value"])
+
+    def most_evaluations(self, labels: Iterable[str]) -> int:
+        """Largest NFE at which one of the labels has a value."""
+        rows = self.selected[self.selected["label"].isin(list(labels))]
+        if rows.empty:
+            raise NotTestedError(f"no scored samples of {', '.join(labels) or 'any model'}")
+        return int(rows["nfe"].max())
+
+    def best_of(self, labels: Iterable[str], nfe: int) -> BySeed:
+        """Primary metric of the best of several labels at an NFE.
+
+        The best one is chosen for each seed on the other seeds, as samplers are, so that being
+        chosen does not flatter it.
+        """
+        rows = self.selected
+        rows = rows[rows["label"].isin(list(labels)) & (rows["nfe"] == nfe) & (rows["value"] > 0)]
+        rows = rows.assign(log=np.log(rows["value"].to_numpy(dtype=float)))
+        logs = rows.pivot_table(index="label", columns="train_seed", values="log")
+        found = {}
+        for seed in logs.columns:
+            others = logs.drop(columns=seed)
+            others = others[others.notna().sum(axis=1) == others.notna().sum(axis=1).max()]
+            if others.shape[1] and len(others):
+                value = logs.loc[others.mean(axis=1).idxmin(), seed]
+                if not math.isnan(value):
+                    found[int(seed)] = math.exp(value)
+        if not found:
+            names = ", ".join(sorted(labels)) or "any such model"
+            raise NotTestedError(f"no scored samples of {names} at {nfe} evaluations")
+        return found
+
+    def evaluations_needed(
+        self, label: str, chosen: pd.DataFrame, factor: float
+    ) -> dict[int, tuple[float, float]]:
+        """Bounds of the NFE at which each seed comes within ``factor`` of the best attainable.
+
+        Both bounds are equal where the crossing lies inside the sweep; the upper one is infinite
+        where the most evaluations do not reach the target, and the lower one is 0 where the fewest
+        already do.
+        """
+        rows = chosen[chosen["label"] == label]
+        if rows.empty or factor not in self._targets:
+            raise NotTestedError(f"no scored samples of {label} with this sampler")
+        bounds = {}
+        for seed, curve in rows.groupby("train_seed"):
+            found = nfe_to_quality(
+                curve["nfe"].tolist(), curve["value"].tolist(), self._targets[factor]
+            )
+            low = 0.0 if found.bound == "<=" else found.nfe
+            high = math.inf if found.bound == ">" else found.nfe
+            bounds[int(str(seed))] = (low, high)
+        return bounds
+
+    # --- exact fields ----------------------------------------------------------------------------
+
+    def exact_ends(self) -> dict[str, dict[int, tuple[float, float]]]:
+        """Distance of the exact field's end points, sampled on each path, to one fine solve.
+
+        Returns:
+            For each path and NFE the RMSE and its standard error, of the solver that is nearest.
+        """
+        rows = self.records
+        keep = (
+            (rows["label"] == EXACT)
+            & (rows["grid"] == UNIFIED)
+            & (rows["metric"] == "endpoint_rmse")
+            & (rows["noise_bank"] == SCORING)
+            & (rows["status"] == "ok")
+        )
+        rows = rows[keep.fillna(False)].dropna(subset=["value", "sampled_path", "nfe_requested"])
+        found: dict[str, dict[int, tuple[float, float]]] = {}
+        for (path, nfe), cells in rows.groupby(["sampled_path", "nfe_requested"]):
+            value = cells["value"].to_numpy(dtype=float)
+            error = cells["value_se"].to_numpy(dtype=float, na_value=0.0)
+            nearest = int(value.argmin())
+            by_nfe = found.setdefault(str(path), {})
+            by_nfe[int(str(nfe))] = (float(value[nearest]), float(error[nearest]))
+        if len(found) < 2:
+            raise NotTestedError("no records of the exact field on two paths or more")
+        return found
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def slopes(self) -> dict[str, float]:
+        """Slope of log seconds a sample on log NFE, of each label.
+
+        Least squares with one slope and an intercept of its own for every solver; solvers with at
+        least three numbers of evaluations.
+        """
+        rows = self._rows("seconds_per_sample")
+        rows = rows[rows["tolerance"].isna() & (rows["value"] > 0)]
+        rows = rows.dropna(subset=["nfe", "solver"])
+        found = {}
+        for label, mine in rows.groupby("label"):
+            logs = mine.assign(
+                x=np.log(mine["nfe"].astype(float)), y=np.log(mine["value"].astype(float))
+            )
+            groups = logs.fillna({"grid": ""}).groupby(["solver", "grid", "train_seed"])
+            wide = groups["x"].transform("nunique") >= 3
+            x, y = ((logs[c] - groups[c].transform("mean"))[wide] for c in ("x", "y"))
+            if len(x):
+                found[str(label)] = float((x * y).sum() / (x * x).sum())
+        if not found:
+            raise NotTestedError("no measured times at three numbers of evaluations or more")
+        return found
+
+
+def _positive(values: pd.Series[float]) -> BySeed:
+    """Values by seed, without those that have no log."""
+    return {int(str(s)): float(v) for s, v in values.items() if math.isfinite(v) and v > 0}

@@ -1,0 +1,321 @@
+"""What an experiment will cost, from measured speeds: jobs, cells, core-seconds."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from bench.experiment.cells import (
+    Cell,
+    cells,
+    compares_with_exact,
+    exact_flows,
+    has_likelihood,
+    has_oracle,
+    unified_cells,
+)
+from bench.experiment.spec import Experiment
+from bench.models.architectures import DEFAULT
+
+KINDS = ("import", "training", "sampling", "metrics", "timing")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Measured on one core of the reference machine (AVX2, 147 GFLOP/s in float32 products).
+
+    Read off ledgers of ``configs/smoke.yaml`` and ``configs/default.yaml``: ``flops``
+    and ``update`` from ``device_seconds`` against ``flops`` of ``flow_matching`` at two widths,
+    ``image_flops`` from those of ``configs/fashion_small.yaml``, the rest from the ``seconds`` that
+    outcomes record.
+
+    Attributes:
+        flops: floating-point operations a second of ``residual_mlp``, in batches of hundreds.
+        image_flops: the same of networks for images, in batches of 64.
+        update: seconds of an update beyond its products: optimiser, streams, small kernels.
+        evaluation: seconds of a batched evaluation beyond its products.
+        start, start_fidelity, start_report: seconds until a job computes: with torch, with
+            torch_fidelity too, with pandas and matplotlib instead.
+        image_block, vector_block: seconds to score a block of 597 samples by features, and by
+            exact W2; both grow about with the square of the block.
+        exact_number: seconds of an evaluation of an exact field, for each number of a sample.
+        extractor_epoch: seconds of an epoch of the extractor.
+        convergence: seconds of measuring all orders of convergence on one path.
+        report: seconds of the workflow itself, of gathering records and of drawing the report.
+    """
+
+    flops: float = 74e9
+    image_flops: float = 58e9
+    update: float = 2.1e-3
+    evaluation: float = 1.0e-3
+    start: float = 2.7
+    start_fidelity: float = 2.8
+    start_report: float = 3.0
+    image_block: float = 0.064
+    vector_block: float = 0.044
+    exact_number: float = 2.0e-7
+    extractor_epoch: float = 0.06
+    convergence: float = 9.0
+    report: float = 15.0
+
+
+SPEED = Speed()
+
+
+SCORED_BLOCK = 597
+"""Block for which the seconds of :class:`Speed` were measured."""
+
+
+ADAPTIVE_EVALUATIONS = ((1e-2, 25), (1e-3, 40), (1e-4, 61), (1e-6, 200))
+"""About what dopri5 spends on a trained field, by tolerance."""
+
+
+ADAPTIVE_EXACT = 900
+"""About what dopri5 spends on an exact field, in float64 at a tolerance of 1e-8."""
+
+
+VECTOR_JACOBIAN = 0.5
+"""A backward pass to the input alone, in forwards; an evaluation of a likelihood takes several."""
+
+
+FIELD = (17 * 2, 2048)
+"""Evaluations and samples of the field error of a model."""
+
+
+GEOMETRY = (200, 256)
+"""Evaluations and samples of the three straightness figures of a model."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A kind of job, how often it runs, and its core-seconds by kind, all runs together."""
+
+    verb: str
+    count: int
+    seconds: dict[str, float]
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment with its jobs.
+
+    Args:
+        experiment: what is planned.
+        speed: constants of the estimate.
+    """
+
+    experiment: Experiment
+    speed: Speed = SPEED
+
+    @property
+    def models(self) -> int:
+        """Trained models that are evaluated."""
+        one = self.experiment
+        return len(one.datasets) * len(one.labels) * len(one.seeds)
+
+    def cells(self, label: str) -> tuple[Cell, ...]:
+        """Cells of one model, the refused ones included."""
+        return cells(self.experiment, self.experiment.formulation(label))
+
+    def view(self, label: str) -> tuple[Cell, ...]:
+        """Cells of one model on other paths than its own."""
+        return unified_cells(self.experiment, self.experiment.formulation(label))
+
+    def jobs(self) -> tuple[Job, ...]:
+        """All jobs by verb, in the order they run."""
+        return tuple(self._jobs())
+
+    def seconds(self) -> dict[str, float]:
+        """Expected core-seconds by kind."""
+        total: Counter[str] = Counter()
+        for job in self.jobs():
+            total.update(job.seconds)
+        return {kind: total[kind] for kind in KINDS}
+
+    def minutes(self, cores: int) -> float:
+        """Expected minutes on ``cores``: some jobs run alone, the others side by side."""
+        width = max(1, cores // self.experiment.training.threads)
+        return (
+            sum(
+                sum(job.seconds.values()) / (1 if job.alone else min(width, job.count))
+                for job in self.jobs()
+            )
+            / 60
+        )
+
+    def sampling_flops(self) -> float:
+        """Operations of the networks in the sweep."""
+        unit = replace(self.speed, flops=1.0, image_flops=1.0, evaluation=0.0, exact_number=0.0)
+        return replace(self, speed=unit).seconds()["sampling"]
+
+    def _jobs(self) -> Iterator[Job]:
+        one, speed = self.experiment, self.speed
+        blocks, sets = len(one.seed_blocks()), len(one.datasets)
+        extractors = sum(one.described(name).extractor is not None for name in one.datasets)
+        yield Job("prepare", sets, {"import": sets * speed.start})
+        if extractors:
+            training = extractors * one.extractor.epochs * speed.extractor_epoch
+            seconds = {"import": extractors * speed.start, "training": training}
+            yield Job("extractor", extractors, seconds)
+        calibrated = sum(map(one.is_calibrated, one.labels))
+        if calibrated:
+            count = sets * calibrated
+            yield Job("calibrate", count, {"import": count * speed.start}, alone=True)
+        stages = sum(len(one.formulation(label).stages) for label in one.formulations)
+        if stages:
+            count = sets * stages * blocks
+            training = len(one.seeds) * sum(self._stage_seconds())
+            yield Job("train", count, {"import": count * speed.start, "training": training})
+        if one.models:
+            count = sets * len(one.models) * blocks
+            yield Job("foreign", count, {"import": count * speed.start})
+        starts = sum(self._evaluation_start(name) for name in one.datasets)
+        pairs = [(name, label) for name in one.datasets for label in one.labels]
+        swept = [self._sweep_seconds(name, label) for name, label in pairs]
+        seconds = {
+            "import": starts * len(one.labels) * blocks,
+            "sampling": len(one.seeds) * sum(sampling for sampling, _ in swept),
+            "metrics": len(one.seeds) * sum(metrics for _, metrics in swept),
+        }
+        yield Job("sweep", len(pairs) * blocks, seconds)
+        likely = [(name, label) for name, label in pairs if has_likelihood(one, label)]
+        if likely:
+            count = len(likely) * blocks
+            solving = len(one.seeds) * sum(self._likelihood_seconds(*pair) for pair in likely)
+            seconds = {"import": count * speed.start, "metrics": solving}
+            yield Job("likelihood", count, seconds)
+        yield Job("floor", sets, {"import": starts})
+        exact = [name for name in one.datasets if has_oracle(one, name)]
+        if exact:
+            solved = [self._exact_seconds(name) for name in exact]
+            seconds = {
+                "import": sum(self._evaluation_start(name) for name in exact),
+                "sampling": sum(sampling for sampling, _ in solved),
+                "metrics": sum(metrics for _, metrics in solved),
+            }
+            yield Job("oracle", len(exact), seconds)
+        if one.convergence is not None:
+            paths = len(one.convergence.paths)
+            seconds = {"import": speed.start, "metrics": paths * speed.convergence}
+            yield Job("convergence", 1, seconds)
+        timing = sum(self._timing_seconds(name) for name in one.datasets)
+        yield Job("timing", sets, {"import": sets * speed.start, "timing": timing}, alone=True)
+        yield Job("report", 1, {"import": speed.start_report, "metrics": speed.report}, alone=True)
+
+    def _evaluation_start(self, dataset: str) -> float:
+        scored = self.experiment.described(dataset).extractor is not None
+        return self.speed.start_fidelity if scored else self.speed.start
+
+    def _forward_flops(self, dataset: str, label: str | None = None) -> float:
+        """Operations of a forward on one sample; those of a foreign network are not known."""
+        if label in self.experiment.models:
+            return 0.0
+        shape = self.experiment.described(dataset).shape
+        return self.experiment.datasets[dataset].network.forward_flops(shape)
+
+    def _rate(self, dataset: str) -> float:
+        """Operations a second of the network of a data set."""
+        plain = self.experiment.datasets[dataset].network.kind == DEFAULT
+        return self.speed.flops if plain else self.speed.image_flops
+
+    def _stage_seconds(self) -> Iterator[float]:
+        """Training seconds of each stage of one seed."""
+        one, speed = self.experiment, self.speed
+        for dataset in one.datasets:
+            forward = self._forward_flops(dataset)
+            step = 3 * forward * one.training.batch_size
+            for label in one.formulations:
+                for stage in one.formulation(label).stages:
+                    planned = one.stage_budget(dataset, label, stage.name)
+                    if one.budget.unit == "device_seconds":
+                        yield planned
+                        continue
+                    passes = planned * (forward if one.budget.unit == "network_passes" else 1)
+                    updates = passes / step if stage.kind == "train" else 0.0
+                    yield passes / self._rate(dataset) + updates * speed.update
+
+    def _solve_seconds(self, dataset: str, label: str, evaluations: float, samples: int) -> float:
+        batches = math.ceil(samples / self.experiment.sweep.batch_size)
+        products = samples * self._forward_flops(dataset, label) / self._rate(dataset)
+        return evaluations * (products + batches * self.speed.evaluation)
+
+    def _cell_seconds(
+        self, dataset: str, found: Sequence[Cell], evaluation: float
+    ) -> tuple[float, float]:
+        """Seconds of sampling and of metrics; ``evaluation`` is that of one sample, in a batch."""
+        sweep = self.experiment.sweep
+        image = self.experiment.described(dataset).kind == "image"
+        block = self.speed.image_block if image else self.speed.vector_block
+        block *= (sweep.block / SCORED_BLOCK) ** 2
+        sampling = metrics = 0.0
+        for cell in found:
+            if cell.refused is None:
+                samples = sweep.samples[cell.bank]
+                batches = math.ceil(samples / sweep.batch_size)
+                each = samples * evaluation + batches * self.speed.evaluation
+                sampling += _evaluations(cell) * each
+                metrics += block * samples / sweep.block
+        return sampling, metrics
+
+    def _sweep_seconds(self, dataset: str, label: str) -> tuple[float, float]:
+        """Seconds of sampling and of metrics in the sweep over one model."""
+        sweep, formulation = self.experiment.sweep, self.experiment.formulation(label)
+        found, view = self.cells(label), self.view(label)
+        product = self._forward_flops(dataset, label) / self._rate(dataset)
+        sampling, metrics = self._cell_seconds(dataset, (*found, *view), product)
+        if formulation.sampler == "ode":
+            fine = (2 if view else 1) * _adaptive(sweep.reference_tolerance)
+            sampling += self._solve_seconds(dataset, label, fine, sweep.reference_samples)
+            sampling += self._solve_seconds(dataset, label, *GEOMETRY)
+        if has_oracle(self.experiment, dataset) and compares_with_exact(formulation):
+            each = self._exact_evaluation(dataset)
+            sampling += each * (ADAPTIVE_EXACT * sweep.reference_samples + math.prod(FIELD))
+        return sampling, metrics
+
+    def _exact_evaluation(self, dataset: str) -> float:
+        """Seconds of an evaluation of the exact field, of one sample in a batch."""
+        return self.speed.exact_number * math.prod(self.experiment.described(dataset).shape)
+
+    def _exact_seconds(self, dataset: str) -> tuple[float, float]:
+        """Seconds of sampling and of metrics of the exact field."""
+        flows, each = exact_flows(self.experiment), self._exact_evaluation(dataset)
+        parts = [self._cell_seconds(dataset, flow.cells, each) for flow in flows]
+        fine = len(flows) * ADAPTIVE_EXACT * self.experiment.sweep.reference_samples * each
+        return sum(sampling for sampling, _ in parts) + fine, sum(metrics for _, metrics in parts)
+
+    def _likelihood_seconds(self, dataset: str, label: str) -> float:
+        """Seconds of the likelihood under one model."""
+        settings = self.experiment.likelihood
+        assert settings is not None
+        dimension = math.prod(self.experiment.described(dataset).shape)
+        work = 1 + VECTOR_JACOBIAN * settings.products(dimension)
+        evaluations = work * _adaptive(settings.tolerance)
+        return self._solve_seconds(dataset, label, evaluations, settings.samples)
+
+    def _timing_seconds(self, dataset: str) -> float:
+        """Seconds of timing one model of each label."""
+        timing = self.experiment.timing
+        runs, total = timing.repeats + timing.warmup, 0.0
+        for label in self.experiment.labels:
+            settings = {(cell.solver, cell.nfe, cell.tolerance): cell for cell in self.cells(label)}
+            for cell in settings.values():
+                if cell.refused is None:
+                    total += runs * self._solve_seconds(
+                        dataset, label, _evaluations(cell), timing.batch_size
+                    )
+        return total
+
+
+def _evaluations(cell: Cell) -> float:
+    if cell.nfe is not None:
+        return float(cell.nfe)
+    assert cell.tolerance is not None
+    return _adaptive(cell.tolerance)
+
+
+def _adaptive(tolerance: float) -> float:
+    """Evaluations at a tolerance: the nearest entry on a logarithmic scale."""
+    return min(ADAPTIVE_EVALUATIONS, key=lambda entry: abs(math.log(entry[0] / tolerance)))[1]

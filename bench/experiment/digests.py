@@ -1,0 +1,405 @@
+"""What a result depends on, as digests: the reason why a stage runs again, or does not.
+
+A stage's digest covers four things: the code that computes it, its slice of the experiment, the
+digests of the stages it reads, and the versions of the numeric packages.
+
+The code is what the stage's verb and the parts that it declares compute, wherever their definitions
+stand (:mod:`bench.experiment.code`). Parts are named in declarations and imported when a stage
+runs, so that a training depends on its own path and coupling and on no other. Definitions that are
+marked :func:`bench.registry.aside` are passed by: what they decide reaches a digest as values, in
+the slice of the experiment.
+
+The number and choice of cells is no part of a cell's digest, nor are the other seeds of a
+training's: adding one computes only that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from importlib.metadata import version
+from typing import Any
+
+from bench.data.dataset import numeric_options
+from bench.experiment import code
+from bench.experiment.cells import exact_flows
+from bench.experiment.code import Definition
+from bench.experiment.spec import Experiment
+from bench.files import digest_of
+from bench.formulations.grammar import TABULATED, Part, Stage
+from bench.metrics.declared import applicable
+from bench.registry import aside, place
+from bench.sampling.solvers.catalogue import GRIDS, SOLVERS, Solver
+
+CHOICES = {"solvers", "grids", "nfe", "tolerances", "few_step_nfe"}
+"""Keys of a sweep that choose cells and change none."""
+
+PACE = {"overlap"}
+"""Keys of a sweep that change how fast it is and no value."""
+
+_DATA = ("numpy", "scikit-learn", "torch")
+_TRAINING = ("numpy", "scipy", "torch")
+_SAMPLING = (*_TRAINING, "torchdiffeq")
+_EVALUATION = (*_SAMPLING, "pot", "torch-fidelity")
+
+ENTRIES: dict[str, tuple[str, ...]] = {
+    "adapters": ("Tabulated",),
+    "data": ("build", "describe"),
+    "metrics": ("compute",),
+    "stages": ("run",),
+}
+"""What is taken from a member of a family; of all others their ``build``."""
+
+
+# --- code -------------------------------------------------------------------------------------
+
+
+def member(family: str, name: str) -> tuple[Definition, ...]:
+    """The definitions that a member of a family is entered by."""
+    return tuple(
+        Definition(place(family, name), entry) for entry in ENTRIES.get(family, ("build",))
+    )
+
+
+def method(solver: Solver) -> tuple[Definition, ...]:
+    """What a solver and its own grid are entered by, where that is chosen by a name."""
+    own = grid(solver.grid)
+    if solver.family in ("fixed", "adaptive", "flow_map"):
+        return own  # sampling names these solvers itself
+    return (*own, Definition(place("solvers", solver.module), "METHODS", solver.name))
+
+
+def grid(name: str | None) -> tuple[Definition, ...]:
+    """What a grid is entered by; one that is made for a model is named by what makes it."""
+    return (Definition(place("solvers", "grids"), "GRIDS", name),) if name in GRIDS else ()
+
+
+def verb_digest(*verbs: str) -> str:
+    """Digest of the code of some verbs."""
+    return code.digest(*(root for verb in verbs for root in member("stages", verb)))
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Public versions of installed packages; a local part such as ``+cpu`` names a build."""
+    return {name: version(name).split("+")[0] for name in packages}
+
+
+# --- stages -----------------------------------------------------------------------------------
+
+
+@aside("a digest decides whether something is computed, not what")
+def data_digest(experiment: Experiment, dataset: str) -> str:
+    """Digest of a prepared data set."""
+    return digest_of(
+        {
+            "code": code.digest(*member("stages", "prepare"), *member("data", dataset)),
+            "options": numeric_options(dataset, experiment.datasets[dataset].options),
+            "versions": versions(*_DATA),
+        }
+    )
+
+
+@aside("a digest decides whether something is computed, not what")
+def extractor_digest(experiment: Experiment, dataset: str) -> str | None:
+    """Digest of a data set's feature extractor, or None where it has none."""
+    name = experiment.described(dataset).extractor
+    if name is None:
+        return None
+    return digest_of(
+        {
+            "code": code.digest(*member("stages", "extractor"), *member("extractors", name)),
+            "data": data_digest(experiment, dataset),
+            "settings": experiment.extractor.model_dump(exclude={"weights"}),
+            "versions": versions(*_TRAINING),
+        }
+    )
+
+
+@aside("a digest decides whether something is computed, not what")
+def calibration_digest(experiment: Experiment, dataset: str, label: str) -> str:
+    """Digest of the measurement of seconds a step, for budgets in device seconds."""
+    stages = experiment.formulation(label).stages
+    parts = [root for stage in stages for root in _parts(experiment, dataset, stage)]
+    return digest_of(
+        {
+            "code": code.digest(*member("stages", "calibrate"), *parts),
+            "data": data_digest(experiment, dataset),
+            "stages": [_declared(stage) for stage in stages],
+            "training": _training(experiment, dataset, label),
+            "versions": versions(*_SAMPLING),
+        }
+    )
+
+
+@aside("a digest decides whether something is computed, not what")
+def stage_digest(experiment: Experiment, dataset: str, label: str, stage: str, seed: int) -> str:
+    """Digest of one stage of a formulation on one seed, what it reads included."""
+    declared = experiment.formulation(label).stage(stage)
+    if declared.kind == "foreign":
+        return _foreign_digest(experiment, dataset, label, declared, seed)
+    budget = experiment.budget
+    calibrated = budget.unit == "device_seconds"
+    return digest_of(
+        {
+            "code": code.digest(
+                *member("stages", declared.kind), *_parts(experiment, dataset, declared)
+            ),
+            "data": data_digest(experiment, dataset),
+            "stage": _declared(declared),
+            "training": _training(experiment, dataset, label),
+            "budget": {
+                "unit": budget.unit,
+                "accounting": budget.accounting,
+                "amount": budget.amount[dataset],
+                "planned": experiment.stage_budget(dataset, label, stage),
+                "calibration": calibration_digest(experiment, dataset, label)
+                if calibrated
+                else None,
+            },
+            "seed": seed,
+            "upstream": {
+                name: stage_digest(experiment, dataset, label, name, seed)
+                for name in declared.upstream
+            },
+            "versions": versions(*(_TRAINING if declared.kind == "train" else _SAMPLING)),
+        }
+    )
+
+
+@aside("a digest decides whether something is computed, not what")
+def _foreign_digest(
+    experiment: Experiment, dataset: str, label: str, declared: Stage, seed: int
+) -> str:
+    """Digest of a network that somebody else has trained: its state says what it is."""
+    model, place = experiment.models[label], experiment.seeds.index(seed)
+    return digest_of(
+        {
+            "code": code.digest(*member("stages", declared.kind), *_part(declared.path)),
+            "data": data_digest(experiment, dataset),
+            "stage": _declared(declared),
+            "factory": model.factories[place],
+            "state": model.states[place],
+            "forwards": model.forwards,
+            "versions": versions(*_SAMPLING),
+        }
+    )
+
+
+@aside("a digest decides whether something is computed, not what")
+def sweep_base(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
+    """Digest of what all cells of a sweep share: the model, the samples and the metrics."""
+    final = experiment.formulation(label).final
+    return digest_of(
+        {
+            "code": code.digest(
+                *member("stages", "sweep"),
+                *_parts(experiment, dataset, final),
+                *_metrics(experiment, dataset),
+            ),
+            "model": stage_digest(experiment, dataset, label, final.name, seed),
+            "guidance": _guidance(experiment, label),
+            "evaluation": _evaluation(experiment, dataset),
+        }
+    )
+
+
+@aside("a digest decides whether something is computed, not what")
+def cell_digest(base: str, cell: Mapping[str, Any]) -> str:
+    """Digest of one cell.
+
+    Args:
+        base: digest of what the cells of a job share.
+        cell: what sets it apart, JSON-able; its ``solver`` names one of the catalogue, or None.
+    """
+    solver = SOLVERS.get(cell.get("solver") or "")
+    how = None
+    if solver is not None:
+        how = [*solver.signature, code.digest(*method(solver), *grid(cell.get("grid")))]
+    # The table of a foreign path is a part of its model, and its code of the base.
+    named = (cell.get("path"), *cell.get("among", ()))
+    paths = [name for name in named if name not in (None, TABULATED.name)]
+    changed = code.digest(*_paths(paths)) if paths else None
+    return digest_of({"base": base, "cell": dict(cell), "how": how, "paths": changed})
+
+
+@aside("a digest decides whether something is computed, not what")
+def sweep_digest(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
+    """Digest of a whole sweep: its base and the choice of cells."""
+    base = sweep_base(experiment, dataset, label, seed)
+    return digest_of({"base": base, "cells": _cells(experiment), "view": _view(experiment)})
+
+
+@aside("a digest decides whether something is computed, not what")
+def likelihood_digest(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
+    """Digest of the likelihood of held-out data under one model."""
+    final, settings = experiment.formulation(label).final, experiment.likelihood
+    return digest_of(
+        {
+            "code": code.digest(
+                *member("stages", "likelihood"), *_parts(experiment, dataset, final)
+            ),
+            "model": stage_digest(experiment, dataset, label, final.name, seed),
+            "guidance": _guidance(experiment, label),
+            "data": data_digest(experiment, dataset),
+            "settings": None if settings is None else settings.model_dump(),
+            "versions": versions(*_SAMPLING),
+        }
+    )
+
+
+@aside("a digest decides whether something is computed, not what")
+def convergence_digest(paths: Sequence[str]) -> str:
+    """Digest of the orders of convergence that are measured on some paths."""
+    measured = [solver for solver in SOLVERS.values() if solver.order is not None]
+    methods = [root for solver in measured for root in method(solver)]
+    return digest_of(
+        {
+            "code": code.digest(*member("stages", "convergence"), *_paths(paths), *methods),
+            "paths": list(paths),
+            "solvers": {solver.name: solver.signature for solver in measured},
+            "versions": versions(*_SAMPLING),
+        }
+    )
+
+
+@aside("a digest decides whether something is computed, not what")
+def oracle_base(experiment: Experiment, dataset: str, path: Part) -> str:
+    """Digest of what all cells of the exact field on a path share."""
+    return digest_of(
+        {
+            "code": code.digest(
+                *member("stages", "oracle"), *_part(path), *_metrics(experiment, dataset)
+            ),
+            "path": _named(path),
+            "seed": experiment.seeds[0],
+            "evaluation": _evaluation(experiment, dataset),
+        }
+    )
+
+
+@aside("a digest decides whether something is computed, not what")
+def oracle_digest(experiment: Experiment, dataset: str) -> str:
+    """Digest of the exact field on a data set: its paths and the choice of cells."""
+    flows = {
+        flow.label: [
+            oracle_base(experiment, dataset, flow.path),
+            [cell.key() for cell in flow.cells],
+        ]
+        for flow in exact_flows(experiment)
+    }
+    return digest_of({"flows": flows, "view": _view(experiment)})
+
+
+@aside("a digest decides whether something is computed, not what")
+def floor_digest(experiment: Experiment, dataset: str) -> str:
+    """Digest of the floor: real against real, fitted Gaussian, untrained network."""
+    network = experiment.datasets[dataset].network
+    return digest_of(
+        {
+            "code": code.digest(
+                *member("stages", "floor"),
+                *(root for name in GRIDS for root in grid(name)),
+                *member("networks", network.kind),
+                *_metrics(experiment, dataset),
+            ),
+            "network": network.model_dump(),
+            "evaluation": _evaluation(experiment, dataset),
+        }
+    )
+
+
+@aside("a digest decides whether something is computed, not what")
+def timing_base(experiment: Experiment, dataset: str, label: str) -> str:
+    """Digest of what all timed cells of a label share: its model on the first seed, and how."""
+    final = experiment.formulation(label).final
+    return digest_of(
+        {
+            "code": code.digest(*member("stages", "timing"), *_parts(experiment, dataset, final)),
+            "model": stage_digest(experiment, dataset, label, final.name, experiment.seeds[0]),
+            "guidance": _guidance(experiment, label),
+            "timing": experiment.timing.model_dump(),
+            "versions": versions(*_SAMPLING),
+        }
+    )
+
+
+@aside("a digest decides whether something is computed, not what")
+def timing_digest(experiment: Experiment, dataset: str) -> str:
+    """Digest of all seconds a sample on a data set: the models and the choice of cells."""
+    bases = {label: timing_base(experiment, dataset, label) for label in experiment.labels}
+    return digest_of({"bases": bases, "cells": _cells(experiment)})
+
+
+# --- slices -----------------------------------------------------------------------------------
+
+
+def _part(part: Part) -> tuple[Definition, ...]:
+    return member(part.room, part.name)
+
+
+def _paths(names: Sequence[str]) -> list[Definition]:
+    return [root for name in names for root in member("paths", name)]
+
+
+def _parts(experiment: Experiment, dataset: str, stage: Stage) -> tuple[Definition, ...]:
+    """What a stage declares, and its network."""
+    network = member("networks", experiment.datasets[dataset].network.kind)
+    if stage.kind == "foreign":
+        network = (Definition(place("stages", stage.kind), "model"),)
+    solver = method(SOLVERS[stage.solver]) if stage.solver else ()
+    return (*network, *(root for part in stage.parts for root in _part(part)), *solver)
+
+
+def _metrics(experiment: Experiment, dataset: str) -> list[Definition]:
+    names = applicable(experiment.described(dataset))
+    return [root for name in names for root in member("metrics", name)]
+
+
+def _named(part: Part) -> list[Any]:
+    """A part as plain values, without the place of its code."""
+    return [f"{part.room}/{part.name}", dict(part.options)]
+
+
+def _declared(stage: Stage) -> dict[str, Any]:
+    """A stage's declaration as plain values; its share is in the budget."""
+    values = {field.name: getattr(stage, field.name) for field in fields(stage)}
+    del values["share"], values["fixed"]
+    return {
+        name: _named(value) if isinstance(value, Part) else value for name, value in values.items()
+    }
+
+
+def _training(experiment: Experiment, dataset: str, label: str) -> dict[str, Any]:
+    """Network and settings of a training; how seeds share jobs changes no number."""
+    settings = experiment.training.model_dump(exclude={"seeds_per_job"})
+    rate = experiment.learning_rate(dataset, label)
+    network = experiment.datasets[dataset].network.model_dump()
+    conditional = experiment.formulation(label).conditional
+    told = {} if conditional is None else {"label dropout": conditional.dropout}
+    return settings | {"learning_rate": rate, "network": network} | told
+
+
+def _guidance(experiment: Experiment, label: str) -> float | None:
+    conditional = experiment.formulation(label).conditional
+    return None if conditional is None else conditional.guidance
+
+
+def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
+    return {
+        "data": data_digest(experiment, dataset),
+        "extractor": extractor_digest(experiment, dataset),
+        "sweep": experiment.sweep.model_dump(exclude=CHOICES | PACE),
+        "metrics": experiment.metrics.model_dump() | {"flip": experiment.training.flip},
+        "versions": versions(*_EVALUATION),
+    }
+
+
+def _view(experiment: Experiment) -> dict[str, Any] | None:
+    view = experiment.unified_view
+    if view is None:
+        return None
+    return view.model_dump() | {"code": code.digest(*_paths(view.paths))}
+
+
+def _cells(experiment: Experiment) -> dict[str, Any]:
+    return experiment.sweep.model_dump(include=CHOICES)

@@ -1,0 +1,150 @@
+"""What an experiment will do and cost, said before anything runs. Torch-free.
+
+The estimate adds core-seconds by the kinds that outcomes record: import, training, sampling,
+metrics and timing. It is meant to be right within a third on the reference machine, so that a
+budget can be chosen; what a run really cost stands in its report, as rows ``cost.<kind>``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from bench.experiment.costs import Plan
+from bench.experiment.sections import TUNED
+from bench.experiment.spec import Experiment, untuned
+from bench.formulations.grammar import Stage
+from bench.sampling.solvers.catalogue import SOLVERS
+
+
+def describe(experiment: Experiment, cores: int | None = None) -> str:
+    """The plan as text; ``cores`` are those of this machine unless given."""
+    cores = cores or len(os.sched_getaffinity(0))
+    plan = Plan(experiment)
+    sections = (
+        _heading(plan),
+        _jobs_section(plan),
+        _cells_section(plan),
+        _budget_section(plan),
+        _cost_section(plan, cores),
+    )
+    return "\n\n".join("\n".join(section) for section in sections)
+
+
+def _heading(plan: Plan) -> Iterator[str]:
+    one = plan.experiment
+    yield f"experiment {one.name} ({one.digest})"
+    yield (
+        f"{plan.models} models: {len(one.datasets)} data sets x {len(one.labels)} labels"
+        f" x {len(one.seeds)} seeds ({', '.join(map(str, one.seeds))})"
+    )
+
+
+def _jobs_section(plan: Plan) -> Iterator[str]:
+    yield "jobs"
+    for job in plan.jobs():
+        yield f"  {job.verb:<12}{job.count:>5}" + ("  alone on the machine" if job.alone else "")
+
+
+def _cells_section(plan: Plan) -> Iterator[str]:
+    sweep = plan.experiment.sweep
+    banks = ", ".join(f"{count:,} {bank}" for bank, count in sweep.samples.items())
+    yield f"cells of a model (samples: {banks})"
+    refused: dict[str, set[int]] = {}
+    rows = []
+    for shown, label in _shown_labels(plan.experiment):
+        found = plan.cells(label)
+        planned = sum(cell.refused is None for cell in found)
+        view = plan.view(label)
+        on_others = f"{len(view)} in the unified view" if view else ""
+        rows.append((shown, f"{planned} cells", f"{len(found) - planned} refused", on_others))
+        for cell in found:
+            if cell.refused is not None and cell.nfe is not None:
+                refused.setdefault(cell.solver, set()).add(cell.nfe)
+    yield from _aligned(rows)
+    for solver, counts in refused.items():
+        yield f"  refused: {solver} at {', '.join(map(str, sorted(counts)))}{_spending(solver)}"
+
+
+def _spending(name: str) -> str:
+    """What a solver spends, in brackets; nothing where that depends on the data."""
+    solver = SOLVERS[name]
+    if solver.cost is None:
+        return ""
+    each, *more = (solver.spends(intervals) for intervals in (1, 2, 3))
+    if more == [2 * each, 3 * each]:
+        return f" (it spends {each} evaluations an interval)"
+    return f" (it spends {', '.join(map(str, (each, *more)))} ... evaluations)"
+
+
+def _budget_section(plan: Plan) -> Iterator[str]:
+    one = plan.experiment
+    if not one.formulations:
+        yield "budget: nothing is trained"
+        return
+    accounting = one.budget.accounting.replace("_", "-")
+    yield f"budget of a model, {accounting}, in {one.budget.unit}"
+    rows = []
+    for dataset in one.datasets:
+        for shown, label in _shown_labels(one):
+            if label in one.models:
+                continue
+            for stage in one.formulation(label).stages:
+                units = one.stage_budget(dataset, label, stage.name)
+                share = units / one.budget.amount[dataset]
+                rows.append(
+                    (dataset, shown, stage.name, _work(stage), f"{units:.3g}", f"{share:.1%}")
+                )
+    yield from _aligned(rows)
+
+
+def _shown_labels(one: Experiment) -> Iterator[tuple[str, str]]:
+    """What to print for each label, and the label: one line for all rates of a tuning grid."""
+    first: dict[str, str] = {}
+    for label in one.labels:
+        first.setdefault(untuned(label), label)
+    for name, label in first.items():
+        yield (name if name == label else f"{name}{TUNED}..."), label
+
+
+def _work(stage: Stage) -> str:
+    return "train" if stage.kind == "train" else f"pairs by {stage.solver} at {stage.nfe}"
+
+
+def _cost_section(plan: Plan, cores: int) -> Iterator[str]:
+    one = plan.experiment
+    if one.budget.unit == "device_seconds" and one.formulations:
+        yield from _device_section(plan)
+        yield ""
+    seconds = plan.seconds()
+    total = sum(seconds.values())
+    yield "expected core-seconds, without a GPU"
+    yield from _aligned([(k, f"{s:,.0f}", f"{s / total:.0%}") for k, s in seconds.items()])
+    yield f"expected: {total:,.0f} core-seconds, {plan.minutes(cores):.1f} minutes on {cores} cores"
+    if plan.experiment.models:
+        yield "the evaluations of foreign networks are not in it: their cost is not known"
+
+
+def _device_section(plan: Plan) -> Iterator[str]:
+    """Time of the device that budgets name; what sampling takes there depends on the device."""
+    one = plan.experiment
+    models = len(one.formulations) * len(one.seeds)
+    rows = []
+    for dataset in one.datasets:
+        seconds = one.budget.amount[dataset]
+        hours = models * seconds / 3600
+        rows.append((dataset, f"{models} models at {seconds:,.0f} s", f"{hours:.3g} device-hours"))
+    yield "training on the device"
+    yield from _aligned(rows)
+    yield f"  beside it sampling: {plan.sampling_flops():.2g} floating-point operations"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows as indented columns; columns that start with a digit are set to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        entries = (
+            entry.rjust(width) if entry[:1].isdigit() else entry.ljust(width)
+            for entry, width in zip(row, widths, strict=True)
+        )
+        yield f"  {'  '.join(entries)}".rstrip()

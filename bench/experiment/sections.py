@@ -1,0 +1,385 @@
+"""The sections of an experiment file: their keys, what each must be, and its default.
+
+These models are the one place of defaults. What has to fit from one section to another is checked
+by :class:`~bench.experiment.spec.Experiment`. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
+
+from bench.formulations.grammar import (
+    FOREIGN_PREDICTIONS,
+    TABULATED,
+    Conditional,
+    Factor,
+    Formulation,
+    Part,
+    foreign,
+)
+from bench.formulations.parts import ROOMS
+from bench.models.architectures import DEFAULT, NetworkSpec, declared, kind_of, known
+from bench.options import (
+    Count,
+    Fraction,
+    Natural,
+    NonNegative,
+    OptionModel,
+    Positive,
+    Share,
+    number,
+    refuse,
+)
+from bench.registry import discover, nearest
+from bench.sampling.solvers.catalogue import ADAPTED, GRIDS, OWN, SEARCHED, SOLVERS
+
+RESERVED = {"floor": "the floor table", "exact": "the exact field"}
+"""First words of labels that no formulation may have."""
+
+TUNED = "@"
+"""Separates a label from its learning rate in a tuning experiment: ``flow_matching@0.001``."""
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    twice = next((v for i, v in enumerate(values) if v in values[:i]), None)
+    if twice is not None:
+        raise refuse(f"{twice!r} is given twice; remove one")
+    return values
+
+
+def _path_safe(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*", name):
+        raise refuse("it names a folder: use letters, digits, '_', '-' and '.', a letter first")
+    return name
+
+
+def _experiment_name(name: str) -> str:
+    if name.lower() == "reference":
+        raise refuse("results/reference holds published results; choose another name")
+    return _path_safe(name)
+
+
+def _label(label: str) -> str:
+    first = label.split(".")[0]
+    if first in RESERVED:
+        raise refuse(f"labels '{first}...' are reserved for {RESERVED[first]}; choose another")
+    return _path_safe(label)
+
+
+def _known(word: str, known: Sequence[str], what: str) -> str:
+    if word not in known:
+        raise refuse(f"unknown {what}; {nearest(word, tuple(known))}")
+    return word
+
+
+def _factory(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", name):
+        raise refuse("write package.module:factory")
+    return name
+
+
+def _named(value: Any) -> Any:
+    """``cosine`` is short for ``{name: cosine}``."""
+    part = {"name": value} if isinstance(value, str) else value
+    if not isinstance(part, Mapping) or not isinstance(part.get("name"), str):
+        raise refuse("write the name of a part, or a mapping with name and its options")
+    return dict(part)
+
+
+Label = Annotated[str, AfterValidator(_label)]
+ExperimentName = Annotated[str, AfterValidator(_experiment_name)]
+Counts = Annotated[list[Count], AfterValidator(_distinct)]
+Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(_distinct)]
+Rates = Annotated[list[Positive], Field(min_length=1), AfterValidator(_distinct)]
+Tolerances = Annotated[list[Positive], AfterValidator(_distinct)]
+SolverName = Annotated[str, AfterValidator(lambda name: _known(name, tuple(SOLVERS), "solver"))]
+Solvers = Annotated[list[SolverName], Field(min_length=1), AfterValidator(_distinct)]
+GridName = Annotated[
+    str, AfterValidator(lambda name: _known(name, (OWN, *GRIDS, ADAPTED, SEARCHED), "grid"))
+]
+Grids = Annotated[list[GridName], Field(min_length=1), AfterValidator(_distinct)]
+PathName = Annotated[str, AfterValidator(lambda name: _known(name, discover("paths"), "path"))]
+PathNames = Annotated[list[PathName], Field(min_length=1), AfterValidator(_distinct)]
+NoiseBank = Literal["scoring", "selection"]
+RateTable = dict[str, dict[str, Positive]]
+OneRateOrTable = Annotated[
+    Annotated[Positive, Tag("<rate>")] | Annotated[RateTable, Tag("<table>")],
+    Discriminator(lambda value: "<table>" if isinstance(value, Mapping) else "<rate>"),
+]
+FactorName = Annotated[str, AfterValidator(lambda word: _known(word, get_args(Factor), "factor"))]
+NamedPart = Annotated[
+    dict[str, Any],
+    BeforeValidator(_named),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"additionalProperties": True, "type": "object"}]}
+    ),
+]
+ForeignPrediction = Annotated[
+    str, AfterValidator(lambda name: _known(name, FOREIGN_PREDICTIONS, "prediction"))
+]
+Factories = Annotated[
+    list[Annotated[str, AfterValidator(lambda name: _factory(name))]],
+    Field(min_length=1),
+    AfterValidator(_distinct),
+]
+if TYPE_CHECKING:
+    Network = NetworkSpec
+else:
+    _KINDS = (Annotated[declared(kind), Tag(f"<{kind}>")] for kind in discover("architectures"))
+    Network = Annotated[
+        reduce(or_, _KINDS),
+        Discriminator(lambda value: f"<{kind_of(value)}>"),
+        BeforeValidator(known),
+    ]
+SwitchName = Annotated[
+    str, AfterValidator(lambda name: _known(name, ("channels_last", "compile"), "switch"))
+]
+Switches = Annotated[
+    Annotated[Literal["auto", "off"], Tag("<word>")]
+    | Annotated[list[SwitchName], AfterValidator(_distinct), Tag("<switches>")],
+    Discriminator(lambda value: "<switches>" if isinstance(value, list) else "<word>"),
+    # YAML reads the bare word off as false.
+    BeforeValidator(lambda value: "off" if value is False else value),
+]
+Switch = Annotated[
+    Literal["auto", "on", "off"],
+    # YAML reads the bare words on and off as true and false.
+    BeforeValidator(lambda value: ("off", "on")[value] if isinstance(value, bool) else value),
+]
+CountOrAll = Annotated[
+    Annotated[Count, Tag("<count>")] | Annotated[Literal["all"], Tag("<all>")],
+    Discriminator(lambda value: "<all>" if value == "all" else "<count>"),
+]
+
+
+# --- sections ---------------------------------------------------------------------------------
+
+
+class DatasetSpec(OptionModel):
+    """A data set: its network and the options of ``bench/data/sources/<name>.py``."""
+
+    network: Network = declared(DEFAULT)(kind=DEFAULT)
+    options: dict[str, Any] = Field(default={})
+
+
+class FormulationSpec(OptionModel):
+    """A formulation under a label; without ``formulation`` the label names it.
+
+    ``factors`` exchanges single parts in every stage that has them, all else held equal: a name, or
+    a mapping with ``name`` and the part's options. ``conditional`` trains and samples by class.
+    """
+
+    formulation: str = ""
+    options: dict[str, Any] = Field(default={})
+    factors: dict[FactorName, NamedPart] = Field(default={})
+    conditional: Conditional | None = None
+
+
+class ForeignSpec(OptionModel):
+    """Networks that somebody else has trained, sampled and scored as our models are.
+
+    ``python -m bench sweep --model`` writes such an entry; see :mod:`bench.models.adapters`.
+
+    Attributes:
+        factories: what gives the network, ``package.module:factory``, one a seed.
+        states: digest of what each factory gave, its source and its weights: a changed checkpoint
+            is another model, and one whose state is not this is refused.
+        path: a path of ``bench/models/paths`` with its options, or ``tabulated``: the factory's
+            own.
+        prediction: what the output means.
+        coupling: how noise was paired with data in training. Exact fields and score-based samplers
+            are for ``independent`` only.
+        forwards: forwards of the network that one evaluation takes.
+    """
+
+    factories: Factories
+    states: list[str]
+    path: NamedPart
+    prediction: ForeignPrediction
+    coupling: NamedPart = Field(default={"name": "independent"})
+    forwards: Count = 1
+
+    def formulation(self) -> Formulation:
+        """The one stage that takes a network in."""
+        path, coupling = part_of("path", self.path), part_of("coupling", self.coupling)
+        assert isinstance(path, Part) and isinstance(coupling, Part)
+        return foreign(
+            TABULATED if path.name == TABULATED.name else path,
+            self.prediction,
+            coupling,
+            self.forwards,
+        )
+
+
+class BudgetSpec(OptionModel):
+    """What every formulation may spend.
+
+    Attributes:
+        unit: what is counted: floating point operations of the real step, network passes
+            (forward 1, forward and backward 3, per sample), or calibrated device seconds.
+        amount: units a model, for each data set.
+        accounting: ``all_in`` charges upstream stages to the one budget; ``marginal`` gives them
+            one further budget.
+        split: shares of upstream stages that replace those of the formulation, by label; the last
+            stage takes the remainder.
+    """
+
+    unit: Literal["flops", "network_passes", "device_seconds"] = "flops"
+    amount: dict[str, Positive]
+    accounting: Literal["all_in", "marginal"] = "all_in"
+    split: dict[str, dict[str, Share]] = Field(default={})
+
+
+class TrainingSpec(OptionModel):
+    """How every stage trains. ``warmup`` and ``ema_half_life`` are fractions of its updates.
+
+    ``flip`` mirrors half of the images, drawn anew for every update, for every formulation alike;
+    stored pairs of a flow are left as they are, each noise belongs to its image. ``threads`` are
+    those of one job, never the cores of the run: sums depend on them.
+    ``precision`` is that of the products in training; weights, losses and all sampling are float32,
+    and so are forwards that carry a derivative by time (mean flows, sCM). With ``bf16`` a GPU may
+    round the products of sampling to TF32.
+    ``acceleration`` names what makes steps faster and changes numbers by rounding only; ``auto``
+    measures on a GPU what is worth it (:mod:`bench.models.fast_path`), and is ``off`` on the CPU.
+    """
+
+    batch_size: Count = 256
+    learning_rate: OneRateOrTable = 1.0e-3
+    warmup: Fraction = 0.05
+    ema_half_life: Fraction = 0.05
+    weight_decay: NonNegative = 0.0
+    gradient_clip: Positive = 1.0
+    flip: bool = False
+    threads: Count = 1
+    seeds_per_job: CountOrAll = "all"
+    precision: Literal["float32", "bf16"] = "float32"
+    acceleration: Switches = "auto"
+
+
+class SweepSpec(OptionModel):
+    """Which solvers sample every model, at which cost, and how many samples are scored.
+
+    ``nfe`` are those of ODE solvers, ``few_step_nfe`` those of consistency and flow-map sampling.
+    Every solver that runs on a grid runs on each of ``grids`` that it can; ``own`` is the one that
+    the solver, or the formulation, names itself.
+    ``samples`` of a noise bank come in blocks of ``block``, as many as the held-out set holds:
+    the distances depend on the sample size. With ``stop_above`` a cell of fixed cost is sampled no
+    further than its first block where its primary metric is above that many times the lowest of
+    the model's cells before it, by more than twice its own error; its rows say so.
+    With ``overlap`` a cell is scored while the next one is sampled, which changes no value;
+    ``auto`` measures on a GPU whether it is worth it, and is ``off`` on the CPU.
+    """
+
+    solvers: Solvers = Field(
+        default=[
+            *("euler", "midpoint", "heun2", "rk4", "dopri5"),
+            *("ddim", "dpmpp_2m", "unipc"),
+            *("consistency", "flow_map"),
+        ]
+    )
+    grids: Grids = Field(default=[OWN])
+    nfe: Counts = Field(default=[1, 2, 4, 8, 16, 32, 64])
+    tolerances: Tolerances = Field(default=[1.0e-2, 1.0e-3, 1.0e-4])
+    few_step_nfe: Counts = Field(default=[1, 2, 4])
+    samples: dict[NoiseBank, Count] = Field(default={"scoring": 1194, "selection": 597})
+    block: Count = 597
+    batch_size: Count = 1194
+    reference_tolerance: Positive = 1.0e-6
+    reference_samples: Count = 597
+    stop_above: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
+    overlap: Switch = "auto"
+
+
+class UnifiedViewSpec(OptionModel):
+    """Sample every model that solves an equation on other paths than the one it was trained on.
+
+    A model of one Gaussian path is a model of every other one (2303.00848). All paths are sampled
+    at the same points of log_snr: equal steps over the range that the listed paths share.
+    """
+
+    paths: PathNames = Field(default=["linear", "vp", "cosine", "trigonometric", "edm"])
+    solvers: Solvers = Field(default=["euler"])
+    nfe: Annotated[Counts, Field(min_length=1)] = Field(default=[4, 16])
+
+
+class LikelihoodSpec(OptionModel):
+    """Likelihood of held-out data under every model that has a probability flow.
+
+    Attributes:
+        tolerance: relative and absolute, of dopri5.
+        exact_trace: most dimensions whose trace is exact, by a vector-Jacobian product each.
+        probes: random signs that estimate a larger one; several, so that their error shows.
+        samples: held-out samples, or all where there are fewer.
+        batch_size: samples solved together, which the evaluations depend on.
+    """
+
+    tolerance: Positive = 1.0e-5
+    exact_trace: Count = 16
+    probes: Annotated[int, Field(ge=2), BeforeValidator(number)] = 8
+    samples: Count = 597
+    batch_size: Count = 597
+
+    def products(self, dimension: int) -> int:
+        """Vector-Jacobian products of an evaluation, for samples of a dimension."""
+        return dimension if dimension <= self.exact_trace else self.probes
+
+
+class ConvergenceSpec(OptionModel):
+    """Measure the order of convergence of every solver on an exact flow, on these paths."""
+
+    paths: PathNames = Field(default=["linear", "vp", "trigonometric"])
+
+
+class MetricsSpec(OptionModel):
+    """Settings of the metrics: KID subsets, and neighbours of precision and recall."""
+
+    kid_subsets: Count = 10
+    kid_subset_size: Count = 298
+    neighbours: Count = 3
+
+
+class TimingSpec(OptionModel):
+    """How seconds a sample are measured: the median over ``repeats`` after ``warmup`` runs."""
+
+    batch_size: Count = 256
+    repeats: Count = 5
+    warmup: Natural = 1
+
+
+class ExtractorSpec(OptionModel):
+    """How the feature extractor of a data set is trained, on its training half only.
+
+    ``weights`` is the file of an extractor that was trained elsewhere; None looks for it in its
+    standard place. Its digest is fixed in the code, so that where it lies changes no number.
+    """
+
+    epochs: Count = 40
+    batch_size: Count = 100
+    learning_rate: Positive = 2.0e-3
+    seed: Natural = 0
+    weights: Annotated[str, AfterValidator(os.path.expanduser)] | None = None
+
+
+class TuningSpec(OptionModel):
+    """A grid of learning rates, tried on one seed that no reported experiment uses."""
+
+    learning_rates: Rates
+    seed: Natural = 100
+
+
+def part_of(factor: str, part: Mapping[str, Any]) -> Part | str:
+    """What a config names for a factor."""
+    if factor == "prediction":
+        return str(part["name"])
+    options = {key: value for key, value in part.items() if key != "name"}
+    return Part(ROOMS[cast(Factor, factor)], part["name"], options)

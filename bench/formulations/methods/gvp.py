@@ -1,0 +1,38 @@
+"""Generalised variance preserving: velocity prediction on the trigonometric path (2401.08740).
+
+SiT's interpolant of that name, also the trigonometric interpolant of 2303.08797. SiT compares it
+with the linear path at equal training, which is flow matching here.
+"""
+
+from bench.formulations.grammar import (
+    Formulation,
+    Stage,
+    coupling,
+    objective,
+    path,
+    time_sampling,
+    weighting,
+)
+from bench.options import OptionModel
+
+TITLE = "GVP"
+
+
+class Options(OptionModel):
+    """GVP has no options."""
+
+
+def formulation(options: Options) -> Formulation:
+    """One training stage."""
+    train = Stage(
+        name="train",
+        kind="train",
+        share=1.0,
+        path=path("trigonometric"),
+        coupling=coupling("independent"),
+        objective=objective("regression"),
+        time_sampling=time_sampling("uniform"),
+        weighting=weighting("unit"),
+        prediction="velocity",
+    )
+    return Formulation(stages=(train,), sampler="ode", reference="2401.08740")

@@ -1,0 +1,136 @@
+"""Metrics of generated samples: one file a metric, found by its file name, torch-free until used.
+
+The file of a metric holds
+
+* ``NEEDS``: a :class:`Needs`, what a data set and a cell must offer for the metric to apply,
+* ``DIRECTIONS``: for each name the file measures whether ``lower`` or ``higher`` is better, or
+  None where the best value is that of real data; ``{extractor}`` in a name stands for the data
+  set's feature extractor (``fd_{extractor}`` becomes ``fd_digits``),
+* ``SCALES``: for each name the scale of its statistics, ``log`` for what is always positive and
+  varies by factors, ``linear`` for the rest,
+* ``compute(context) -> list[Measurement]``, see :class:`bench.metrics.context.Context`.
+
+Unless its file says otherwise, a value is a mean over disjoint blocks of samples, each as large as
+the set of real samples it is compared with: these distances depend on the sample size, so a model,
+the real-vs-real floor and another model may only be compared at equal size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from bench.registry import discover, module
+
+if TYPE_CHECKING:
+    pass
+
+Direction = Literal["lower", "higher"] | None
+
+
+Scale = Literal["log", "linear"]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a metric asks for.
+
+    Attributes:
+        kinds: kinds of data set it is defined for.
+        extractor: a feature extractor of the data set.
+        exact: the exact law of the data.
+        levels: data of a finite number of grey levels.
+        reference_solve: end points of a fine solve from the same noise.
+        exact_solve: end points of the exact flow from the same noise.
+    """
+
+    kinds: tuple[str, ...] = ("vector", "image")
+    extractor: bool = False
+    exact: bool = False
+    levels: bool = False
+    reference_solve: bool = False
+    exact_solve: bool = False
+
+
+class Offers(Protocol):
+    """What a data set offers: a :class:`bench.data.Description`, or the references of a sweep."""
+
+    @property
+    def kind(self) -> str:
+        """``vector`` or ``image``."""
+        ...
+
+    @property
+    def extractor(self) -> str | None:
+        """Name of its feature extractor, if it has one."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether its law is known."""
+        ...
+
+    @property
+    def levels(self) -> int | None:
+        """Levels of its values, None for continuous ones."""
+        ...
+
+
+def metric_module(name: str) -> ModuleType:
+    """The module ``bench/metrics/measures/<name>.py``."""
+    return module("metrics", name)
+
+
+def applicable(
+    data: Offers, *, reference_solve: bool = True, exact_solve: bool = True
+) -> tuple[str, ...]:
+    """Names of the metric files that apply to a data set, without importing torch.
+
+    Args:
+        data: what the data set offers.
+        reference_solve: whether the cells have a fine solve to be compared with.
+        exact_solve: whether they have one of the exact flow.
+    """
+
+    def applies(needs: Needs) -> bool:
+        return (
+            data.kind in needs.kinds
+            and (data.extractor is not None or not needs.extractor)
+            and (data.exact or not needs.exact)
+            and (data.levels is not None or not needs.levels)
+            and (reference_solve or not needs.reference_solve)
+            and (exact_solve or not needs.exact_solve)
+        )
+
+    return tuple(name for name in discover("metrics") if applies(metric_module(name).NEEDS))
+
+
+def declared(data: Offers, metric: str) -> dict[str, tuple[Direction, Scale]]:
+    """Direction and scale of every name that one metric file measures on a data set."""
+    file = metric_module(metric)
+    return {
+        measured_in(stem, data.extractor): (direction, file.SCALES[stem])
+        for stem, direction in file.DIRECTIONS.items()
+    }
+
+
+def directions(data: Offers) -> dict[str, Direction]:
+    """Every metric name of a data set and its direction."""
+    files = applicable(data)
+    return {n: direction for f in files for n, (direction, _) in declared(data, f).items()}
+
+
+def scales(data: Offers) -> dict[str, Scale]:
+    """Every metric name of a data set and the scale of its statistics."""
+    return {n: scale for f in applicable(data) for n, (_, scale) in declared(data, f).items()}
+
+
+def measured_in(stem: str, extractor: str | None) -> str:
+    """The name of a metric in the features of an extractor.
+
+    A Frechet distance is called FID with the Inception weights of 2015, and only then.
+    """
+    if extractor == "inception":
+        stem = stem.replace("fd_{extractor}", "fid")
+    return stem.format(extractor=extractor)

@@ -1,0 +1,89 @@
+"""How an extractor is trained; see the package's docstring."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from bench.data.dataset import DataSet
+from bench.metrics.extractors._base import Classifier, extractor_module
+from bench.streams import stream, stream_seed
+
+ACCURACY_BATCH = 2000
+"""Images classified at once: all of them would fill the memory with activations."""
+
+
+class Settings(Protocol):
+    """How a classifier is trained."""
+
+    @property
+    def epochs(self) -> int:
+        """Times that every image is seen."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Images an update."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate at the start; it falls to zero along half a cosine."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of weights and order."""
+        ...
+
+
+def train(name: str, dataset: DataSet, settings: Settings) -> Classifier:
+    """Train ``bench/metrics/extractors/<name>.py`` as a classifier of the training images.
+
+    AdamW with a half cosine from the learning rate to zero, over whole batches. Initialisation
+    draws from torch's global stream, which is forked, seeded and put back: one machine gives the
+    same bits on every run.
+    """
+    images, labels = _labelled(dataset, "train")
+    batches = max(1, len(images) // settings.batch_size)
+    updates = settings.epochs * batches
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(stream_seed(settings.seed, "extractor", name))
+        network: Classifier = extractor_module(name).build()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda update: 0.5 * (1 + math.cos(math.pi * update / updates))
+    )
+    for epoch in range(settings.epochs):
+        generator = stream(settings.seed, "extractor", name, epoch)
+        order = torch.randperm(len(images), generator=generator)
+        for batch in order.split(settings.batch_size)[:batches]:
+            cross_entropy(network(images[batch]), labels[batch]).backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            schedule.step()
+    network.eval().requires_grad_(False)
+    return network
+
+
+def accuracy(network: Classifier, dataset: DataSet, part: Literal["train", "held_out"]) -> float:
+    """Fraction of a part's images that are classified correctly."""
+    images, labels = _labelled(dataset, part)
+    guessed = torch.cat([network(batch).argmax(dim=1) for batch in images.split(ACCURACY_BATCH)])
+    return (guessed == labels).float().mean().item()
+
+
+def _labelled(dataset: DataSet, part: Literal["train", "held_out"]) -> tuple[Tensor, Tensor]:
+    """Images ``[n, 3, h, w]`` uint8 and their labels ``[n]``."""
+    samples, labels = (
+        (dataset.train, dataset.train_labels)
+        if part == "train"
+        else (dataset.held_out, dataset.held_out_labels)
+    )
+    if labels is None:
+        raise ValueError(f"{dataset.name} has no labels to train an extractor on")
+    return dataset.to_uint8(samples), labels

@@ -1,0 +1,1 @@
+"""What a model is: a network with its path and its prediction."""

@@ -1,0 +1,116 @@
+"""Over all data sets of an experiment: ranks, interquartile mean, probability of improvement."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.evidence.statistics.datasets import (
+    Scores,
+    interquartile_mean,
+    probability_of_improvement,
+    ranks,
+)
+from bench.report.numbers import MISSING, plain, seeds
+from bench.report.study import Panel, Study
+from bench.report.tables.table import BLOCK, Table
+
+LEAST = 2
+"""Data sets that a summary over data sets is taken of."""
+
+CRITICAL = "critical difference of ranks"
+
+
+def across_datasets(study: Study) -> Table:
+    """Each formulation at each NFE over the data sets of an experiment."""
+    data, text = [], []
+    for experiment in study.experiments:
+        panels = [panel for panel in study.panels if panel.experiment == experiment.name]
+        if len(panels) < LEAST:
+            continue
+        title = f"{experiment.name}: {len(panels)} data sets"
+        lines = {
+            label: {BLOCK: title, "formulation": study.titles[label]} for label in experiment.labels
+        }
+        last = {BLOCK: title, "formulation": CRITICAL}
+        for nfe in sorted(set.intersection(*(set(study.nfe(panel)) for panel in panels))):
+            rows = _summaries(
+                _scores(study, panels, experiment.labels, nfe), _floors(study, panels)
+            )
+            data += [
+                {"experiment": experiment.name, "nfe": nfe, "datasets": len(panels), **row}
+                for row in rows
+            ]
+            for row in rows:
+                shown = [plain(row[name]) for name in ("mean_rank", "iqm", "improvement")]
+                shown[0] += seeds(row["seeds"], len(experiment.seeds))
+                lines[row["label"]][f"NFE {nfe}"] = "\n".join(shown)
+                last[f"NFE {nfe}"] = plain(row["critical_difference"])
+        text += [*lines.values(), last]
+    caption = (
+        "Three lines a cell, each over all data sets of the experiment, with the selected sampler. "
+        "Mean rank among the formulations that have a value on every data set, by the geometric "
+        "mean over seeds; 1 is best. Interquartile mean, over data sets and the seeds that all of "
+        "them have, of the primary metric in units of the floor (rliable, 2108.13264). Probability "
+        "of improvement: that a seed of this formulation is better than a seed of another one, "
+        "mean over data sets and over the other formulations. Mean ranks that differ by less than "
+        "the critical difference (Nemenyi, level 5%, all pairs) cannot be told apart; over two or "
+        "three data sets hardly any can, and the tables of each data set say more. (k/n): k of n "
+        "seeds."
+    )
+    return Table(
+        "across_datasets",
+        "Over all data sets",
+        caption,
+        pd.DataFrame(data),
+        pd.DataFrame(text).fillna(MISSING),
+    )
+
+
+def _scores(
+    study: Study, panels: list[Panel], labels: tuple[str, ...], nfe: int
+) -> dict[str, Scores]:
+    """Values ``[seeds, datasets]`` of the seeds of a label that all data sets have."""
+    found = {}
+    for label in labels:
+        columns = [study.by_seed(panel, label, nfe) for panel in panels]
+        common = sorted(set.intersection(*(set(column) for column in columns)))
+        if common:
+            found[label] = np.array([[column[seed] for column in columns] for seed in common])
+    return found
+
+
+def _floors(study: Study, panels: list[Panel]) -> Scores:
+    """The floor of each data set, NaN where it was not measured."""
+    found = [study.floor(panel, "floor.train") for panel in panels]
+    return np.array([math.nan if floor is None else floor.value for floor in found])
+
+
+def _summaries(scores: dict[str, Scores], floors: Scores) -> list[dict[str, Any]]:
+    """A row for each label; one that stands alone has no rank."""
+    if len(scores) < 2:
+        return []
+    means = np.stack([np.log(values).mean(axis=0) for values in scores.values()], axis=1)
+    ranked = ranks(means)
+    rows = []
+    for place, (label, own) in enumerate(scores.items()):
+        against = [
+            probability_of_improvement(own, other)
+            for name, other in scores.items()
+            if name != label
+        ]
+        rows.append(
+            {
+                "label": label,
+                "mean_rank": float(ranked.mean[place]),
+                "critical_difference": ranked.critical_difference,
+                "iqm": interquartile_mean(own / floors),
+                "improvement": float(np.mean(against)),
+                "seeds": len(own),
+                "formulations": len(scores),
+            }
+        )
+    return rows

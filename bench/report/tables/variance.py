@@ -1,0 +1,127 @@
+"""What the seeds differ by: retraining and resampling error, and the seeds a difference needs."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+
+from bench.evidence.statistics.components import (
+    Components,
+    bank_values,
+    label_components,
+    most_evaluations,
+    paired_components,
+    pooled,
+)
+from bench.evidence.statistics.power import MOST_SEEDS, seeds_needed, smallest_ratio
+from bench.experiment.cells import SCORING
+from bench.report.numbers import MISSING, fraction, plain
+from bench.report.study import Panel, Study
+from bench.report.tables.table import BLOCK, Table, absent
+from bench.report.titles import metric_title
+
+RATIOS = (1.05, 1.1, 1.2)
+ALL_PAIRS = "all pairs"
+
+
+def variance(study: Study) -> Table:
+    """Variance components of the primary metric, and what a paired comparison needs."""
+    data, text = [], []
+    for panel in study.panels:
+        values = bank_values(panel.of(study.cells), panel.of(study.selected))
+        pairs = {
+            frozenset(pair): found
+            for pair in combinations(study.labels(panel), 2)
+            if (found := paired_components(values, *pair)) is not None
+        }
+        for label in study.labels(panel):
+            nfe = most_evaluations(values, label)
+            own = None if nfe is None else label_components(values, label, nfe)
+            line = {BLOCK: panel.title, "formulation": study.titles[label]}
+            if own is None or nfe is None:
+                text.append(line | {"NFE": absent(study, panel, label)})
+                continue
+            paired = pooled(found for pair, found in pairs.items() if label in pair)
+            data.append(_columns(study, panel, own, paired) | {"label": label, "nfe": nfe})
+            text.append(line | {"NFE": str(nfe)} | _cells(data[-1]))
+        every = pooled(pairs.values())
+        if every is not None:
+            data.append(_columns(study, panel, None, every) | {"label": ALL_PAIRS})
+            line = {BLOCK: panel.title, "formulation": ALL_PAIRS, "NFE": MISSING}
+            text.append(line | _cells(data[-1]))
+    metrics = "; ".join(f"{p.title}: {metric_title(p.primary)}" for p in study.panels)
+    caption = (
+        f"Why seeds differ, for the log of the primary metric ({metrics}) with the selected "
+        "sampler at the most evaluations of each formulation; a standard deviation of 10% means "
+        "values about 10% apart. Retraining: between models of different training seeds, with "
+        "its 95% interval (modified large-sample); more samples do not lower it. Resampling: "
+        "between noise banks of one model, at the samples that are scored. Their variances are "
+        "told apart by one-way random effects over seeds and banks; a retraining variance "
+        "estimated below zero is set to zero, which overstates small ones on average. Paired: "
+        "standard deviation over seeds, both errors together, of the log ratio to another "
+        "formulation at the most evaluations that both have; the mean of the variances over the "
+        "others. Seeds: those that a paired t test at level 5% needs to see that ratio with a "
+        "probability of 80%. These are estimates from few seeds: read them as orders of magnitude."
+    )
+    frame = pd.DataFrame(text).fillna(MISSING)
+    return Table("variance", "What the seeds differ by", caption, pd.DataFrame(data), frame)
+
+
+def _columns(
+    study: Study, panel: Panel, own: Components | None, paired: Components | None
+) -> dict[str, Any]:
+    """The numbers of one row, those of ``own`` and of ``paired`` where they are known."""
+    samples = study.experiment(panel).sweep.samples[SCORING]
+    row: dict[str, Any] = {
+        "experiment": panel.experiment,
+        "dataset": panel.dataset,
+        "metric": panel.primary,
+        "samples": samples,
+    }
+    if own is not None:
+        low, high = own.retraining_interval()
+        row |= {
+            "retraining_sd": own.spread.retraining,
+            "retraining_low": low,
+            "retraining_high": high,
+            "retraining_variance": own.untruncated,
+            "resampling_sd": own.spread.resampling(samples),
+            "share": own.spread.share(samples),
+            "seeds": own.seeds,
+        }
+    if paired is not None:
+        deviation = paired.spread.total(samples)
+        needed = {f"seeds_for_{ratio:g}": seeds_needed(ratio, deviation) for ratio in RATIOS}
+        row |= {
+            "paired_retraining_sd": paired.spread.retraining,
+            "paired_resampling_sd": paired.spread.resampling(samples),
+            "paired_sd": deviation,
+            "smallest_ratio": smallest_ratio(deviation, study.expected(panel)),
+            **needed,
+        }
+    return row
+
+
+def _cells(row: dict[str, Any]) -> dict[str, str]:
+    """The same as a reader sees it."""
+    shown = {}
+    if "retraining_sd" in row:
+        bounds = f"{fraction(row['retraining_low'])}, {fraction(row['retraining_high'])}"
+        shown = {
+            "retraining": f"{fraction(row['retraining_sd'])} [{bounds}]",
+            f"resampling at {row['samples']:,}": fraction(row["resampling_sd"]),
+            "share of retraining": fraction(row["share"]),
+        }
+    if "paired_sd" in row:
+        shown["paired"] = fraction(row["paired_sd"])
+        for ratio in RATIOS:
+            needed = row[f"seeds_for_{ratio:g}"]
+            shown[f"seeds to see {ratio - 1:.0%}"] = (
+                f"> {MOST_SEEDS:,}" if needed is None else str(needed)
+            )
+        smallest = row["smallest_ratio"]
+        shown["smallest ratio seen"] = MISSING if math.isinf(smallest) else plain(smallest)
+    return shown

@@ -1,0 +1,1 @@
+"""What the stages share: outcomes, journals, devices, and one model through its sweep."""

@@ -1,0 +1,29 @@
+"""Uniform in time, optionally shifted towards the noise (2210.02747; shift of 2403.03206)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from bench.models.paths import Path
+from bench.training.time_sampling._base import ends, shifted, unshifted
+
+
+class Uniform:
+    """Uniform over the path's interval.
+
+    Args:
+        shift: SD3's shift of the times; 1 for none.
+    """
+
+    def __init__(self, shift: float = 1.0) -> None:
+        if not shift > 0:
+            raise ValueError(f"shift must be positive, got {shift}")
+        self.shift = shift
+
+    def __call__(self, u: Tensor, path: Path) -> Tensor:
+        """Times ``[b]`` from numbers ``u [b]`` in (0, 1)."""
+        start, end = unshifted(ends(path), self.shift).tolist()
+        return path.inside(shifted(start + (end - start) * u, self.shift))
+
+
+build = Uniform

@@ -1,0 +1,27 @@
+"""Min-SNR-gamma (Hang et al., 2303.09556, equation 9)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from bench.models.paths import PathCoefficients
+
+
+class MinSnr:
+    """``min(alpha^2/sigma^2, gamma)`` on the squared error of the data.
+
+    Args:
+        gamma: largest weight; 5 in the paper.
+    """
+
+    def __init__(self, gamma: float = 5.0) -> None:
+        if not gamma > 0:
+            raise ValueError(f"gamma must be positive, got {gamma}")
+        self.gamma = gamma
+
+    def __call__(self, c: PathCoefficients, gain: Tensor, gap: Tensor | None = None) -> Tensor:
+        """Weights ``[b]``."""
+        return (c.alpha / c.sigma).square().clamp(max=self.gamma) * gain.square()
+
+
+build = MinSnr

@@ -1,0 +1,325 @@
+"""The experiment file: what it means, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bench.errors import InputError
+from bench.experiment.spec import Experiment, load, untuned
+
+MINIMAL: dict[str, Any] = {
+    "name": "trial",
+    "datasets": {"digits": {}, "mixture2d": {"options": {"modes": 4}}},
+    "formulations": {
+        "flow_matching": None,
+        "rectified_flow": {},
+        "reflow_3": {"formulation": "rectified_flow", "options": {"k": 3}},
+        "consistency_training": {},
+    },
+    "budget": {"amount": {"digits": 2.0e12, "mixture2d": 1.0e11}},
+}
+
+
+def minimal(**changes: Any) -> dict[str, Any]:
+    """The minimal experiment with values at dotted keys (``__`` for the dot) replaced."""
+    mapping = copy.deepcopy(MINIMAL)
+    for key, value in changes.items():
+        *folders, last = key.split("__")
+        place = mapping
+        for folder in folders:
+            place[folder] = place.get(folder) or {}
+            place = place[folder]
+        place[last] = value
+    return mapping
+
+
+def experiment(**changes: Any) -> Experiment:
+    return Experiment.from_mapping(minimal(**changes), "trial.yaml")
+
+
+def refusal(mapping: Any) -> str:
+    with pytest.raises(InputError) as refused:
+        Experiment.from_mapping(mapping, "trial.yaml")
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_resolved_is_canonical_and_loads_to_an_equal_experiment(tmp_path: Path) -> None:
+    one = experiment()
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(one.resolved(), sort_keys=False))
+    again = load(path)
+    assert again == one
+    assert again.digest == one.digest
+    assert again.labels == one.labels
+    json.dumps(one.resolved(), allow_nan=False)
+
+
+def test_defaults_written_out_are_the_same_experiment() -> None:
+    written = experiment(
+        training__learning_rate=1.0e-3,
+        formulations__rectified_flow={"formulation": "rectified_flow", "options": {"k": 2}},
+        seeds=[0, 1, 2, 3, 4],
+    )
+    assert written.digest == experiment().digest
+    assert experiment(seeds=[0, 1]).digest != experiment().digest
+
+
+def test_entries_for_what_the_experiment_does_not_hold_change_nothing() -> None:
+    rates = dict.fromkeys(experiment().labels, 1.0e-3)
+    table = {"digits": rates | {"vp_diffusion": 5.0e-4}, "mixture2d": rates}
+    assert experiment(training__learning_rate=table).digest == experiment().digest
+
+
+def test_a_label_names_its_formulation_unless_told_otherwise() -> None:
+    one = experiment()
+    assert one.formulations["flow_matching"].formulation == "flow_matching"
+    assert one.formulations["reflow_3"].formulation == "rectified_flow"
+    assert len(one.formulation("reflow_3").stages) == 5
+
+
+def test_yaml_traps_are_undone(tmp_path: Path) -> None:
+    path = tmp_path / "trial.yaml"
+    text = yaml.safe_dump(MINIMAL) + "training: {learning_rate: 1e-4, batch_size: 1e2}\n"
+    path.write_text(text)
+    assert isinstance(yaml.safe_load(text)["training"]["learning_rate"], str)
+    training = load(path).training
+    assert load(path).learning_rate("digits", "flow_matching") == 1e-4
+    assert training.batch_size == 100
+
+
+def test_budget_all_in_shares_one_amount() -> None:
+    one = experiment(budget__split={"rectified_flow": {"flow_1": 0.25, "pairs_2": 0.1}})
+    stages = [stage.name for stage in one.formulation("rectified_flow").stages]
+    spent = [one.stage_budget("digits", "rectified_flow", stage) for stage in stages]
+    assert spent == pytest.approx([0.5e12, 0.2e12, 1.3e12])
+    assert one.stage_budget("mixture2d", "flow_matching", "train") == 1.0e11
+
+
+def test_budget_marginal_gives_upstream_one_further_amount() -> None:
+    one = experiment(
+        budget__accounting="marginal",
+        budget__split={"rectified_flow": {"flow_1": 0.3, "pairs_2": 0.1}},
+    )
+    stages = [stage.name for stage in one.formulation("rectified_flow").stages]
+    spent = [one.stage_budget("digits", "rectified_flow", stage) for stage in stages]
+    assert spent == pytest.approx([1.5e12, 0.5e12, 2.0e12])
+    assert one.stage_budget("digits", "flow_matching", "train") == 2.0e12
+
+
+def test_seed_blocks() -> None:
+    assert experiment().seed_blocks() == [(0, 1, 2, 3, 4)]
+    assert experiment(training__seeds_per_job=2).seed_blocks() == [(0, 1), (2, 3), (4,)]
+
+
+def test_tuning_expands_each_label_over_the_rates() -> None:
+    one = experiment(
+        tuning={"learning_rates": [1e-4, 2e-3], "seed": 100},
+        budget__split={"rectified_flow": {"pairs_2": 0.2}},
+    )
+    assert one.labels[:2] == ("flow_matching@0.0001", "flow_matching@0.002")
+    assert one.seeds == [100]
+    assert one.learning_rate("digits", "reflow_3@0.002") == 2e-3
+    assert one.formulation("rectified_flow@0.002").stage("pairs_2").share == 0.2
+    assert untuned("flow_matching@0.002") == "flow_matching"
+    assert Experiment.from_mapping(one.resolved(), "config.yaml") == one
+
+
+MISTAKES: list[tuple[dict[str, Any], str, str]] = [
+    ({"budgte": {}}, "budgte: ", "did you mean 'budget'?"),
+    ({"training__flip": True}, "training.flip: got True; ", "no images to mirror"),
+    ({"training__batchsize": 8}, "training.batchsize: ", "did you mean 'batch_size'?"),
+    ({"datasets__digits__network__widht": 8}, "datasets.digits.network.widht: ", "'width'"),
+    ({"datasets__digits__network__kind": "unte"}, "digits.network.kind: got 'unte'; ", "'unet'"),
+    (
+        {"datasets__digits__network": {"kind": "unet", "multiplier": [1]}},
+        "datasets.digits.network.multiplier: got [1]; ",
+        "did you mean 'multipliers'?",
+    ),
+    (
+        {"datasets__digits__network": {"kind": "unet", "width": 8}},
+        "datasets.digits.network.width: got 8; ",
+        "unknown key; known: kind, channels",
+    ),
+    (
+        {"datasets__digits__network": {"kind": "unet", "multipliers": [1, 2.5]}},
+        "datasets.digits.network.multipliers.1: got 2.5; ",
+        "integer",
+    ),
+    (
+        {"datasets__digits__network": {"kind": "unet", "attention": [7]}},
+        "datasets.digits.network.attention: got (7,); ",
+        "they have 8, 4, 2",
+    ),
+    (
+        {"datasets__mixture2d__network": {"kind": "dit"}},
+        "datasets.mixture2d.network.kind: got 'dit'; ",
+        "write residual_mlp",
+    ),
+    ({"formulations__rectified_flow__options": {"kk": 3}}, "rectified_flow.options.kk: ", "'k'"),
+    ({"formulations__rectified_flow__options": {"k": 9}}, "flow.options.k: got 9; ", "equal to 5"),
+    ({"datasets__mixture2d__options": {"mods": 3}}, "mixture2d.options.mods: ", "'modes'"),
+    ({"training__batch_size": "many"}, "training.batch_size: got 'many'; ", "write a number"),
+    ({"training__batch_size": 2.5}, "training.batch_size: got 2.5; ", "integer"),
+    ({"training__batch_size": True}, "training.batch_size: got True; ", "write a number"),
+    ({"training__learning_rate": -1}, "training.learning_rate: got -1; ", "greater than 0"),
+    ({"training__learning_rate": [1]}, "training.learning_rate: got [1]; ", "number"),
+    ({"training__warmup": 1.0}, "training.warmup: got 1.0; ", "less than 1"),
+    ({"training__seeds_per_job": "none"}, "seeds_per_job: got 'none'; ", "write a number"),
+    ({"training__precision": "float16"}, "training.precision: got 'float16'; ", "'float32'"),
+    ({"name": "Reference"}, "name: got 'Reference'; ", "choose another name"),
+    ({"name": "a/b"}, "name: got 'a/b'; ", "it names a folder"),
+    ({"name": ".."}, "name: got '..'; ", "it names a folder"),
+    ({"name": 3}, "name: got 3; ", "must be a valid string"),
+    ({"formulations__floor.mine": {}}, "formulations.floor.mine: got 'floor.mine'; ", "reserved"),
+    ({"formulations__a b": {}}, "formulations.a b: got 'a b'; ", "it names a folder"),
+    ({"formulations__a@1": {"formulation": "flow_matching"}}, "formulations.a@1: ", "tuning grid"),
+    ({"formulations__flow_macthing": {}}, "formulations.flow_macthing: ", "'flow_matching'"),
+    (
+        {"formulations__x": {"formulation": "gan"}},
+        "formulations.x.formulation: got 'gan'; ",
+        "known: ",
+    ),
+    ({"formulations": {}}, "formulations: got an empty mapping; ", "at least 1"),
+    ({"formulations": ["flow_matching"]}, "formulations: got ['flow_matching']; ", "dictionary"),
+    ({"datasets__digit": {}}, "datasets.digit: got 'digit'; unknown data set; ", "'digits'"),
+    ({"seeds": []}, "seeds: got []; ", "at least 1 item"),
+    ({"seeds": [0, 1, 0]}, "seeds: got [0, 1, 0]; ", "0 is given twice"),
+    ({"seeds": [-1]}, "seeds.0: got -1; ", "greater than or equal to 0"),
+    ({"seeds": 5}, "seeds: got 5; ", "valid list"),
+    ({"budget__amount": {"digits": 1e9}}, "budget.amount.mixture2d: ", "is missing; add it"),
+    ({"budget__amount__digits": -1e9}, "budget.amount.digits: got -1000000000.0; ", "than 0"),
+    ({"budget__amount__digits": float("inf")}, "budget.amount.digits: got inf; ", "finite"),
+    ({"budget__amount__digts": 1e9}, "budget.amount.digts: ", "did you mean 'digits'?"),
+    ({"budget__unit": "flop"}, "budget.unit: got 'flop'; ", "'flops', 'network_passes'"),
+    ({"budget__split": {"rectified": {}}}, "budget.split.rectified: ", "'rectified_flow'"),
+    (
+        {"budget__split": {"rectified_flow": {"pair_2": 0.1}}},
+        "budget.split.rectified_flow.pair_2: ",
+        "'pairs_2'",
+    ),
+    (
+        {"budget__split": {"flow_matching": {"teacher": 0.1}}},
+        "budget.split.flow_matching.teacher: ",
+        "there are none",
+    ),
+    (
+        {"budget__split": {"rectified_flow": {"flow_2": 0.1}}},
+        "budget.split.rectified_flow.flow_2: got 0.1; ",
+        "takes the remainder",
+    ),
+    (
+        {"budget__split": {"rectified_flow": {"flow_1": 0.6, "pairs_2": 0.4}}},
+        "budget.split.rectified_flow.flow_2: got 0.0; ",
+        "lower those of the other stages",
+    ),
+    (
+        {"training__learning_rate": {"digits": {"flow_matching": 1e-3}}},
+        "training.learning_rate.mixture2d: ",
+        "is missing",
+    ),
+    (
+        {"datasets": {"digits": {}}, "training__learning_rate": {"digits": {"rectified_flow": 1}}},
+        "training.learning_rate.digits.flow_matching: ",
+        "is missing",
+    ),
+    ({"sweep__solvers": ["eulr"]}, "sweep.solvers.0: got 'eulr'; ", "did you mean 'euler'?"),
+    ({"sweep__solvers": ["euler"]}, "sweep.solvers: ", "add consistency"),
+    ({"sweep__solvers": ["consistency"]}, "sweep.solvers: ", "add an ODE solver"),
+    ({"sweep__nfe": [0, 1]}, "sweep.nfe.0: got 0; ", "greater than or equal to 1"),
+    ({"sweep__nfe": []}, "sweep.nfe: got []; ", "at least one"),
+    ({"sweep__tolerances": []}, "sweep.tolerances: got []; ", "1.0e-3"),
+    ({"sweep__samples": {"scoring": 600}}, "sweep.samples.scoring: got 600; ", "multiple of"),
+    ({"sweep__samples": {"selection": 597}}, "sweep.samples: ", "add scoring"),
+    ({"sweep__samples": {"scorin": 597}}, "sweep.samples.scorin: got 'scorin'; ", "'scoring'"),
+    ({"metrics__kid_subset_size": 299}, "metrics.kid_subset_size: got 299; ", "at most half"),
+    (
+        {"formulations__rectified_flow__options": {"pair_nfe": 15}},
+        "formulations.rectified_flow.options: got 15; ",
+        "pairs_2",
+    ),
+    ({"tuning": {"learning_rates": []}}, "tuning.learning_rates: got []; ", "at least 1"),
+]
+
+
+@pytest.mark.parametrize(("changes", "where", "remedy"), MISTAKES, ids=[m[1] for m in MISTAKES])
+def test_a_mistake_is_one_line_with_file_key_value_and_remedy(
+    changes: dict[str, Any], where: str, remedy: str
+) -> None:
+    line = refusal(minimal(**changes))
+    assert line.startswith("trial.yaml: ")
+    assert where in line
+    assert remedy in line.split(where, 1)[1]
+
+
+def test_a_missing_section_is_named() -> None:
+    mapping = minimal()
+    del mapping["budget"]
+    assert refusal(mapping) == "trial.yaml: budget: is missing; add it"
+
+
+def test_keys_that_yaml_does_not_read_as_text_are_refused() -> None:
+    assert refusal({True: 1}) == "trial.yaml: True: got True; write the key in quotes"
+
+
+@pytest.mark.parametrize("value", [None, [1], "text"])
+def test_not_a_mapping(value: Any) -> None:
+    assert "write keys and values" in refusal(value)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"name: [", "line 1, column 8: not a valid experiment file"),
+        (b"name: a\nname: b\n", "line 2, column 1: not a valid experiment file: key 'name' is"),
+        (b"budget: {unit: a, unit: b}\n", "key 'unit' is given twice; remove one"),
+        (b"name: \xff\n", "not YAML text"),
+        (b"name: \x00\n", "not YAML text"),
+        (b"a: !!python/object/apply:os.getcwd []\n", "not a valid experiment file"),
+    ],
+)
+def test_not_yaml(tmp_path: Path, content: bytes, expected: str) -> None:
+    path = tmp_path / "trial.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        load(path)
+    line = str(refused.value)
+    assert line.startswith(f"{path}: ")
+    assert expected in line
+    assert "\n" not in line
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file or directory; give the path"):
+        load(tmp_path / "absent.yaml")
+    with pytest.raises(InputError, match="Is a directory"):
+        load(tmp_path)
+
+
+def test_reading_an_experiment_never_imports_torch(tmp_path: Path) -> None:
+    path = tmp_path / "trial.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL))
+    code = (
+        f"import sys; from bench.experiment.spec import load; load({str(path)!r}); "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_saving_writes_only_what_changed(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "config.yaml"
+    experiment().save(path)
+    written = path.stat().st_mtime_ns
+    experiment().save(path)
+    assert path.stat().st_mtime_ns == written
+    assert load(path) == experiment()
+    experiment(seeds=[7]).save(path)
+    assert load(path).seeds == [7]
