@@ -23,7 +23,7 @@ from typing import Any
 from bench.data.dataset import numeric_options
 from bench.experiment import code
 from bench.experiment.cells import exact_flows
-from bench.experiment.code import Definition
+from bench.experiment.definitions import Definition
 from bench.experiment.spec import Experiment
 from bench.files import digest_of
 from bench.formulations.grammar import TABULATED, Part, Stage

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.experiment.code import Code, Content, Definition
+from bench.experiment.code import Code
+from bench.experiment.definitions import Content, Definition
 from tests.experiment import test_code as contract
 from tests.experiment.test_code import before, house
 

@@ -20,7 +20,8 @@ from bench.experiment.cells import (
     has_oracle,
     unified_cells,
 )
-from bench.experiment.code import Code, Definition
+from bench.experiment.code import Code
+from bench.experiment.definitions import Definition
 from bench.experiment.spec import Experiment
 
 PATHS = ["linear", "vp", "cosine", "trigonometric", "edm"]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.experiment.code import PACKAGES, Code, Definition
+from bench.experiment.code import PACKAGES, Code
+from bench.experiment.definitions import Definition
 from bench.experiment.digests import member
 from bench.registry import FAMILIES, discover
 
