@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -26,3 +27,58 @@ def solver_noise(
 ) -> Tensor:
     """Noise that a stochastic solver adds in an interval, keyed by sample and interval."""
     return normal_per_sample(samples, shape, seed, "solver", bank, interval)
+
+
+KEPT_BYTES = 2**28
+"""Noise of stochastic solvers that is kept: it is one stream a sample, and slow to draw."""
+
+
+@dataclass
+class NoiseBanks:
+    """The noise banks of a model, drawn when they are asked for.
+
+    Args:
+        seed: key of all of them.
+        sizes: samples of each bank.
+        shape: of a sample.
+        device, dtype: where the noise is wanted, and in which precision.
+    """
+
+    seed: int
+    sizes: Mapping[str, int]
+    shape: Sequence[int]
+    device: torch.device
+    dtype: torch.dtype
+    _noise: dict[str, Tensor] = field(default_factory=dict)
+    _added: dict[tuple[str, int], Tensor] = field(default_factory=dict)
+
+    def noise(self, bank: str) -> Tensor:
+        """Starting noise ``[n, *shape]``."""
+        if bank not in self._noise:
+            noise = starting_noise(self.seed, bank, self.sizes[bank], self.shape)
+            self._noise[bank] = noise.to(self.device, self.dtype)
+        return self._noise[bank]
+
+    def labels(self, bank: str, known: Tensor) -> Tensor:
+        """Classes ``[n]`` of the samples, drawn from those of the training data."""
+        return starting_labels(self.seed, bank, self.sizes[bank], known).to(self.device)
+
+    def fresh(self, bank: str) -> Callable[[int, slice], Tensor]:
+        """Noise that stochastic solvers add to some samples of a bank, by interval."""
+        start = self.noise(bank)
+        shape = tuple(start.shape[1:])
+
+        def fresh(interval: int, part: slice) -> Tensor:
+            known = self._added.get((bank, interval))
+            if known is not None:
+                return known[part]
+            samples = range(*part.indices(len(start)))
+            if (1 + len(self._added)) * start.nbytes > KEPT_BYTES:
+                return solver_noise(self.seed, bank, samples, shape, interval).to(start)
+            every = range(len(start))
+            self._added[bank, interval] = solver_noise(self.seed, bank, every, shape, interval).to(
+                start
+            )
+            return self._added[bank, interval][part]
+
+        return fresh

@@ -12,6 +12,7 @@ from bench.experiment import digests
 from bench.experiment.layout import EXTRACTOR_WEIGHTS, Layout
 from bench.experiment.spec import Experiment
 from bench.files import replacing
+from bench.stages.running.devices import ready
 from bench.stages.running.outcome import Outcome, run_guarded
 from bench.stages.running.seconds import Seconds
 
@@ -34,12 +35,11 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
 
     def work(seconds: Seconds) -> dict[str, Any]:
         with seconds("import"):
-            import torch
+            device = ready(experiment.training.threads)
             from safetensors.torch import save_file
 
             from bench.data.files import load
             from bench.metrics.extractors import accuracy, published, train
-        torch.set_num_threads(experiment.training.threads)
         if source is not None:
             with replacing(folder / EXTRACTOR_WEIGHTS) as temporary:
                 save_file(published(source), temporary)
@@ -47,14 +47,14 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
             return {"extractor": name, "source": source.name}
         data = load(layout.data(dataset))
         with seconds("training"):
-            network = train(name, data, experiment.extractor)
+            network = train(name, data, experiment.extractor, device)
         with seconds("metrics"):
             reached = {
                 "accuracy": accuracy(network, data, "held_out"),
                 "accuracy_train": accuracy(network, data, "train"),
             }
         with replacing(folder / EXTRACTOR_WEIGHTS) as temporary:
-            save_file(network.state_dict(), temporary)
+            save_file(network.cpu().state_dict(), temporary)
         print(f"extractor {name}: accuracy {reached['accuracy']:.1%} on held-out images")
         return {"extractor": name, **reached}
 

@@ -151,11 +151,13 @@ def _work(
 
 def _once_a_model(experiment: Experiment, label: str, sweep: Sweep) -> dict[str, Draw]:
     """What is measured beside the cells, by name."""
+    from bench.stages.running.once_a_model import measure_field, measure_geometry
+
     found: dict[str, Draw] = {}
     if _has_geometry(experiment, label):
-        found[GEOMETRY] = lambda columns, digest: _giving(sweep.measure_geometry(columns, digest))
+        found[GEOMETRY] = lambda columns, digest: _giving(measure_geometry(sweep, columns, digest))
     if sweep.exact is not None:
-        found[FIELD] = lambda columns, digest: _giving(sweep.measure_field(columns, digest))
+        found[FIELD] = lambda columns, digest: _giving(measure_field(sweep, columns, digest))
     return found
 
 

@@ -20,6 +20,7 @@ from bench.models.paths.linear import Linear
 from bench.models.paths.vp import Vp
 from bench.stages.running.journal import Entry
 from bench.stages.running.model_sweep import Sweep
+from bench.stages.running.once_a_model import measure_field
 from tests.fields import exact_model, ring
 
 AMONG = ("linear", "vp", "edm")
@@ -68,7 +69,7 @@ def on(path: str | None, nfe: int = 8, solver: str = "euler") -> Cell:
 @pytest.mark.parametrize("nfe", [1, 4, 32])
 def test_total_error_is_at_most_field_plus_solver(path: Path, nfe: int) -> None:
     model = sweep(path, wrong(path), exact=ExactModel(LAW, path))
-    field = values(model.measure_field({}, "d"))["field_rmse"]
+    field = values(measure_field(model, {}, "d"))["field_rmse"]
     cell = values(model.measure(on(None, nfe), {}, "d"))
     assert 0.01 < field < 0.3
     assert cell["total_rmse"] <= field + cell["endpoint_rmse"]
@@ -89,7 +90,7 @@ def test_the_exact_field_has_the_error_of_the_solver_alone() -> None:
 
 def test_the_field_is_recorded_over_log_snr() -> None:
     path = Vp()
-    rows = sweep(path, wrong(path), exact=ExactModel(LAW, path)).measure_field({}, "d").rows
+    rows = measure_field(sweep(path, wrong(path), exact=ExactModel(LAW, path)), {}, "d").rows
     points = [row["log_snr"] for row in rows if row["metric"] == "field_error.data"]
     assert points == list(range(-8, 9))
     assert rows[-1]["metric"] == "field_rmse"

@@ -17,6 +17,9 @@ ACCURACY_BATCH = 2000
 """Images classified at once: all of them would fill the memory with activations."""
 
 
+HOST = torch.device("cpu")
+
+
 class Settings(Protocol):
     """How a classifier is trained."""
 
@@ -41,7 +44,9 @@ class Settings(Protocol):
         ...
 
 
-def train(name: str, dataset: DataSet, settings: Settings) -> Classifier:
+def train(
+    name: str, dataset: DataSet, settings: Settings, device: torch.device = HOST
+) -> Classifier:
     """Train ``bench/metrics/extractors/<name>.py`` as a classifier of the training images.
 
     AdamW with a half cosine from the learning rate to zero, over whole batches. Initialisation
@@ -54,6 +59,7 @@ def train(name: str, dataset: DataSet, settings: Settings) -> Classifier:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream_seed(settings.seed, "extractor", name))
         network: Classifier = extractor_module(name).build()
+    network.to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda update: 0.5 * (1 + math.cos(math.pi * update / updates))
@@ -62,7 +68,8 @@ def train(name: str, dataset: DataSet, settings: Settings) -> Classifier:
         generator = stream(settings.seed, "extractor", name, epoch)
         order = torch.randperm(len(images), generator=generator)
         for batch in order.split(settings.batch_size)[:batches]:
-            cross_entropy(network(images[batch]), labels[batch]).backward()
+            logits = network(images[batch].to(device))
+            cross_entropy(logits, labels[batch].to(device)).backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
@@ -73,7 +80,10 @@ def train(name: str, dataset: DataSet, settings: Settings) -> Classifier:
 def accuracy(network: Classifier, dataset: DataSet, part: Literal["train", "held_out"]) -> float:
     """Fraction of a part's images that are classified correctly."""
     images, labels = _labelled(dataset, part)
-    guessed = torch.cat([network(batch).argmax(dim=1) for batch in images.split(ACCURACY_BATCH)])
+    device = next(network.parameters()).device
+    guessed = torch.cat(
+        [network(batch.to(device)).argmax(dim=1).cpu() for batch in images.split(ACCURACY_BATCH)]
+    )
     return (guessed == labels).float().mean().item()
 
 

@@ -53,4 +53,4 @@ def own_gaps(images: Tensor, *mirrored: Tensor) -> Tensor:
             squared.diagonal(offset=first).fill_(float("inf"))
             gaps.append(squared.amin(dim=1))
         found.append(torch.cat(gaps))
-    return torch.stack(found).amin(dim=0)
+    return torch.stack(found).amin(dim=0).cpu()

@@ -46,14 +46,15 @@ def compute(context: Context) -> list[Measurement]:
 def to_levels(references: References, reference: ReferenceSet) -> list[Tensor]:
     """Real images as training saw them: as they are, and mirrored where it flipped them.
 
-    Each is ``[n, d]``, flat, in units of levels: small integers of exact squared distances.
+    Each is ``[n, d]``, flat, in units of levels: small integers of exact squared distances, where
+    distances are computed.
     """
 
     def compute() -> list[Tensor]:
         dataset = references.dataset
         images = dataset.to_levels(dataset.train if reference == "train" else dataset.held_out)
         seen = [images, images.flip(-1)] if references.settings.flip else [images]
-        return [one.flatten(1) for one in seen]
+        return [one.flatten(1).to(references.device) for one in seen]
 
     return references.derived(("levels", reference), compute)
 
@@ -64,7 +65,8 @@ def nearest(context: Context, reference: ReferenceSet) -> list[tuple[Tensor, Ten
     def compute() -> list[tuple[Tensor, Tensor]]:
         real = to_levels(context.references, reference)
         blocks = (context.references.dataset.to_levels(block) for block in context.blocks)
-        return [_nearest(block.flatten(1), real) for block in blocks]
+        device = context.references.device
+        return [_nearest(block.flatten(1).to(device), real) for block in blocks]
 
     return context.derived(("nearest", reference), compute)
 
@@ -81,7 +83,7 @@ def _nearest(samples: Tensor, real: list[Tensor]) -> tuple[Tensor, Tensor]:
     for squared, other in mirrored:
         index = torch.where(squared < least, other, index)
         least = torch.minimum(squared, least)
-    return least, index
+    return least.cpu(), index.cpu()
 
 
 def distances(one: Tensor, other: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -174,6 +174,7 @@ def _work(job: Job, spend: Spend, imports: Callable[[], None], seconds: Seconds)
         # Whole pairs and whole updates leave a remainder upstream: the last stage takes it.
         planned += sum(ledger["planned"] - ledger["spent"] for ledger in earlier)
     ledger = Ledger(_seconds_per_step(job), device)
+    _forget_peak_memory(device)
     with seconds("training"):
         how = spend(job, load(job.layout.data(job.dataset)), ledger, planned, device)
     spent = ledger.spent(budget.unit)
@@ -219,6 +220,14 @@ def _ledger_file(
             {key: entry[key] for key in ("stage", "digest", "spent")} for entry in earlier
         ],
     }
+
+
+def _forget_peak_memory(device: torch.device) -> None:
+    """Begin to count a device's highest memory anew: it is that of this stage and seed."""
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def _peak_memory(ledger: Ledger) -> int:

@@ -22,13 +22,10 @@ from bench.formulations.grammar import path as declare
 from bench.metrics.context import Context, References
 from bench.metrics.measurement import evaluate
 from bench.metrics.measures import energy
-from bench.metrics.measures.endpoint_rmse import rmse
 from bench.models.exact import TOLERANCE, ExactModel
 from bench.models.path_model import PathModel
 from bench.models.paths import Path
-from bench.sampling import straightness as geometry
-from bench.sampling.banks import solver_noise, starting_labels, starting_noise
-from bench.sampling.field_error import field_errors, field_points
+from bench.sampling.banks import NoiseBanks
 from bench.sampling.fitted_grids import Fitted, adapted_grid, searched_times
 from bench.sampling.path_change import PathChange, common_log_snr
 from bench.sampling.sample import Flow, Request, Solution, sample_what_fits, smaller
@@ -49,16 +46,11 @@ PILOT = "pilot"
 PILOT_SAMPLES, PILOT_SOLVES = 597, 64
 """Samples of the bank ``pilot``, and how many of them a pilot solve follows."""
 
-KEPT_BYTES = 2**28
-"""Noise of stochastic solvers that is kept: it is one stream a sample, and slow to draw."""
-
 SETUP = "setup.evaluations"
 """Evaluations of the network, in samples, that a grid made for a model took."""
 
-GEOMETRY_SAMPLES = 256
 SHOWN_IMAGES = 64
 SHOWN_POINTS = 597
-SHOWN_TRAJECTORIES = 128
 
 
 @dataclass
@@ -92,8 +84,6 @@ class Sweep:
     primary: str | None = None
     settle: Callable[[], None] = lambda: None
     _seen: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    _noise: dict[str, Tensor] = field(default_factory=dict)
-    _added: dict[tuple[str, int], Tensor] = field(default_factory=dict)
     _grids: dict[Family, Fitted] = field(default_factory=dict)
     _fine: dict[tuple[str, ...], Solution] = field(default_factory=dict)
 
@@ -105,11 +95,11 @@ class Sweep:
 
     def draw(self, cell: Cell, columns: dict[str, Any], digest: str) -> Callable[[], Entry]:
         """Sample one cell; what is returned scores it, on any thread, and charges nothing."""
-        flow = self._flow(self._model(cell.bank), cell)
+        flow = self._flow(self.model_of(cell.bank), cell)
         columns = {
             **columns,
             **cell_columns(cell),
-            **self._about(flow.path, cell.bank, self.spec.samples[cell.bank], digest),
+            **self.about(flow.path, cell.bank, self.spec.samples[cell.bank], digest),
             "batch_size": self.spec.batch_size,
         }
         if cell.path is not None:
@@ -119,8 +109,8 @@ class Sweep:
         try:
             solution, stopped = self._sample(cell, flow)
             ends = _scored(flow, solution.end).float().cpu()
-            fine = self._fine_end(cell.among) if self._has_fine(cell) else None
-            exact = self._exact_end if self._has_fine(cell) and cell.path is None else None
+            fine = self.fine_end(cell.among) if self._has_fine(cell) else None
+            exact = self.exact_end if self._has_fine(cell) and cell.path is None else None
         except Exception as error:
             # One broken cell is a row of the table; the rest of the sweep goes on.
             return _row(_failed(columns, error))
@@ -172,64 +162,7 @@ class Sweep:
             dtype=self.dtype,
         )
 
-    def measure_geometry(self, columns: dict[str, Any], digest: str) -> Entry:
-        """The three straightness figures, from fine solves."""
-        noise = self._bank(SCORING)[:GEOMETRY_SAMPLES]
-        model = self._model(SCORING).part(slice(GEOMETRY_SAMPLES))
-        assert isinstance(model, PathModel), "only models have a straightness of their own"
-        native = geometry.native(model, noise)
-        linear = geometry.on_linear_path(model, noise)
-        columns = {
-            **columns,
-            "solver": REFERENCE,
-            "grid": f"uniform_t({geometry.INTERVALS}, {geometry.METHOD})",
-            **self._about(model.path, SCORING, len(noise), digest),
-        }
-        values = {
-            "straightness_native": native.straightness,
-            "straightness_linear": linear.straightness,
-            "arc_over_chord": native.arc_over_chord,
-        }
-        arrays: dict[str, Array] = {}
-        if self.references.dataset.kind == "vector":
-            arrays = {
-                "times": native.times.cpu().numpy(),
-                "trajectories": native.states[:, :SHOWN_TRAJECTORIES].cpu().numpy(),
-            }
-        return Entry([{**columns, "metric": k, "value": v} for k, v in values.items()], arrays)
-
-    def measure_field(self, columns: dict[str, Any], digest: str) -> Entry:
-        """How far the model's field is from the exact one: over time, and at the end points.
-
-        ``field_error.velocity`` is relative, ``field_error.data`` the mean square a coordinate;
-        ``field_rmse`` is between the fine solves of model and exact flow from the same noise.
-        """
-        exact = self.exact
-        assert exact is not None, "the exact flow is not known"
-        data, noise, component = field_points(self.references.dataset, exact.law)
-        model, flow = self.model, exact
-        if self.conditional is not None and exact.law.labels is not None:
-            assert isinstance(model, PathModel), "only models are told classes"
-            label = exact.law.labels[component].to(self.device)
-            model, flow = model.given(label, self.conditional.guidance), exact.given(label)
-        errors = field_errors(model, flow, data.to(self.device), noise.to(self.device))
-        over_time = {**columns, **self._about(model.path, None, len(data), digest)}
-        rows: list[Record] = [
-            {**over_time, "metric": metric, "log_snr": error.log_snr, "value": value}
-            for error in errors
-            for metric, value in (
-                ("field_error.velocity", error.velocity),
-                ("field_error.data", error.data),
-            )
-        ]
-        found = self._exact_end
-        assert found is not None
-        fine, true = self._fine_end(()).end, found.end
-        at_end = {**columns, **self._about(model.path, SCORING, len(fine), digest)}
-        measured = rmse("field_rmse", fine, true, "exact_solve")
-        return Entry([*rows, {**at_end, "solver": REFERENCE, **measured.columns()}])
-
-    def _about(self, path: Path, bank: str | None, count: int, digest: str) -> dict[str, Any]:
+    def about(self, path: Path, bank: str | None, count: int, digest: str) -> dict[str, Any]:
         """Columns of samples on a path."""
         start, end = path.interval
         return {
@@ -247,20 +180,21 @@ class Sweep:
         """Samples of each noise bank."""
         return {PILOT: PILOT_SAMPLES, **dict(self.spec.samples.items())}
 
-    def _bank(self, bank: str) -> Tensor:
-        if bank not in self._noise:
-            noise = starting_noise(
-                self.seed, bank, self._sizes[bank], self.references.dataset.shape
-            )
-            self._noise[bank] = noise.to(self.device, self.dtype)
-        return self._noise[bank]
+    @cached_property
+    def _banks(self) -> NoiseBanks:
+        shape = self.references.dataset.shape
+        return NoiseBanks(self.seed, self._sizes, shape, self.device, self.dtype)
+
+    def noise(self, bank: str) -> Tensor:
+        """Starting noise of a bank."""
+        return self._banks.noise(bank)
 
     def _labels(self, bank: str) -> Tensor:
         known = self.references.dataset.train_labels
         assert known is not None, "a conditional model needs data with classes"
-        return starting_labels(self.seed, bank, self._sizes[bank], known).to(self.device)
+        return self._banks.labels(bank, known)
 
-    def _model(self, bank: str) -> Flow:
+    def model_of(self, bank: str) -> Flow:
         """The model of the samples of a noise bank: bound to their classes, if it knows any."""
         if self.conditional is None:
             return self.model
@@ -277,7 +211,7 @@ class Sweep:
         if cell.grid in (ADAPTED, SEARCHED):
             grid = self._fitted(cell.declaration.family).grid
         request = Request(cell.declaration, cell.nfe, cell.tolerance, grid)
-        noise, fresh = self._bank(cell.bank), self._fresh(cell.bank)
+        noise, fresh = self.noise(cell.bank), self._banks.fresh(cell.bank)
 
         def solve(first: int, samples: Tensor) -> Solution:
             whole = slice(first, first + len(samples))
@@ -333,30 +267,10 @@ class Sweep:
             f"{factor:g} times {best:.4g}"
         )
 
-    def _fresh(self, bank: str) -> Callable[[int, slice], Tensor]:
-        """Noise that stochastic solvers add to some samples of a bank, by interval."""
-        start = self._bank(bank)
-        shape = tuple(start.shape[1:])
-
-        def fresh(interval: int, part: slice) -> Tensor:
-            known = self._added.get((bank, interval))
-            if known is not None:
-                return known[part]
-            samples = range(*part.indices(len(start)))
-            if (1 + len(self._added)) * start.nbytes > KEPT_BYTES:
-                return solver_noise(self.seed, bank, samples, shape, interval).to(start)
-            every = range(len(start))
-            self._added[bank, interval] = solver_noise(self.seed, bank, every, shape, interval).to(
-                start
-            )
-            return self._added[bank, interval][part]
-
-        return fresh
-
     def _fitted(self, family: Family) -> Fitted:
         """The grid that is made for the model and the solvers of a family."""
         if family not in self._grids:
-            model, noise = self._model(PILOT), self._bank(PILOT)
+            model, noise = self.model_of(PILOT), self.noise(PILOT)
             if family == "consistency":
                 train = self.references.dataset.train
                 drawn = torch.randperm(len(train), generator=stream(self.seed, "bank", PILOT))
@@ -364,7 +278,7 @@ class Sweep:
                 self._grids[family] = searched_times(
                     model,
                     noise,
-                    self._fresh(PILOT),
+                    self._banks.fresh(PILOT),
                     lambda samples: energy.distance(samples.cpu(), real),
                     max(self.spec.few_step_nfe),
                 )
@@ -382,7 +296,7 @@ class Sweep:
         """Samples of the scoring bank that are solved finely, all at once where they fit."""
         return min(self.spec.reference_samples, self._sizes[SCORING])
 
-    def _fine_end(self, among: tuple[str, ...]) -> Solution:
+    def fine_end(self, among: tuple[str, ...]) -> Solution:
         """Fine solve of the first ``m`` samples of the scoring bank: ends ``[m, ...]``.
 
         Args:
@@ -390,14 +304,14 @@ class Sweep:
                 whole interval.
         """
         if among not in self._fine:
-            model = self._model(SCORING).part(slice(self.spec.reference_samples))
+            model = self.model_of(SCORING).part(slice(self.spec.reference_samples))
             flow = _changed(model, None, among) if among else model
             found = self._fine_solve(flow, self.spec.reference_tolerance, self.dtype)
             self._fine[among] = replace(found, end=_scored(flow, found.end).cpu())
         return self._fine[among]
 
     @cached_property
-    def _exact_end(self) -> Solution | None:
+    def exact_end(self) -> Solution | None:
         """The same of the exact flow from the same noise, in float64."""
         if self.exact is None:
             return None
@@ -408,7 +322,7 @@ class Sweep:
         return replace(found, end=found.end.cpu())
 
     def _fine_solve(self, flow: Flow, tolerance: float, dtype: torch.dtype) -> Solution:
-        noise = self._bank(SCORING)[: self._compared].to(dtype)
+        noise = self.noise(SCORING)[: self._compared].to(dtype)
         request = Request(SOLVERS["dopri5"], tolerance=tolerance)
         return sample_what_fits(flow, noise, request, len(noise))
 
