@@ -32,8 +32,8 @@ from bench.experiment import digests
 from bench.experiment.layout import LEDGER, OUTCOME, Layout
 from bench.experiment.spec import Experiment
 from bench.files import read_json, write_json
-from bench.metrics import context as evaluation
 from bench.stages import sweep
+from bench.stages.running import assembly
 from tests import sources
 from tests.benchmarks.gpu import fashion, pack, publish, run
 from tests.benchmarks.gpu.measure import Deadline, Findings, Measurement
@@ -450,9 +450,9 @@ def test_real_samples_are_made_once_a_data_set(tmp_path: Path) -> None:
         return object()
 
     data, other = (sources.build(name) for name in ("digits", "mixture2d"))
-    with patch.object(evaluation, "references", make):
+    with patch.object(assembly, "references", make):
         fashion.share_references()
-        ask = partial(evaluation.references, experiment, device=torch.device("cpu"))
+        ask = partial(assembly.references, experiment, device=torch.device("cpu"))
         one = ask(Layout(tmp_path), dataset=data)
         assert ask(Layout(tmp_path), dataset=data) is one
         assert ask(Layout(tmp_path), dataset=other) is not one

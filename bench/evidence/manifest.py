@@ -16,8 +16,8 @@ from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
-from bench.experiment.digests import verb_digest
 from bench.experiment.layout import OUTCOME, Layout
+from bench.experiment.roots import verb_digest
 from bench.experiment.spec import Experiment
 from bench.files import read_json
 

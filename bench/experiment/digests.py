@@ -23,13 +23,20 @@ from typing import Any
 from bench.data.dataset import numeric_options
 from bench.experiment import code
 from bench.experiment.cells import exact_flows
-from bench.experiment.definitions import Definition
+from bench.experiment.roots import (
+    grid,
+    member,
+    method,
+    of_metrics,
+    of_part,
+    of_paths,
+    of_stage,
+)
 from bench.experiment.spec import Experiment
 from bench.files import digest_of
 from bench.formulations.grammar import TABULATED, Part, Stage
-from bench.metrics.declared import applicable
-from bench.registry import aside, place
-from bench.sampling.solvers.catalogue import GRIDS, SOLVERS, Solver
+from bench.registry import aside
+from bench.sampling.solvers.catalogue import GRIDS, SOLVERS
 
 CHOICES = {"solvers", "grids", "nfe", "tolerances", "few_step_nfe"}
 """Keys of a sweep that choose cells and change none."""
@@ -41,42 +48,6 @@ _DATA = ("numpy", "scikit-learn", "torch")
 _TRAINING = ("numpy", "scipy", "torch")
 _SAMPLING = (*_TRAINING, "torchdiffeq")
 _EVALUATION = (*_SAMPLING, "pot", "torch-fidelity")
-
-ENTRIES: dict[str, tuple[str, ...]] = {
-    "adapters": ("Tabulated",),
-    "data": ("build", "describe"),
-    "metrics": ("compute",),
-    "stages": ("run",),
-}
-"""What is taken from a member of a family; of all others their ``build``."""
-
-
-# --- code -------------------------------------------------------------------------------------
-
-
-def member(family: str, name: str) -> tuple[Definition, ...]:
-    """The definitions that a member of a family is entered by."""
-    return tuple(
-        Definition(place(family, name), entry) for entry in ENTRIES.get(family, ("build",))
-    )
-
-
-def method(solver: Solver) -> tuple[Definition, ...]:
-    """What a solver and its own grid are entered by, where that is chosen by a name."""
-    own = grid(solver.grid)
-    if solver.family in ("fixed", "adaptive", "flow_map"):
-        return own  # sampling names these solvers itself
-    return (*own, Definition(place("solvers", solver.module), "METHODS", solver.name))
-
-
-def grid(name: str | None) -> tuple[Definition, ...]:
-    """What a grid is entered by; one that is made for a model is named by what makes it."""
-    return (Definition(place("solvers", "grids"), "GRIDS", name),) if name in GRIDS else ()
-
-
-def verb_digest(*verbs: str) -> str:
-    """Digest of the code of some verbs."""
-    return code.digest(*(root for verb in verbs for root in member("stages", verb)))
 
 
 def versions(*packages: str) -> dict[str, str]:
@@ -119,7 +90,7 @@ def extractor_digest(experiment: Experiment, dataset: str) -> str | None:
 def calibration_digest(experiment: Experiment, dataset: str, label: str) -> str:
     """Digest of the measurement of seconds a step, for budgets in device seconds."""
     stages = experiment.formulation(label).stages
-    parts = [root for stage in stages for root in _parts(experiment, dataset, stage)]
+    parts = [root for stage in stages for root in of_stage(experiment, dataset, stage)]
     return digest_of(
         {
             "code": code.digest(*member("stages", "calibrate"), *parts),
@@ -142,7 +113,7 @@ def stage_digest(experiment: Experiment, dataset: str, label: str, stage: str, s
     return digest_of(
         {
             "code": code.digest(
-                *member("stages", declared.kind), *_parts(experiment, dataset, declared)
+                *member("stages", declared.kind), *of_stage(experiment, dataset, declared)
             ),
             "data": data_digest(experiment, dataset),
             "stage": _declared(declared),
@@ -174,7 +145,7 @@ def _foreign_digest(
     model, place = experiment.models[label], experiment.seeds.index(seed)
     return digest_of(
         {
-            "code": code.digest(*member("stages", declared.kind), *_part(declared.path)),
+            "code": code.digest(*member("stages", declared.kind), *of_part(declared.path)),
             "data": data_digest(experiment, dataset),
             "stage": _declared(declared),
             "factory": model.factories[place],
@@ -193,8 +164,8 @@ def sweep_base(experiment: Experiment, dataset: str, label: str, seed: int) -> s
         {
             "code": code.digest(
                 *member("stages", "sweep"),
-                *_parts(experiment, dataset, final),
-                *_metrics(experiment, dataset),
+                *of_stage(experiment, dataset, final),
+                *of_metrics(experiment, dataset),
             ),
             "model": stage_digest(experiment, dataset, label, final.name, seed),
             "guidance": _guidance(experiment, label),
@@ -218,7 +189,7 @@ def cell_digest(base: str, cell: Mapping[str, Any]) -> str:
     # The table of a foreign path is a part of its model, and its code of the base.
     named = (cell.get("path"), *cell.get("among", ()))
     paths = [name for name in named if name not in (None, TABULATED.name)]
-    changed = code.digest(*_paths(paths)) if paths else None
+    changed = code.digest(*of_paths(paths)) if paths else None
     return digest_of({"base": base, "cell": dict(cell), "how": how, "paths": changed})
 
 
@@ -236,7 +207,7 @@ def likelihood_digest(experiment: Experiment, dataset: str, label: str, seed: in
     return digest_of(
         {
             "code": code.digest(
-                *member("stages", "likelihood"), *_parts(experiment, dataset, final)
+                *member("stages", "likelihood"), *of_stage(experiment, dataset, final)
             ),
             "model": stage_digest(experiment, dataset, label, final.name, seed),
             "guidance": _guidance(experiment, label),
@@ -254,7 +225,7 @@ def convergence_digest(paths: Sequence[str]) -> str:
     methods = [root for solver in measured for root in method(solver)]
     return digest_of(
         {
-            "code": code.digest(*member("stages", "convergence"), *_paths(paths), *methods),
+            "code": code.digest(*member("stages", "convergence"), *of_paths(paths), *methods),
             "paths": list(paths),
             "solvers": {solver.name: solver.signature for solver in measured},
             "versions": versions(*_SAMPLING),
@@ -268,7 +239,7 @@ def oracle_base(experiment: Experiment, dataset: str, path: Part) -> str:
     return digest_of(
         {
             "code": code.digest(
-                *member("stages", "oracle"), *_part(path), *_metrics(experiment, dataset)
+                *member("stages", "oracle"), *of_part(path), *of_metrics(experiment, dataset)
             ),
             "path": _named(path),
             "seed": experiment.seeds[0],
@@ -300,7 +271,7 @@ def floor_digest(experiment: Experiment, dataset: str) -> str:
                 *member("stages", "floor"),
                 *(root for name in GRIDS for root in grid(name)),
                 *member("networks", network.kind),
-                *_metrics(experiment, dataset),
+                *of_metrics(experiment, dataset),
             ),
             "network": network.model_dump(),
             "evaluation": _evaluation(experiment, dataset),
@@ -314,7 +285,7 @@ def timing_base(experiment: Experiment, dataset: str, label: str) -> str:
     final = experiment.formulation(label).final
     return digest_of(
         {
-            "code": code.digest(*member("stages", "timing"), *_parts(experiment, dataset, final)),
+            "code": code.digest(*member("stages", "timing"), *of_stage(experiment, dataset, final)),
             "model": stage_digest(experiment, dataset, label, final.name, experiment.seeds[0]),
             "guidance": _guidance(experiment, label),
             "timing": experiment.timing.model_dump(),
@@ -331,28 +302,6 @@ def timing_digest(experiment: Experiment, dataset: str) -> str:
 
 
 # --- slices -----------------------------------------------------------------------------------
-
-
-def _part(part: Part) -> tuple[Definition, ...]:
-    return member(part.room, part.name)
-
-
-def _paths(names: Sequence[str]) -> list[Definition]:
-    return [root for name in names for root in member("paths", name)]
-
-
-def _parts(experiment: Experiment, dataset: str, stage: Stage) -> tuple[Definition, ...]:
-    """What a stage declares, and its network."""
-    network = member("networks", experiment.datasets[dataset].network.kind)
-    if stage.kind == "foreign":
-        network = (Definition(place("stages", stage.kind), "model"),)
-    solver = method(SOLVERS[stage.solver]) if stage.solver else ()
-    return (*network, *(root for part in stage.parts for root in _part(part)), *solver)
-
-
-def _metrics(experiment: Experiment, dataset: str) -> list[Definition]:
-    names = applicable(experiment.described(dataset))
-    return [root for name in names for root in member("metrics", name)]
 
 
 def _named(part: Part) -> list[Any]:
@@ -398,7 +347,7 @@ def _view(experiment: Experiment) -> dict[str, Any] | None:
     view = experiment.unified_view
     if view is None:
         return None
-    return view.model_dump() | {"code": code.digest(*_paths(view.paths))}
+    return view.model_dump() | {"code": code.digest(*of_paths(view.paths))}
 
 
 def _cells(experiment: Experiment) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from bench.errors import InputError
 from bench.evidence import records
 from bench.experiment.cells import has_likelihood, has_oracle
-from bench.experiment.digests import verb_digest
 from bench.experiment.layout import OUTCOME, Layout
+from bench.experiment.roots import verb_digest
 from bench.experiment.spec import Experiment, load
 from bench.files import digest_of, read_json, sha256, write_json
 from bench.report import RECORDS

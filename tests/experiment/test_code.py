@@ -13,7 +13,7 @@ import pytest
 
 from bench.experiment.code import PACKAGES, Code
 from bench.experiment.definitions import Definition
-from bench.experiment.digests import member
+from bench.experiment.roots import member
 from bench.registry import FAMILIES, discover
 
 FOLLOWED = sorted(set(FAMILIES) - {"adapters", "architectures", "formulations", "solvers"})

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 shell.prefix("export PATH={BIN:q}:$PATH PYTHONPATH={ROOT:q}${{PYTHONPATH:+:$PYTHONPATH}}; ")
 
 from bench.errors import InputError
-from bench.experiment import digests
+from bench.experiment import digests, roots
 from bench.experiment.layout import OUTCOME, Layout
 from bench.experiment.prerequisites import check
 from bench.experiment.spec import Experiment

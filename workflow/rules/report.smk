@@ -19,7 +19,7 @@ rule collect:
     localrule: True
     params:
         config=files.config,
-        digest=[experiment.digest, digests.verb_digest("collect")],
+        digest=[experiment.digest, roots.verb_digest("collect")],
     message:
         "collect: all records in one table"
     shell:
@@ -59,7 +59,7 @@ rule report:
     localrule: True
     params:
         config=files.config,
-        digest=[digests.verb_digest("report"), *map(sha256, TEMPLATES)],
+        digest=[roots.verb_digest("report"), *map(sha256, TEMPLATES)],
     message:
         "report: tables, figures and the page"
     shell:
@@ -78,7 +78,7 @@ if experiment.tuning is not None:
         localrule: True
         params:
             config=files.config,
-            digest=digests.verb_digest("tune"),
+            digest=roots.verb_digest("tune"),
         message:
             "tune: the best learning rates"
         shell:
@@ -97,7 +97,7 @@ rule gate:
     localrule: True
     params:
         config=files.config,
-        digest=digests.verb_digest("gate"),
+        digest=roots.verb_digest("gate"),
     message:
         "gate: is the run sound?"
     shell:

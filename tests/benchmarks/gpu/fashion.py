@@ -211,23 +211,24 @@ def share_references() -> None:
     A job of the workflow shares it among its seeds. Here a job is one model, and what the set
     remembers, such as the distances among 60,000 images, takes longer than a sweep.
     """
-    from bench.metrics import context as evaluation
+    from bench.metrics.context import HOST
+    from bench.stages.running import assembly
 
-    make = evaluation.references
+    make = assembly.references
     known: dict[tuple[str, Path, str], References] = {}
 
     def references(
         experiment: Experiment,
         layout: Layout,
         dataset: DataSet,
-        device: torch.device = evaluation.HOST,
+        device: torch.device = HOST,
     ) -> References:
         about = (experiment.digest, layout.root, dataset.name)
         if about not in known:
             known[about] = make(experiment, layout, dataset, device)
         return known[about]
 
-    evaluation.references = references
+    assembly.references = references
 
 
 # --- what there is to do --------------------------------------------------------------------------
