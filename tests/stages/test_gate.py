@@ -10,6 +10,7 @@ import pytest
 
 from bench.errors import InputError, RunError
 from bench.evidence import records
+from bench.experiment.graph import nodes
 from bench.experiment.layout import OUTCOME, Layout
 from bench.experiment.spec import Experiment
 from bench.files import read_json, write_json
@@ -53,8 +54,8 @@ def table(*more: dict[str, Any]) -> pd.DataFrame:
 
 def finish(one: Experiment, layout: Layout, frame: pd.DataFrame) -> None:
     """Leave the outcomes and records of a run in which every stage succeeded."""
-    for folder in gate.stage_folders(one, layout):
-        write_json(folder / OUTCOME, {"status": "ok", "error": None, "files": {}})
+    for node in nodes(one):
+        write_json(node.folder(layout) / OUTCOME, {"status": "ok", "error": None, "files": {}})
     records.write(frame, layout.root / "records.parquet")
 
 
@@ -159,7 +160,7 @@ def test_clean_removes_what_is_not_named_and_keeps_the_rest(
     assert f"would remove {gone}/seed0/teacher" in capsys.readouterr().err
     clean.run(fewer, layout, dry_run=False)
     assert not gone.exists()
-    assert all((folder / OUTCOME).exists() for folder in gate.stage_folders(fewer, layout))
+    assert all((node.folder(layout) / OUTCOME).exists() for node in nodes(fewer))
 
 
 def test_a_run_of_which_stages_are_missing_is_published_as_such(tmp_path: Path) -> None:
