@@ -62,8 +62,8 @@ VERBS: dict[str, Verb] = {
     "likelihood": Verb(MODEL, Layout.likelihood, digests.likelihood_digest, measures=True),
     "floor": Verb(DATASET, Layout.floor, digests.floor_digest, measures=True),
     "oracle": Verb(DATASET, Layout.oracle, digests.oracle_digest, measures=True),
-    "timing": Verb(DATASET, Layout.timing, digests.timing_digest, measures=True, alone=True),
     "convergence": Verb((), Layout.convergence, _convergence_digest, measures=True),
+    "timing": Verb(DATASET, Layout.timing, digests.timing_digest, measures=True, alone=True),
 }
 """All verbs whose stages leave an outcome, in about the order they run."""
 
