@@ -34,7 +34,7 @@ def whole(experiment: Experiment, layout: Layout) -> None:
         )
     experiment.save(layout.config)
     for job in jobs(experiment):
-        _run(experiment, layout, job)
+        module("stages", job[0].verb).run(experiment, layout, **arguments(job))
     made_from = _made_from(experiment, layout)
     if not _is_whole(layout, made_from):
         collect.run(experiment, layout)
@@ -45,14 +45,14 @@ def whole(experiment: Experiment, layout: Layout) -> None:
     print(f"report: {layout.root / report.PAGE}", file=sys.stderr)
 
 
-def _run(experiment: Experiment, layout: Layout, job: Sequence[Node]) -> None:
-    """Do the stages of a job."""
+def arguments(job: Sequence[Node]) -> dict[str, Any]:
+    """What the stage of a job is told beside the experiment and its layout."""
     first = job[0]
     chosen = {"dataset": first.dataset, "label": first.label, "stage": first.stage}
-    arguments: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     if first.seed is not None:
-        arguments["seeds"] = [node.seed for node in job]
-    module("stages", first.verb).run(experiment, layout, **arguments)
+        given["seeds"] = [node.seed for node in job]
+    return given
 
 
 def _made_from(experiment: Experiment, layout: Layout) -> str:
