@@ -1,4 +1,7 @@
-"""``clean``: remove the results of labels, stages, seeds and data sets that are no longer named."""
+"""``clean``: remove the results of labels, stages, seeds and data sets that are no longer named.
+
+Features of real samples have no stage: as many stay as the data sets can use.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ FEATURES = 2
 
 
 def run(experiment: Experiment, layout: Layout, *, dry_run: bool) -> None:
-    """Remove every stage folder that the experiment does not name, and say which.
+    """Remove the folders of stages that the experiment does not name, and old features; say which.
 
     Raises:
         RunError: a run is in progress in this folder.

@@ -33,8 +33,8 @@ from bench.stages.running.outcome import read_outcome
 RECORDS_TEXT = "records.csv"
 CHECKPOINT = "checkpoint.safetensors"
 
-SHARED = ("prepare", "floor", "timing", "extractor", "oracle", "convergence")
-"""Verbs of stages that all models share, in the order of their rows."""
+SHARED = ("prepare", "floor", "timing", "extractor", "oracle")
+"""Verbs of stages that all models of a data set share, in the order of their rows; then others."""
 
 SECONDS_KEY = ["dataset", "label", "solver", "tolerance", "nfe_requested"]
 """What the time of a cell depends on; its grid is not among it."""
@@ -63,9 +63,9 @@ def _in_order(experiment: Experiment) -> list[Node]:
     """All stages in the order of their rows: of a data set first what is shared by its models."""
     places = {dataset: i for i, dataset in enumerate((*experiment.datasets, None))}
 
-    def place(node: Node) -> tuple[int, int]:
-        shared = SHARED.index(node.verb) if node.label is None else len(SHARED)
-        return places[node.dataset], shared
+    def place(node: Node) -> tuple[int, bool, int]:
+        order = SHARED.index(node.verb) if node.verb in SHARED else len(SHARED)
+        return places[node.dataset], node.label is not None, order
 
     return sorted(nodes(experiment), key=place)
 
