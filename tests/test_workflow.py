@@ -14,12 +14,12 @@ import pytest
 
 from bench.errors import InputError, RunError
 from bench.evidence import records
+from bench.experiment.graph import nodes
 from bench.experiment.layout import Layout
 from bench.experiment.spec import load
 from bench.files import read_json
 from bench.report import FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES
 from bench.stages import clean, gate, publish, verify
-from bench.stages.gate import stage_folders
 from bench.stages.running.outcome import read_outcome
 from workflow import translate
 
@@ -51,7 +51,8 @@ def test_a_run_leaves_everything_that_it_promises(finished: Path) -> None:
     root = finished / "results" / "smoke"
     experiment, layout = load(finished / "configs" / "smoke.yaml"), Layout(root)
     assert load(layout.config) == experiment
-    for folder in stage_folders(experiment, layout):
+    for node in nodes(experiment):
+        folder = node.folder(layout)
         outcome = read_outcome(folder)
         assert outcome is not None and outcome["status"] == "ok", folder
     for name in ("records.parquet", "records.csv", "manifest.json", "report.html", "gate.json"):

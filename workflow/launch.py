@@ -58,7 +58,7 @@ def launch(arguments: Sequence[str]) -> int:
     gpus = count("GPUS", given.gpus, 0) if given.gpus else visible_gpus()
     experiment = load(given.config)
     root = Path("results", experiment.name)
-    print(describe(experiment, cores), flush=True)
+    print(describe(experiment, cores, Layout(root)), flush=True)
     check(experiment, Layout(root))
 
     if alive.is_held(alive.LOCK, PATIENCE):

@@ -5,6 +5,7 @@ A manifest names no host, no user and no folder of the machine, so that it can b
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -16,7 +17,9 @@ from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
-from bench.experiment.layout import OUTCOME, Layout
+from bench.evidence.version import running
+from bench.experiment.graph import nodes, verbs
+from bench.experiment.layout import MADE_BY, OUTCOME, Layout
 from bench.experiment.roots import verb_digest
 from bench.experiment.spec import Experiment
 from bench.files import read_json
@@ -24,12 +27,13 @@ from bench.files import read_json
 MANIFEST = "manifest.json"
 
 PACKAGES = (
-    "genpath-bench", "torch", "torchdiffeq", "torch-fidelity", "numpy", "scipy", "pot",
+    "torch", "torchdiffeq", "torch-fidelity", "numpy", "scipy", "pot",
     "scikit-learn", "pandas", "pyarrow", "safetensors", "pydantic", "matplotlib", "jinja2",
     "snakemake",
 )  # fmt: skip
 
-CODE = ("prepare", "extractor", "train", "sweep", "floor", "oracle", "timing", "collect", "report")
+TOLD = ("collect", "report")
+"""Verbs that make records and pages of what the stages leave."""
 
 
 def command_line(arguments: Sequence[str]) -> str:
@@ -41,8 +45,11 @@ def command_line(arguments: Sequence[str]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that results can depend on, and of Python."""
-    found = {"python": platform.python_version()}
+    """Versions of the packages that results can depend on, of Python, and of the code itself.
+
+    The code is that of this process, whichever version is installed.
+    """
+    found = {"python": platform.python_version(), "genpath-bench": running()["version"]}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
@@ -86,7 +93,7 @@ def _outcome_slice(folder: Path) -> dict[str, Any] | None:
     path = folder / OUTCOME
     if not path.is_file():
         return None
-    ignored = ("seconds", "wall_seconds", "error")
+    ignored = ("seconds", "wall_seconds", "error", MADE_BY)
     return {key: value for key, value in read_json(path).items() if key not in ignored}
 
 
@@ -111,6 +118,23 @@ def _batch_parts(layout: Layout) -> dict[str, Any]:
     return {"batch_parts": found} if found else {}
 
 
+def _made_by(experiment: Experiment, layout: Layout) -> list[dict[str, Any]]:
+    """The versions and commits that have made the stages, each with its stages if not with all.
+
+    A stage that says nothing was made by a version that did not write it down.
+    """
+    stages: dict[str, list[str]] = {}
+    for node in nodes(experiment):
+        path = node.folder(layout) / OUTCOME
+        if path.is_file():
+            about = json.dumps(read_json(path).get(MADE_BY))
+            stages.setdefault(about, []).append(str(path.parent.relative_to(layout.root)))
+    return [
+        {**(json.loads(about) or {"version": None}), "stages": places if len(stages) > 1 else "all"}
+        for about, places in stages.items()
+    ]
+
+
 def manifest(experiment: Experiment, root: Path, arguments: Sequence[str]) -> dict[str, Any]:
     """The manifest of the results in ``root``."""
     layout = Layout(root)
@@ -120,7 +144,9 @@ def manifest(experiment: Experiment, root: Path, arguments: Sequence[str]) -> di
         "collected": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": experiment.resolved(),
         "config_digest": experiment.digest,
-        "code": {verb: verb_digest(verb) for verb in CODE},
+        "code": {verb: verb_digest(verb) for verb in (*verbs(experiment), *TOLD)},
+        "collected_by": running(),
+        "made_by": _made_by(experiment, layout),
         "packages": versions(),
         "hardware": hardware(),
         "load": dict(zip(("1 min", "5 min", "15 min"), os.getloadavg(), strict=True)),

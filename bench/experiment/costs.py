@@ -6,16 +6,17 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from bench.experiment.cells import (
     Cell,
     cells,
     compares_with_exact,
     exact_flows,
-    has_likelihood,
     has_oracle,
     unified_cells,
 )
+from bench.experiment.graph import VERBS, Node, jobs
 from bench.experiment.spec import Experiment
 from bench.models.architectures import DEFAULT
 
@@ -98,6 +99,11 @@ class Job:
     alone: bool = False
 
 
+def counted_as(verb: str) -> str:
+    """The verb under which a plan counts the jobs of a verb: making pairs is a part of training."""
+    return "train" if verb == "pairs" else verb
+
+
 @dataclass(frozen=True)
 class Plan:
     """An experiment with its jobs.
@@ -126,6 +132,10 @@ class Plan:
 
     def jobs(self) -> tuple[Job, ...]:
         """All jobs by verb, in the order they run."""
+        return self._all_jobs
+
+    @cached_property
+    def _all_jobs(self) -> tuple[Job, ...]:
         return tuple(self._jobs())
 
     def seconds(self) -> dict[str, float]:
@@ -152,58 +162,50 @@ class Plan:
         return replace(self, speed=unit).seconds()["sampling"]
 
     def _jobs(self) -> Iterator[Job]:
+        """Jobs of the graph by verb, and the report."""
+        by_verb: dict[str, list[Node]] = {}
+        for first, *_ in jobs(self.experiment):
+            by_verb.setdefault(counted_as(first.verb), []).append(first)
+        for verb in (verb for verb in VERBS if verb in by_verb):
+            first_nodes = by_verb[verb]
+            seconds = self._seconds(verb, first_nodes)
+            yield Job(verb, len(first_nodes), seconds, alone=first_nodes[0].alone)
+        report = {"import": self.speed.start_report, "metrics": self.speed.report}
+        yield Job("report", 1, report, alone=True)
+
+    def _seconds(self, verb: str, first_nodes: Sequence[Node]) -> dict[str, float]:
+        """Core-seconds by kind of all jobs of a verb, given the first stage of each."""
         one, speed = self.experiment, self.speed
-        blocks, sets = len(one.seed_blocks()), len(one.datasets)
-        extractors = sum(one.described(name).extractor is not None for name in one.datasets)
-        yield Job("prepare", sets, {"import": sets * speed.start})
-        if extractors:
-            training = extractors * one.extractor.epochs * speed.extractor_epoch
-            seconds = {"import": extractors * speed.start, "training": training}
-            yield Job("extractor", extractors, seconds)
-        calibrated = sum(map(one.is_calibrated, one.labels))
-        if calibrated:
-            count = sets * calibrated
-            yield Job("calibrate", count, {"import": count * speed.start}, alone=True)
-        stages = sum(len(one.formulation(label).stages) for label in one.formulations)
-        if stages:
-            count = sets * stages * blocks
-            training = len(one.seeds) * sum(self._stage_seconds())
-            yield Job("train", count, {"import": count * speed.start, "training": training})
-        if one.models:
-            count = sets * len(one.models) * blocks
-            yield Job("foreign", count, {"import": count * speed.start})
-        starts = sum(self._evaluation_start(name) for name in one.datasets)
-        pairs = [(name, label) for name in one.datasets for label in one.labels]
-        swept = [self._sweep_seconds(name, label) for name, label in pairs]
-        seconds = {
-            "import": starts * len(one.labels) * blocks,
-            "sampling": len(one.seeds) * sum(sampling for sampling, _ in swept),
-            "metrics": len(one.seeds) * sum(metrics for _, metrics in swept),
-        }
-        yield Job("sweep", len(pairs) * blocks, seconds)
-        likely = [(name, label) for name, label in pairs if has_likelihood(one, label)]
-        if likely:
-            count = len(likely) * blocks
-            solving = len(one.seeds) * sum(self._likelihood_seconds(*pair) for pair in likely)
-            seconds = {"import": count * speed.start, "metrics": solving}
-            yield Job("likelihood", count, seconds)
-        yield Job("floor", sets, {"import": starts})
-        exact = [name for name in one.datasets if has_oracle(one, name)]
-        if exact:
-            solved = [self._exact_seconds(name) for name in exact]
-            seconds = {
-                "import": sum(self._evaluation_start(name) for name in exact),
-                "sampling": sum(sampling for sampling, _ in solved),
-                "metrics": sum(metrics for _, metrics in solved),
-            }
-            yield Job("oracle", len(exact), seconds)
-        if one.convergence is not None:
-            paths = len(one.convergence.paths)
-            seconds = {"import": speed.start, "metrics": paths * speed.convergence}
-            yield Job("convergence", 1, seconds)
-        timing = sum(self._timing_seconds(name) for name in one.datasets)
-        yield Job("timing", sets, {"import": sets * speed.start, "timing": timing}, alone=True)
-        yield Job("report", 1, {"import": speed.start_report, "metrics": speed.report}, alone=True)
+        datasets = [node.dataset for node in first_nodes if node.dataset is not None]
+        start = len(first_nodes) * speed.start
+        start_scoring = sum(map(self._evaluation_start, datasets))
+        models = dict.fromkeys((node.dataset or "", node.label or "") for node in first_nodes)
+        match verb:
+            case "extractor":
+                epochs = len(first_nodes) * one.extractor.epochs
+                return {"import": start, "training": epochs * speed.extractor_epoch}
+            case "train":
+                training = len(one.seeds) * sum(self._stage_seconds())
+                return {"import": start, "training": training}
+            case "sweep":
+                solved = [self._sweep_seconds(*model) for model in models]
+                return {"import": start_scoring, **_by_kind(solved, len(one.seeds))}
+            case "oracle":
+                solved = [self._exact_seconds(dataset) for dataset in datasets]
+                return {"import": start_scoring, **_by_kind(solved, 1)}
+            case "likelihood":
+                solving = sum(self._likelihood_seconds(*model) for model in models)
+                return {"import": start, "metrics": len(one.seeds) * solving}
+            case "floor":
+                return {"import": start_scoring}
+            case "convergence":
+                assert one.convergence is not None
+                paths = len(one.convergence.paths)
+                return {"import": start, "metrics": paths * speed.convergence}
+            case "timing":
+                timing = sum(self._timing_seconds(name) for name in datasets)
+                return {"import": start, "timing": timing}
+        return {"import": start}
 
     def _evaluation_start(self, dataset: str) -> float:
         scored = self.experiment.described(dataset).extractor is not None
@@ -307,6 +309,12 @@ class Plan:
                         dataset, label, _evaluations(cell), timing.batch_size
                     )
         return total
+
+
+def _by_kind(solved: Sequence[tuple[float, float]], times: int) -> dict[str, float]:
+    """Seconds of sampling and of metrics, ``times`` over."""
+    sampling, metrics = (times * sum(kind) for kind in zip(*solved, strict=True))
+    return {"sampling": sampling, "metrics": metrics}
 
 
 def _evaluations(cell: Cell) -> float:

@@ -14,6 +14,9 @@ ACCELERATION = "acceleration.json"
 FOREIGN = "model.json"
 EXTRACTOR_WEIGHTS = "extractor.safetensors"
 
+MADE_BY = "made_by"
+"""Entry of an outcome: version and commit of the code that made the stage, and their state."""
+
 
 @dataclass(frozen=True)
 class Layout:

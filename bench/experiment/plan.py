@@ -8,22 +8,32 @@ budget can be chosen; what a run really cost stands in its report, as rows ``cos
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from bench.experiment.costs import Plan
+from bench.experiment.costs import Plan, counted_as
+from bench.experiment.graph import Node, jobs
+from bench.experiment.layout import FINISHED, Layout
 from bench.experiment.sections import TUNED
 from bench.experiment.spec import Experiment, untuned
+from bench.files import read_json
 from bench.formulations.grammar import Stage
 from bench.sampling.solvers.catalogue import SOLVERS
 
 
-def describe(experiment: Experiment, cores: int | None = None) -> str:
-    """The plan as text; ``cores`` are those of this machine unless given."""
+def describe(experiment: Experiment, cores: int | None = None, layout: Layout | None = None) -> str:
+    """The plan as text.
+
+    Args:
+        experiment: what is planned.
+        cores: those of this machine unless given.
+        layout: where results may lie already; the plan then says how many jobs are kept.
+    """
     cores = cores or len(os.sched_getaffinity(0))
     plan = Plan(experiment)
     sections = (
         _heading(plan),
-        _jobs_section(plan),
+        _jobs_section(plan, Counter() if layout is None else kept_jobs(experiment, layout)),
         _cells_section(plan),
         _budget_section(plan),
         _cost_section(plan, cores),
@@ -40,10 +50,29 @@ def _heading(plan: Plan) -> Iterator[str]:
     )
 
 
-def _jobs_section(plan: Plan) -> Iterator[str]:
+def kept_jobs(experiment: Experiment, layout: Layout) -> Counter[str]:
+    """By verb, the jobs all of whose stages are finished and have the digest of today."""
+    return Counter(
+        counted_as(job[0].verb)
+        for job in jobs(experiment)
+        if all(_is_kept(node, experiment, layout) for node in job)
+    )
+
+
+def _is_kept(node: Node, experiment: Experiment, layout: Layout) -> bool:
+    finished = node.folder(layout) / FINISHED
+    # The digest last: it costs most, and nothing is there before the first run.
+    return finished.is_file() and read_json(finished)["digest"] == node.digest(experiment)
+
+
+def _jobs_section(plan: Plan, kept: Counter[str]) -> Iterator[str]:
     yield "jobs"
     for job in plan.jobs():
-        yield f"  {job.verb:<12}{job.count:>5}" + ("  alone on the machine" if job.alone else "")
+        line = f"  {job.verb:<12}{job.count:>5}"
+        if kept:
+            states = ((kept[job.verb], "kept"), (job.count - kept[job.verb], "new"))
+            line += "".join(f"{count:>5} {state}" for count, state in states if count)
+        yield line + ("  alone on the machine" if job.alone else "")
 
 
 def _cells_section(plan: Plan) -> Iterator[str]:

@@ -10,7 +10,8 @@ here that a table could not be recomputed from.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from safetensors import safe_open
 from bench.evidence import manifest as manifests
 from bench.evidence import records
 from bench.evidence.columns import formulation_name
-from bench.experiment.cells import UNIFIED, has_likelihood, has_oracle
+from bench.experiment.cells import UNIFIED
+from bench.experiment.graph import Node, nodes
 from bench.experiment.layout import FOREIGN, LEDGER, OUTCOME, Layout
 from bench.experiment.spec import Experiment
 from bench.files import read_json, replacing, write_json
@@ -30,6 +32,9 @@ from bench.stages.running.outcome import read_outcome
 
 RECORDS_TEXT = "records.csv"
 CHECKPOINT = "checkpoint.safetensors"
+
+SHARED = ("prepare", "floor", "timing", "extractor", "oracle")
+"""Verbs of stages that all models of a data set share, in the order of their rows; then others."""
 
 SECONDS_KEY = ["dataset", "label", "solver", "tolerance", "nfe_requested"]
 """What the time of a cell depends on; its grid is not among it."""
@@ -54,29 +59,27 @@ def write(table: pd.DataFrame, root: Path) -> None:
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
+def _in_order(experiment: Experiment) -> list[Node]:
+    """All stages in the order of their rows: of a data set first what is shared by its models."""
+    places = {dataset: i for i, dataset in enumerate((*experiment.datasets, None))}
+
+    def place(node: Node) -> tuple[int, bool, int]:
+        order = SHARED.index(node.verb) if node.verb in SHARED else len(SHARED)
+        return places[node.dataset], node.label is not None, order
+
+    return sorted(nodes(experiment), key=place)
+
+
 def _measured(experiment: Experiment, layout: Layout) -> Iterator[pd.DataFrame]:
     """Records that stages have written, of those that succeeded."""
-    for path in _written(experiment, layout):
-        outcome = read_outcome(path.parent)
+    for node in _in_order(experiment):
+        if node.table is None:
+            continue
+        folder = node.folder(layout)
+        outcome = read_outcome(folder)
         if outcome is not None and outcome["status"] == "ok":
             # A change that a stage does not depend on leaves its file, and changes the digest.
-            yield records.read(path).assign(config_digest=experiment.digest)
-
-
-def _written(experiment: Experiment, layout: Layout) -> Iterator[Path]:
-    """The files of records that stages write."""
-    for dataset in experiment.datasets:
-        yield layout.floor(dataset) / "floor.parquet"
-        yield layout.timing(dataset) / "timing.parquet"
-        if has_oracle(experiment, dataset):
-            yield layout.oracle(dataset) / "oracle.parquet"
-        for label in experiment.labels:
-            for seed in experiment.seeds:
-                yield layout.sweep(dataset, label, seed) / "sweep.parquet"
-                if has_likelihood(experiment, label):
-                    yield layout.likelihood(dataset, label, seed) / "likelihood.parquet"
-    if experiment.convergence is not None:
-        yield layout.convergence() / "convergence.parquet"
+            yield records.read(folder / node.table).assign(config_digest=experiment.digest)
 
 
 def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
@@ -94,28 +97,20 @@ def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
 
 def _facts(experiment: Experiment, layout: Layout) -> Iterator[dict[str, Any]]:
     """Budget, cost and failure rows of every stage."""
-    for dataset in experiment.datasets:
-        shared = {
-            "data": layout.data(dataset),
-            "floor": layout.floor(dataset),
-            "timing": layout.timing(dataset),
-        }
-        if experiment.described(dataset).extractor is not None:
-            shared["extractor"] = layout.extractor(dataset)
-        if has_oracle(experiment, dataset):
-            shared["oracle"] = layout.oracle(dataset)
-        for stage, folder in shared.items():
-            yield from _outcome_rows(folder, _row(experiment, dataset, stage=stage), layout.root)
-        for label in experiment.labels:
-            folder = layout.calibration(dataset, label)
-            if folder.exists():
-                row = _row(experiment, dataset, label=label, stage="calibration")
-                yield from _outcome_rows(folder, row, layout.root)
-            for seed in experiment.seeds:
-                yield from _model_rows(experiment, layout, dataset, label, seed)
-    if experiment.convergence is not None:
-        row = _row(experiment, None, stage="convergence")
-        yield from _outcome_rows(layout.convergence(), row, layout.root)
+    for (label, seed), group in groupby(
+        _in_order(experiment), key=lambda node: (node.label, node.seed)
+    ):
+        stages = list(group)
+        if label is not None and seed is not None:
+            yield from _model_rows(experiment, layout, label, stages)
+            continue
+        for node in stages:
+            folder = node.folder(layout)
+            if node.verb == "calibrate" and not folder.exists():
+                continue  # its trainings say that they have not run
+            more = {} if label is None else {"label": label}
+            row = _row(experiment, node.dataset, **more, stage=node.name)
+            yield from _outcome_rows(folder, row, layout.root)
 
 
 def _row(experiment: Experiment, dataset: str | None, **more: Any) -> dict[str, Any]:
@@ -128,10 +123,17 @@ def _row(experiment: Experiment, dataset: str | None, **more: Any) -> dict[str, 
 
 
 def _model_rows(
-    experiment: Experiment, layout: Layout, dataset: str, label: str, seed: int
+    experiment: Experiment, layout: Layout, label: str, stages: Sequence[Node]
 ) -> Iterator[dict[str, Any]]:
-    """What one model has cost, and at most one failure: the first of its chain."""
-    formulation = experiment.formulation(label)
+    """What one model has cost, and at most one failure: the first of its chain.
+
+    Args:
+        experiment, layout: whose model it is.
+        label: its label.
+        stages: all that is done for it alone.
+    """
+    dataset, seed = stages[0].dataset, stages[0].seed
+    assert dataset is not None
     base = _row(
         experiment,
         dataset,
@@ -145,20 +147,18 @@ def _model_rows(
             "accounting": experiment.budget.accounting,
             "budget_total": experiment.budget.amount[dataset],
         }
-    places = [(s.name, layout.stage(dataset, label, seed, s.name)) for s in formulation.stages]
-    measured = [("sweep", layout.sweep(dataset, label, seed))]
-    if has_likelihood(experiment, label):
-        measured.append(("likelihood", layout.likelihood(dataset, label, seed)))
     failed = False
-    for name, folder in [*places, *measured]:
-        for row in _outcome_rows(folder, base | {"stage": name}, layout.root):
+    for node in stages:
+        for row in _outcome_rows(node.folder(layout), base | {"stage": node.name}, layout.root):
             if row["metric"] != "failed":
                 yield row
             elif not failed:
                 failed = True
                 yield row
-    for stage in formulation.stages:
-        yield from _budget_rows(layout.stage(dataset, label, seed, stage.name), base, stage)
+    formulation = experiment.formulation(label)
+    for node in stages:
+        if node.stage is not None:
+            yield from _budget_rows(node.folder(layout), base, formulation.stage(node.stage))
 
 
 def _outcome_rows(folder: Path, base: dict[str, Any], root: Path) -> Iterator[dict[str, Any]]:

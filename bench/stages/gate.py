@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 
 from bench.errors import RunError
 from bench.evidence import records
 from bench.evidence.audit import wrong_evaluations
-from bench.experiment.cells import has_likelihood, has_oracle
+from bench.experiment.graph import nodes
 from bench.experiment.layout import Layout
 from bench.experiment.spec import Experiment, untuned
 from bench.files import write_json
@@ -67,32 +66,10 @@ def verdict(experiment: Experiment, layout: Layout) -> tuple[list[str], list[str
     return found, notes
 
 
-def stage_folders(experiment: Experiment, layout: Layout) -> Iterator[Path]:
-    """The folder of every stage of an experiment, in the order they run."""
-    for dataset in experiment.datasets:
-        yield layout.data(dataset)
-        if experiment.described(dataset).extractor is not None:
-            yield layout.extractor(dataset)
-        for label in experiment.labels:
-            if experiment.is_calibrated(label):
-                yield layout.calibration(dataset, label)
-            for seed in experiment.seeds:
-                for stage in experiment.formulation(label).stages:
-                    yield layout.stage(dataset, label, seed, stage.name)
-                yield layout.sweep(dataset, label, seed)
-                if has_likelihood(experiment, label):
-                    yield layout.likelihood(dataset, label, seed)
-        yield layout.floor(dataset)
-        if has_oracle(experiment, dataset):
-            yield layout.oracle(dataset)
-        yield layout.timing(dataset)
-    if experiment.convergence is not None:
-        yield layout.convergence()
-
-
 def failed_stages(experiment: Experiment, layout: Layout) -> Iterator[str]:
     """A line for each stage that failed or has not run; not for those it took down with it."""
-    for folder in stage_folders(experiment, layout):
+    for node in nodes(experiment):
+        folder = node.folder(layout)
         outcome = read_outcome(folder)
         place = folder.relative_to(layout.root)
         if outcome is None:

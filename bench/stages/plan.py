@@ -22,4 +22,4 @@ def run(
         from bench.evidence.needed_seeds import describe_detection
 
         extra = ["", describe_detection(experiment, layout, detect), ""]
-    print(describe(experiment, cores), *extra, f"results: {layout.root}", sep="\n")
+    print(describe(experiment, cores, layout), *extra, f"results: {layout.root}", sep="\n")

@@ -23,11 +23,11 @@ import yaml
 from bench.errors import InputError, RunError
 from bench.evidence import records
 from bench.evidence.audit import wrong_evaluations
+from bench.experiment.graph import nodes
 from bench.experiment.layout import CONFIG, LEDGER, OUTCOME, Layout
 from bench.experiment.spec import Experiment, load
 from bench.files import digest_of, read_json, sha256
 from bench.report import RECORDS
-from bench.stages.gate import stage_folders
 from bench.stages.running.job import SMALLEST_FRACTION
 
 Entry = dict[str, Any]
@@ -74,7 +74,8 @@ def wrong_files(experiment: Experiment, layout: Layout, unfinished: bool = False
     """Files that are missing or differ from what their outcome says."""
     if not any(layout.root.rglob(OUTCOME)):
         return
-    for folder in stage_folders(experiment, layout):
+    for node in nodes(experiment):
+        folder = node.folder(layout)
         if not (folder / OUTCOME).is_file():
             if not unfinished:
                 yield f"{folder}: no {OUTCOME}"

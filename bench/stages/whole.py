@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
 from bench.errors import InputError
 from bench.evidence import records
-from bench.experiment.cells import has_likelihood, has_oracle
+from bench.experiment.graph import Node, jobs, nodes
 from bench.experiment.layout import OUTCOME, Layout
 from bench.experiment.roots import verb_digest
 from bench.experiment.spec import Experiment, load
 from bench.files import digest_of, read_json, sha256, write_json
+from bench.registry import module
 from bench.report import RECORDS
-from bench.stages import (
-    collect,
-    convergence,
-    extractor,
-    floor,
-    gate,
-    likelihood,
-    oracle,
-    prepare,
-    report,
-    sweep,
-    timing,
-)
-
-if TYPE_CHECKING:
-    pass
+from bench.stages import collect, gate, report
 
 WHOLE = "whole.json"
 """Written last: what the report was made from."""
@@ -46,10 +33,8 @@ def whole(experiment: Experiment, layout: Layout) -> None:
             f"{layout.root}: holds an experiment with trainings; choose another --name"
         )
     experiment.save(layout.config)
-    for dataset in experiment.datasets:
-        _measure(experiment, layout, dataset)
-    if experiment.convergence is not None:
-        convergence.run(experiment, layout)
+    for job in jobs(experiment):
+        module("stages", job[0].verb).run(experiment, layout, **arguments(job))
     made_from = _made_from(experiment, layout)
     if not _is_whole(layout, made_from):
         collect.run(experiment, layout)
@@ -60,28 +45,19 @@ def whole(experiment: Experiment, layout: Layout) -> None:
     print(f"report: {layout.root / report.PAGE}", file=sys.stderr)
 
 
-def _measure(experiment: Experiment, layout: Layout, dataset: str) -> None:
-    from bench.stages import foreign
-
-    seeds = experiment.seeds
-    prepare.run(experiment, layout, dataset=dataset)
-    if experiment.described(dataset).extractor is not None:
-        extractor.run(experiment, layout, dataset=dataset)
-    for label in experiment.models:
-        stage = experiment.formulation(label).final.name
-        foreign.run(experiment, layout, dataset=dataset, label=label, stage=stage, seeds=seeds)
-        sweep.run(experiment, layout, dataset=dataset, label=label, seeds=seeds)
-        if has_likelihood(experiment, label):
-            likelihood.run(experiment, layout, dataset=dataset, label=label, seeds=seeds)
-    floor.run(experiment, layout, dataset=dataset)
-    if has_oracle(experiment, dataset):
-        oracle.run(experiment, layout, dataset=dataset)
-    timing.run(experiment, layout, dataset=dataset)
+def arguments(job: Sequence[Node]) -> dict[str, Any]:
+    """What the stage of a job is told beside the experiment and its layout."""
+    first = job[0]
+    chosen = {"dataset": first.dataset, "label": first.label, "stage": first.stage}
+    given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    if first.seed is not None:
+        given["seeds"] = [node.seed for node in job]
+    return given
 
 
 def _made_from(experiment: Experiment, layout: Layout) -> str:
     """Digest of all that records and report are made from."""
-    outcomes = [read_json(folder / OUTCOME) for folder in gate.stage_folders(experiment, layout)]
+    outcomes = [read_json(node.folder(layout) / OUTCOME) for node in nodes(experiment)]
     return digest_of(
         {
             "experiment": experiment.digest,

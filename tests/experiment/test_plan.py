@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.experiment.costs import KINDS, Plan
+from bench.experiment.graph import Node, nodes
+from bench.experiment.layout import FINISHED, Layout
 from bench.experiment.plan import describe
 from bench.experiment.spec import Experiment, load
+from bench.files import write_json
 from bench.models.architectures.residual_mlp import Options
 from bench.models.networks.residual_mlp import ResidualMlp
 
@@ -51,6 +55,29 @@ def test_jobs_are_counted() -> None:
     assert counts(one_seed_a_job)["sweep"] == 18
     seconds = {"unit": "device_seconds", "amount": {"digits": 40, "mixture2d": 10}}
     assert counts(experiment(budget=seconds))["calibrate"] == 6
+
+
+def test_the_plan_says_what_is_kept_and_what_is_new(tmp_path: Path) -> None:
+    one, layout = experiment(seeds=[0, 1], training={"seeds_per_job": 1}), Layout(tmp_path)
+    assert "kept" not in describe(one, 2, layout)
+
+    def finish(node: Node, digest: str) -> None:
+        write_json(node.folder(layout) / FINISHED, {"digest": digest})
+
+    for node in nodes(one):
+        if node.verb == "prepare" or (node.verb in ("train", "pairs") and node.seed == 0):
+            finish(node, node.digest(one))
+        if node.verb == "floor":
+            finish(node, "another digest")
+    text = describe(one, 2, layout)
+    assert re.search(r"^  prepare +2 +2 kept$", text, re.MULTILINE)
+    assert re.search(r"^  train +20 +10 kept +10 new$", text, re.MULTILINE)
+    assert re.search(r"^  floor +2 +2 new$", text, re.MULTILINE)
+    two_seeds_a_job = one.model_copy(
+        update={"training": one.training.model_copy(update={"seeds_per_job": "all"})}
+    )
+    again = describe(two_seeds_a_job, 2, layout)
+    assert re.search(r"^  train +10 +10 new$", again, re.MULTILINE), "half a job is to be done"
 
 
 def test_cells_are_counted_and_the_refused_ones_named() -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.evidence import records
+from bench.experiment.graph import nodes, verbs
 from bench.experiment.layout import LEDGER, OUTCOME, Layout
 from bench.files import read_json, write_json
 from bench.stages import collect
@@ -151,3 +152,28 @@ def test_the_manifest_says_where_results_come_from(run: Path) -> None:
     assert found["packages"]["torch"]
     assert found["hardware"]["cores_usable"] >= 1
     assert len(found["code"]["train"]) == 16
+    assert set(found["code"]) == {*verbs(EXPERIMENT), "collect", "report"}
+    assert {"pairs", "oracle"} < set(found["code"])
+
+
+def test_the_manifest_names_the_code_that_made_each_stage(copy: Path) -> None:
+    layout = Layout(copy)
+    places = [node.folder(layout) for node in nodes(EXPERIMENT)]
+    ours = {"version": "1.0", "commit": "abc", "dirty": False}
+    for folder in places:
+        write_json(folder / OUTCOME, read_json(folder / OUTCOME) | {"made_by": ours})
+    collect.run(EXPERIMENT, layout)
+    assert read_json(copy / "manifest.json")["made_by"] == [ours | {"stages": "all"}]
+    theirs, silent = layout.floor("digits"), layout.timing("digits")
+    write_json(theirs / OUTCOME, read_json(theirs / OUTCOME) | {"made_by": ours | {"dirty": True}})
+    outcome = read_json(silent / OUTCOME)
+    del outcome["made_by"]
+    write_json(silent / OUTCOME, outcome)
+    collect.run(EXPERIMENT, layout)
+    found = {
+        (made["version"], made.get("dirty")): made["stages"]
+        for made in read_json(copy / "manifest.json")["made_by"]
+    }
+    assert found[("1.0", True)] == ["floor/digits"]
+    assert found[(None, None)] == ["timing/digits"]
+    assert len(found[("1.0", False)]) == len(places) - 2

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench.errors import InputError
+from bench.evidence.version import running
 from bench.files import read_json, write_json
 from bench.stages.running.outcome import failures, read_outcome, run_guarded
 from bench.stages.running.seconds import Seconds
@@ -42,14 +43,19 @@ def test_success_is_written_with_its_files_and_extras(tmp_path: Path) -> None:
     assert outcome == read_outcome(tmp_path)
     assert (outcome["status"], outcome["error"], outcome["digest"]) == ("ok", None, "d1")
     assert outcome["accuracy"] == 0.5
+    assert outcome["made_by"] == running()
     assert len(outcome["files"]["result.json"]) == 64
 
 
-def test_finished_work_is_not_done_again(tmp_path: Path) -> None:
+def test_finished_work_is_not_done_again_and_its_job_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     work = Counted(tmp_path)
     first = run_guarded(tmp_path, "d1", work, files=["result.json"])
     (tmp_path / "outcome.json").unlink()
+    assert "kept" not in capsys.readouterr().err
     assert run_guarded(tmp_path, "d1", work, files=["result.json"]) == first
+    assert capsys.readouterr().err == f"{tmp_path}: kept\n"
     assert work.runs == 1
     assert read_outcome(tmp_path) == first
 
@@ -190,3 +196,16 @@ def test_bad_input_passes_through_and_leaves_no_outcome(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         run_guarded(tmp_path, "d1", refusing)
     assert not list(tmp_path.iterdir())
+
+
+def test_work_that_is_kept_names_the_code_that_did_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = {"version": "0.1", "commit": "abc", "dirty": False}
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.stages.running.outcome.running", lambda: earlier)
+        run_guarded(tmp_path, "d1", Counted(tmp_path), files=["result.json"])
+    kept = run_guarded(tmp_path, "d1", Counted(tmp_path), files=["result.json"])
+    assert kept["made_by"] == earlier != running()
+    done = run_guarded(tmp_path, "d2", Counted(tmp_path), files=["result.json"])
+    assert done["made_by"] == running()

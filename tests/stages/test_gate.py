@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from bench.errors import InputError, RunError
 from bench.evidence import records
+from bench.experiment.graph import nodes
 from bench.experiment.layout import OUTCOME, Layout
 from bench.experiment.spec import Experiment
 from bench.files import read_json, write_json
@@ -53,8 +55,8 @@ def table(*more: dict[str, Any]) -> pd.DataFrame:
 
 def finish(one: Experiment, layout: Layout, frame: pd.DataFrame) -> None:
     """Leave the outcomes and records of a run in which every stage succeeded."""
-    for folder in gate.stage_folders(one, layout):
-        write_json(folder / OUTCOME, {"status": "ok", "error": None, "files": {}})
+    for node in nodes(one):
+        write_json(node.folder(layout) / OUTCOME, {"status": "ok", "error": None, "files": {}})
     records.write(frame, layout.root / "records.parquet")
 
 
@@ -159,7 +161,39 @@ def test_clean_removes_what_is_not_named_and_keeps_the_rest(
     assert f"would remove {gone}/seed0/teacher" in capsys.readouterr().err
     clean.run(fewer, layout, dry_run=False)
     assert not gone.exists()
-    assert all((folder / OUTCOME).exists() for folder in gate.stage_folders(fewer, layout))
+    assert all((node.folder(layout) / OUTCOME).exists() for node in nodes(fewer))
+
+
+def test_clean_removes_what_is_no_longer_asked_for_of_every_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    layout = Layout(Path("results/verdict"))
+    seconds = {"unit": "device_seconds", "amount": {"mixture2d": 1}}
+    finish(experiment(convergence={}, likelihood={}, budget=seconds), layout, table())
+    clean.run(experiment(), layout, dry_run=False)
+    left = {path.parent for path in layout.root.rglob(OUTCOME)}
+    assert left == {node.folder(layout) for node in nodes(experiment())}
+    assert not layout.convergence().exists()
+
+
+def test_clean_leaves_as_many_features_as_the_data_sets_can_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    layout = Layout(Path("results/verdict"))
+    layout.features.mkdir(parents=True)
+    for age, name in enumerate(("newest", "new", "old", "oldest")):
+        (layout.features / name).touch()
+        os.utime(layout.features / name, (1e9 - age, 1e9 - age))
+    amount = {"amount": {"mixture2d": 1e12, "digits": 1e12}}
+    with_digits = experiment(datasets={"mixture2d": {}, "digits": {}}, budget=amount)
+    clean.run(with_digits, layout, dry_run=True)
+    assert len(list(layout.features.iterdir())) == 4
+    clean.run(with_digits, layout, dry_run=False)
+    assert {path.name for path in layout.features.iterdir()} == {"newest", "new"}
+    clean.run(experiment(), layout, dry_run=False)
+    assert not layout.features.exists(), "vectors have no features"
 
 
 def test_a_run_of_which_stages_are_missing_is_published_as_such(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from bench.evidence import records
 from bench.experiment import digests
 from bench.experiment.cells import has_likelihood
 from bench.experiment.costs import Plan
+from bench.experiment.graph import nodes
 from bench.experiment.layout import Layout
 from bench.experiment.spec import Experiment
 from bench.stages import likelihood, prepare, train
-from bench.stages.gate import stage_folders
 from bench.stages.running.outcome import read_outcome
 
 SETTINGS = {"tolerance": 1e-3, "samples": 40, "batch_size": 32, "probes": 3}
@@ -138,7 +138,7 @@ def test_images_have_bits_and_the_error_of_their_probes(tmp_path: Path) -> None:
 
 def test_it_runs_only_where_it_is_asked_for_and_there_is_a_flow(tmp_path: Path) -> None:
     one, layout = experiment(), Layout(tmp_path)
-    folders = set(stage_folders(one, layout))
+    folders = {node.folder(layout) for node in nodes(one)}
     for label in one.labels:
         assert has_likelihood(one, label) == (label != "consistency_training")
         assert (layout.likelihood("mixture2d", label, 0) in folders) == has_likelihood(one, label)

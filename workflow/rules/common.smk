@@ -17,7 +17,8 @@ sys.path.insert(0, str(ROOT))
 shell.prefix("export PATH={BIN:q}:$PATH PYTHONPATH={ROOT:q}${{PYTHONPATH:+:$PYTHONPATH}}; ")
 
 from bench.errors import InputError
-from bench.experiment import digests, roots
+from bench.experiment.roots import verb_digest
+from bench.experiment.graph import nodes
 from bench.experiment.layout import OUTCOME, Layout
 from bench.experiment.prerequisites import check
 from bench.experiment.spec import Experiment
@@ -60,43 +61,43 @@ def outcomes(*folders):
     return [str(folder / OUTCOME) for folder in folders]
 
 
+NODES = {node.folder(files): node for node in nodes(experiment)}
+"""The stages of the experiment by their folders: what those in a job's outputs read, it reads."""
+
+
+def in_folders(folders, wildcards):
+    """The stages that a job does."""
+    return [NODES[Path(str(folder).format(**dict(wildcards.items())))] for folder in folders]
+
+
+def reads(*folders):
+    """The outcomes that the stages in these folders read."""
+
+    def inputs(wildcards):
+        read = [source for node in in_folders(folders, wildcards) for source in node.reads]
+        return outcomes(*dict.fromkeys(source.folder(files) for source in read))
+
+    return inputs
+
+
+def digest(*folders):
+    """What the stages in these folders depend on."""
+    return lambda wildcards: [node.digest(experiment) for node in in_folders(folders, wildcards)]
+
+
 def failed(*folders):
     """How often the stages in these folders have failed."""
-    return sum(map(failures, folders))
+    return lambda wildcards: sum(
+        failures(node.folder(files)) for node in in_folders(folders, wildcards)
+    )
 
 
-def data_sources(dataset):
-    """What every evaluation on a data set reads: its samples, and its extractor if it has one."""
-    folders = [files.data(dataset)]
-    if experiment.described(dataset).extractor is not None:
-        folders.append(files.extractor(dataset))
-    return outcomes(*folders)
-
-
-def training_sources(seeds):
-    """What a stage reads, for a block of seeds: data, calibration, and its upstream stages."""
-
-    def sources(wildcards):
-        dataset, label = wildcards.dataset, wildcards.label
-        folders = [files.data(dataset)]
-        if experiment.is_calibrated(label):
-            folders.append(files.calibration(dataset, label))
-        upstream = experiment.formulation(label).stage(wildcards.stage).upstream
-        folders += [files.stage(dataset, label, seed, name) for name in upstream for seed in seeds]
-        return outcomes(*folders)
-
-    return sources
-
-
-def models(dataset, label, seeds):
-    """The stages whose models are evaluated."""
-    final = experiment.formulation(label).final.name
-    return outcomes(*(files.stage(dataset, label, seed, final) for seed in seeds))
+def verb(*folders):
+    """The verb of the stages in these folders."""
+    return lambda wildcards: in_folders(folders, wildcards)[0].verb
 
 
 wildcard_constraints:
     dataset=names(experiment.datasets),
     label=names(experiment.labels),
-    stage=names(
-        {s.name for label in experiment.labels for s in experiment.formulation(label).stages}
-    ),
+    stage=names({node.stage for node in NODES.values()} - {None}),

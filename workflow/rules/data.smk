@@ -9,8 +9,8 @@ rule prepare:
     threads: THREADS
     params:
         config=files.config,
-        digest=lambda wildcards: digests.data_digest(experiment, wildcards.dataset),
-        failed=lambda wildcards: failed(files.data(wildcards.dataset)),
+        digest=digest(files.data("{dataset}")),
+        failed=failed(files.data("{dataset}")),
     message:
         "prepare: the data set {wildcards.dataset}"
     shell:
@@ -19,7 +19,7 @@ rule prepare:
 
 rule extractor:
     input:
-        lambda wildcards: outcomes(files.data(wildcards.dataset)),
+        reads(files.extractor("{dataset}")),
     output:
         outcomes(files.extractor("{dataset}")),
     log:
@@ -29,8 +29,8 @@ rule extractor:
         gpu=GPU,
     params:
         config=files.config,
-        digest=lambda wildcards: digests.extractor_digest(experiment, wildcards.dataset),
-        failed=lambda wildcards: failed(files.extractor(wildcards.dataset)),
+        digest=digest(files.extractor("{dataset}")),
+        failed=failed(files.extractor("{dataset}")),
     message:
         "extractor: a feature extractor for {wildcards.dataset}"
     shell:
@@ -40,7 +40,7 @@ rule extractor:
 # Claims the whole machine: other jobs would be measured with it.
 rule calibrate:
     input:
-        lambda wildcards: outcomes(files.data(wildcards.dataset)),
+        reads(files.calibration("{dataset}", "{label}")),
     output:
         outcomes(files.calibration("{dataset}", "{label}")),
     log:
@@ -50,10 +50,8 @@ rule calibrate:
         gpu=GPU,
     params:
         config=files.config,
-        digest=lambda wildcards: digests.calibration_digest(
-            experiment, wildcards.dataset, wildcards.label
-        ),
-        failed=lambda wildcards: failed(files.calibration(wildcards.dataset, wildcards.label)),
+        digest=digest(files.calibration("{dataset}", "{label}")),
+        failed=failed(files.calibration("{dataset}", "{label}")),
     message:
         "calibrate: seconds a step of {wildcards.label} on {wildcards.dataset}, alone"
     shell:

@@ -2,14 +2,13 @@
 
 from bench.files import sha256
 from bench.report import FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES
-from bench.stages.gate import stage_folders
 
 TEMPLATES = sorted((ROOT / "bench/report").glob("*.j2"))
 
 
 rule collect:
     input:
-        outcomes(*stage_folders(experiment, files)),
+        outcomes(*NODES),
     output:
         files.root / "records.parquet",
         files.root / "records.csv",
@@ -19,7 +18,7 @@ rule collect:
     localrule: True
     params:
         config=files.config,
-        digest=[experiment.digest, roots.verb_digest("collect")],
+        digest=[experiment.digest, verb_digest("collect")],
     message:
         "collect: all records in one table"
     shell:
@@ -59,7 +58,7 @@ rule report:
     localrule: True
     params:
         config=files.config,
-        digest=[roots.verb_digest("report"), *map(sha256, TEMPLATES)],
+        digest=[verb_digest("report"), *map(sha256, TEMPLATES)],
     message:
         "report: tables, figures and the page"
     shell:
@@ -78,7 +77,7 @@ if experiment.tuning is not None:
         localrule: True
         params:
             config=files.config,
-            digest=roots.verb_digest("tune"),
+            digest=verb_digest("tune"),
         message:
             "tune: the best learning rates"
         shell:
@@ -97,7 +96,7 @@ rule gate:
     localrule: True
     params:
         config=files.config,
-        digest=roots.verb_digest("gate"),
+        digest=verb_digest("gate"),
     message:
         "gate: is the run sound?"
     shell:

@@ -1,15 +1,16 @@
 """What is measured: sweeps over solvers, likelihoods, the floor, the exact field, and seconds a sample."""
 
 for seeds in experiment.seed_blocks():
+    swept = [files.sweep("{dataset}", "{label}", seed) for seed in seeds]
+    likely = [files.likelihood("{dataset}", "{label}", seed) for seed in seeds]
 
     rule:
         name:
             f"sweep_{seeds[0]}_{seeds[-1]}"
         input:
-            lambda wildcards: data_sources(wildcards.dataset),
-            lambda wildcards, seeds=seeds: models(wildcards.dataset, wildcards.label, seeds),
+            reads(*swept),
         output:
-            outcomes(*(files.sweep("{dataset}", "{label}", seed) for seed in seeds)),
+            outcomes(*swept),
         log:
             logs / f"sweep/{{dataset}}.{{label}}.{seeds[0]}-{seeds[-1]}.log",
         threads: THREADS
@@ -18,13 +19,8 @@ for seeds in experiment.seed_blocks():
         params:
             config=files.config,
             seeds=" ".join(map(str, seeds)),
-            digest=lambda wildcards, seeds=seeds: [
-                digests.sweep_digest(experiment, wildcards.dataset, wildcards.label, seed)
-                for seed in seeds
-            ],
-            failed=lambda wildcards, seeds=seeds: failed(
-                *(files.sweep(wildcards.dataset, wildcards.label, seed) for seed in seeds)
-            ),
+            digest=digest(*swept),
+            failed=failed(*swept),
         message:
             "sweep: {wildcards.label} on {wildcards.dataset}, seeds {params.seeds}"
         shell:
@@ -37,10 +33,9 @@ for seeds in experiment.seed_blocks():
             name:
                 f"likelihood_{seeds[0]}_{seeds[-1]}"
             input:
-                lambda wildcards: outcomes(files.data(wildcards.dataset)),
-                lambda wildcards, seeds=seeds: models(wildcards.dataset, wildcards.label, seeds),
+                reads(*likely),
             output:
-                outcomes(*(files.likelihood("{dataset}", "{label}", seed) for seed in seeds)),
+                outcomes(*likely),
             log:
                 logs / f"likelihood/{{dataset}}.{{label}}.{seeds[0]}-{seeds[-1]}.log",
             threads: THREADS
@@ -49,13 +44,8 @@ for seeds in experiment.seed_blocks():
             params:
                 config=files.config,
                 seeds=" ".join(map(str, seeds)),
-                digest=lambda wildcards, seeds=seeds: [
-                    digests.likelihood_digest(experiment, wildcards.dataset, wildcards.label, seed)
-                    for seed in seeds
-                ],
-                failed=lambda wildcards, seeds=seeds: failed(
-                    *(files.likelihood(wildcards.dataset, wildcards.label, seed) for seed in seeds)
-                ),
+                digest=digest(*likely),
+                failed=failed(*likely),
             message:
                 "likelihood: {wildcards.label} on {wildcards.dataset}, seeds {params.seeds}"
             shell:
@@ -65,7 +55,7 @@ for seeds in experiment.seed_blocks():
 
 rule floor:
     input:
-        lambda wildcards: data_sources(wildcards.dataset),
+        reads(files.floor("{dataset}")),
     output:
         outcomes(files.floor("{dataset}")),
     log:
@@ -75,8 +65,8 @@ rule floor:
         gpu=GPU,
     params:
         config=files.config,
-        digest=lambda wildcards: digests.floor_digest(experiment, wildcards.dataset),
-        failed=lambda wildcards: failed(files.floor(wildcards.dataset)),
+        digest=digest(files.floor("{dataset}")),
+        failed=failed(files.floor("{dataset}")),
     message:
         "floor: real data against real data, and baselines, on {wildcards.dataset}"
     shell:
@@ -85,7 +75,7 @@ rule floor:
 
 rule oracle:
     input:
-        lambda wildcards: data_sources(wildcards.dataset),
+        reads(files.oracle("{dataset}")),
     output:
         outcomes(files.oracle("{dataset}")),
     log:
@@ -95,8 +85,8 @@ rule oracle:
         gpu=GPU,
     params:
         config=files.config,
-        digest=lambda wildcards: digests.oracle_digest(experiment, wildcards.dataset),
-        failed=lambda wildcards: failed(files.oracle(wildcards.dataset)),
+        digest=digest(files.oracle("{dataset}")),
+        failed=failed(files.oracle("{dataset}")),
     message:
         "oracle: the exact field on {wildcards.dataset}"
     shell:
@@ -113,7 +103,7 @@ if experiment.convergence is not None:
         threads: THREADS
         params:
             config=files.config,
-            digest=digests.convergence_digest(experiment.convergence.paths),
+            digest=digest(files.convergence()),
             failed=failed(files.convergence()),
         message:
             "convergence: the order of every solver on an exact flow"
@@ -124,12 +114,7 @@ if experiment.convergence is not None:
 # Claims the whole machine: other jobs would be measured with it.
 rule timing:
     input:
-        lambda wildcards: outcomes(files.data(wildcards.dataset)),
-        lambda wildcards: [
-            model
-            for label in experiment.labels
-            for model in models(wildcards.dataset, label, experiment.seeds[:1])
-        ],
+        reads(files.timing("{dataset}")),
     output:
         outcomes(files.timing("{dataset}")),
     log:
@@ -139,8 +124,8 @@ rule timing:
         gpu=GPU,
     params:
         config=files.config,
-        digest=lambda wildcards: digests.timing_digest(experiment, wildcards.dataset),
-        failed=lambda wildcards: failed(files.timing(wildcards.dataset)),
+        digest=digest(files.timing("{dataset}")),
+        failed=failed(files.timing("{dataset}")),
     message:
         "timing: seconds a sample on {wildcards.dataset}, alone"
     shell:

@@ -1,14 +1,15 @@
 """Stages of formulations: one job for each data set, label, stage and block of seeds."""
 
 for seeds in experiment.seed_blocks():
+    folders = [files.stage("{dataset}", "{label}", seed, "{stage}") for seed in seeds]
 
     rule:
         name:
             f"train_{seeds[0]}_{seeds[-1]}"
         input:
-            training_sources(seeds),
+            reads(*folders),
         output:
-            outcomes(*(files.stage("{dataset}", "{label}", seed, "{stage}") for seed in seeds)),
+            outcomes(*folders),
         log:
             logs / f"train/{{dataset}}.{{label}}.{{stage}}.{seeds[0]}-{seeds[-1]}.log",
         threads: THREADS
@@ -16,26 +17,10 @@ for seeds in experiment.seed_blocks():
             gpu=GPU,
         params:
             config=files.config,
-            verb=lambda wildcards: experiment.formulation(wildcards.label)
-            .stage(wildcards.stage)
-            .kind,
+            verb=verb(*folders),
             seeds=" ".join(map(str, seeds)),
-            digest=lambda wildcards, seeds=seeds: [
-                digests.stage_digest(
-                    experiment,
-                    wildcards.dataset,
-                    wildcards.label,
-                    wildcards.stage,
-                    seed,
-                )
-                for seed in seeds
-            ],
-            failed=lambda wildcards, seeds=seeds: failed(
-                *(
-                    files.stage(wildcards.dataset, wildcards.label, seed, wildcards.stage)
-                    for seed in seeds
-                )
-            ),
+            digest=digest(*folders),
+            failed=failed(*folders),
         message:
             "{params.verb}: {wildcards.label} on {wildcards.dataset}, stage {wildcards.stage},"
             " seeds {params.seeds}"

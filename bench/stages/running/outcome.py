@@ -4,12 +4,14 @@ A stage writes ``outcome.json`` when it ends, whether it succeeded or not, and i
 dependants then report the failure instead of being blocked by it. Snakemake deletes declared
 outputs before it runs a job again, so a copy of a successful outcome, ``finished.json``, stays
 beside the stage's files. Where its digest is the current one and the files are untouched, the
-stage only writes ``outcome.json`` again.
+stage only writes ``outcome.json`` again. An outcome says by which version and commit its stage was
+made; that is no part of its digest.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import InputError
-from bench.experiment.layout import FAILED_OUTCOME, FINISHED, OUTCOME
+from bench.evidence.version import running
+from bench.experiment.layout import FAILED_OUTCOME, FINISHED, MADE_BY, OUTCOME
 from bench.files import read_json, sha256, write_json
 from bench.registry import aside
 from bench.stages.running.seconds import Seconds
@@ -68,7 +71,9 @@ def run_guarded(
         InputError: what ``work`` was given is wrong; no other stage could go on from there.
     """
     outcome = _finished(folder, digest)
-    if outcome is None:
+    if outcome is not None:
+        print(f"{folder}: kept", file=sys.stderr)
+    else:
         outcome = _attempt(folder, digest, work, files, upstream or {})
     if outcome["status"] == "failed" or outcome.get(INCOMPLETE):
         write_json(folder / FAILED_OUTCOME, {**outcome, "failures": failures(folder) + 1})
@@ -79,6 +84,7 @@ def run_guarded(
 def _attempt(
     folder: Path, digest: str, work: Work, files: Sequence[str], upstream: Mapping[str, Path]
 ) -> Outcome:
+    made_by = running()  # before the work: its code is the one that is there now
     seconds, start = Seconds(), time.perf_counter()
 
     def outcome(error: str | None, hashes: Mapping[str, str], extra: Mapping[str, Any]) -> Outcome:
@@ -87,6 +93,7 @@ def _attempt(
             "error": error,
             "digest": digest,
             "files": dict(hashes),
+            MADE_BY: made_by,
             "seconds": seconds.totals(),
             "wall_seconds": round(time.perf_counter() - start, 6),
             **extra,
