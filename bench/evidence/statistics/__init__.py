@@ -2,7 +2,7 @@
 
 =============  =====================================================================
 intervals      Student t intervals over training seeds
-comparisons    paired tests of difference and equality; many tests at once
+comparisons    the paired t test that comparisons are made of; many tests at once
 components     retraining error and resampling error apart
 power          seeds and samples that a difference of given size needs
 selection      samplers chosen on other seeds than those they are scored on
