@@ -26,7 +26,6 @@ from bench.evidence.statistics.crossings import (
 )
 from bench.evidence.statistics.intervals import (
     LEVEL,
-    LOG_METRICS,
     Interval,
     Scale,
     interval,
@@ -45,7 +44,6 @@ from bench.evidence.statistics.selection import (
 __all__ = [
     "CANDIDATE",
     "LEVEL",
-    "LOG_METRICS",
     "PANEL",
     "TARGET_FACTORS",
     "Crossing",

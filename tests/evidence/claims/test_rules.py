@@ -100,24 +100,23 @@ def test_the_margin_is_used_up() -> None:
     assert 0.03 < np.mean([equal(within(row.tolist())) for row in d]) < 0.07
 
 
-def test_p_values_are_those_of_the_paired_t_tests() -> None:
-    one, other = np.array([3.1, 2.9, 3.6, 3.3, 3.0]), np.array([2.9, 3.0, 3.2, 3.1, 2.9])
-    logs = np.log(one / other)
-    assert difference(logs, "less").p == pytest.approx(
-        stats.ttest_rel(np.log(one), np.log(other)).pvalue
-    )
-    tests = {
-        bound: [
-            stats.ttest_1samp(logs, bound, alternative=side).pvalue for side in ("greater", "less")
-        ]
-        for bound in (-MARGIN, MARGIN)
-    }
-    inside = max(tests[-MARGIN][0], tests[MARGIN][1])
-    outside = 2 * min(tests[MARGIN][0], tests[-MARGIN][1])
-    found = within(logs)
-    assert found.p == pytest.approx(min(inside, outside))
-    low, high = stats.t.interval(0.9, 4, loc=logs.mean(), scale=stats.sem(logs))
-    assert (found.low, found.high) == pytest.approx((math.exp(low), math.exp(high)))
+@pytest.mark.parametrize("factor", [1.0, 2.0, 0.5])
+def test_p_values_are_those_of_the_paired_t_tests(factor: float) -> None:
+    one, other = np.array([3.1, 2.9, 3.6, 3.3, 3.0]) * factor, np.array([2.9, 3.0, 3.2, 3.1, 2.9])
+    logs = np.log(one / other).tolist()
+    paired = stats.ttest_rel(np.log(one), np.log(other)).pvalue
+    assert difference(logs, "less").p == pytest.approx(paired)
+
+    def beyond(bound: float, side: str) -> float:
+        return float(stats.ttest_1samp(logs, bound, alternative=side).pvalue)
+
+    inside = max(beyond(-MARGIN, "greater"), beyond(MARGIN, "less"))
+    outside = 2 * min(beyond(MARGIN, "greater"), beyond(-MARGIN, "less"))
+    test = within(logs)
+    assert test.p == pytest.approx(min(inside, outside))
+    assert test.answer == ("supported" if inside < outside else "refuted")
+    low, high = stats.t.interval(0.9, 4, loc=np.mean(logs), scale=stats.sem(logs))
+    assert (test.low, test.high) == pytest.approx((math.exp(low), math.exp(high)))
 
 
 def test_equality_and_difference_are_found_where_they_are() -> None:
@@ -135,9 +134,9 @@ def test_pairing_removes_what_a_seed_shares() -> None:
     doubled = {0: 2.0, 1: 10.1, 2: 59.4, 8: 1.0}
     logs = _logs(doubled, shared)
     assert len(logs) == 3
-    found = difference(logs, "less")
-    assert found.estimate == pytest.approx(2.0, rel=0.01)
-    assert found.p < 1e-3
+    test = difference(logs, "less")
+    assert test.estimate == pytest.approx(2.0, rel=0.01)
+    assert test.p < 1e-3
 
 
 def test_seeds_that_agree_to_the_last_digit() -> None:
