@@ -27,7 +27,6 @@ from bench.evidence.statistics.crossings import (
 from bench.evidence.statistics.intervals import (
     LEVEL,
     Interval,
-    Scale,
     interval,
     paired_ratio,
     scale_of,
@@ -40,6 +39,7 @@ from bench.evidence.statistics.selection import (
     fixed_sampler,
     select_samplers,
 )
+from bench.metrics.declared import Scale
 
 __all__ = [
     "CANDIDATE",
