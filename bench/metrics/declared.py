@@ -17,19 +17,21 @@ the real-vs-real floor and another model may only be compared at equal size.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 from bench.registry import discover, module
-
-if TYPE_CHECKING:
-    pass
 
 Direction = Literal["lower", "higher"] | None
 
 
 Scale = Literal["log", "linear"]
+
+EXTRACTOR = "{extractor}"
+"""Stands in the name of a metric for that of the data set's feature extractor."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,27 @@ def directions(data: Offers) -> dict[str, Direction]:
 def scales(data: Offers) -> dict[str, Scale]:
     """Every metric name of a data set and the scale of its statistics."""
     return {n: scale for f in applicable(data) for n, (_, scale) in declared(data, f).items()}
+
+
+@cache
+def scale_of(metric: str) -> Scale | None:
+    """Scale that some file declares for a metric of this name; None where no file measures it.
+
+    A name may fit two stems, as ``fd_digits_inf`` fits ``fd_{extractor}`` too: the one that leaves
+    the least to the extractor's name is meant.
+    """
+    fitting = {
+        len(stem.replace(EXTRACTOR, "")): scale
+        for file in discover("metrics")
+        for stem, scale in metric_module(file).SCALES.items()
+        if metric == measured_in(stem, "inception") or _pattern(stem).fullmatch(metric)
+    }
+    return fitting[max(fitting)] if fitting else None
+
+
+def _pattern(stem: str) -> re.Pattern[str]:
+    """The names that a stem stands for."""
+    return re.compile("[a-z0-9_]+".join(map(re.escape, stem.split(EXTRACTOR))))
 
 
 def measured_in(stem: str, extractor: str | None) -> str:

@@ -61,17 +61,13 @@ class Moments:
         return self.scatter / (self.count - 1)
 
 
-def frechet_distance(one: Moments, other: Moments) -> float:
-    """``|m1 - m2|^2 + tr(C1 + C2 - 2 (C2^1/2 C1 C2^1/2)^1/2)``, by symmetric eigenvalues."""
-    return _distance(one, other, _root(other.covariance))
-
-
 def _root(covariance: Array) -> Array:
     values, vectors = np.linalg.eigh(covariance)
     return (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
 
 
 def _distance(one: Moments, other: Moments, root: Array) -> float:
+    """``|m1 - m2|^2 + tr(C1 + C2 - 2 (C2^1/2 C1 C2^1/2)^1/2)``, where ``root`` is ``C2^1/2``."""
     covariance = one.covariance
     shared = np.sqrt(np.linalg.eigvalsh(root @ covariance @ root).clip(min=0)).sum()
     gap = one.mean - other.mean

@@ -1,21 +1,18 @@
 """torch-fidelity: the only file that imports it.
 
-Its functions on features and on moments of features, its Inception network, and its registry of
-feature extractors. Everything is imported when it is called: the package takes seconds.
+Its functions on features and on moments of features, and its Inception network. Everything is
+imported when it is called: the package takes seconds.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-
-LAYER = "features"
 
 
 def frechet(
@@ -56,42 +53,3 @@ def inception(state: Mapping[str, Tensor], layer: str) -> nn.Module:
     file.seek(0)
     network: nn.Module = FeatureExtractorInceptionV3("inception-v3-compat", [layer], file)
     return network
-
-
-def register(name: str, load: Callable[[Path], Callable[[Tensor], Tensor]]) -> str:
-    """Make a network known to ``torch_fidelity.calculate_metrics`` and return its name there.
-
-    Args:
-        name: of the network. A second time under one name does nothing.
-        load: from the file of the keyword ``feature_extractor_weights_path`` to a function that
-            gives features ``[n, d]`` of images ``[n, 3, height, width]`` uint8.
-    """
-    from torch_fidelity import FeatureExtractorBase, register_feature_extractor
-    from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
-
-    class Registered(FeatureExtractorBase):
-        def __init__(
-            self, name: str, features_list: list[str], feature_extractor_weights_path: str, **_: Any
-        ) -> None:
-            super().__init__(name, features_list)
-            self.features = load(Path(feature_extractor_weights_path))
-
-        @staticmethod
-        def get_provided_features_list() -> tuple[str, ...]:
-            return (LAYER,)
-
-        @staticmethod
-        def get_default_feature_layer_for_metric(metric: str) -> str:
-            return LAYER
-
-        @staticmethod
-        def can_be_compiled() -> bool:
-            return False
-
-        def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-            return (self.features(images),)
-
-    known = f"genpathbench-{name}"
-    if known not in FEATURE_EXTRACTORS_REGISTRY:
-        register_feature_extractor(known, Registered)
-    return known

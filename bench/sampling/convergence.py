@@ -13,8 +13,6 @@ way: its mean and its spread are read off that map, without Monte Carlo.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +22,7 @@ from bench.data.mixture import GaussianMixture
 from bench.models.exact import ExactModel
 from bench.models.meter import counted
 from bench.models.paths import Path
+from bench.sampling.order import ROUNDING, order
 from bench.sampling.path_change import cut_to
 from bench.sampling.sample import Request, solve
 from bench.sampling.solvers import grids, ode
@@ -42,13 +41,10 @@ CHURNED_INTERVALS = (128, 256, 512)
 
 REFERENCE = "dopri8"
 REFERENCE_INTERVALS = 40
-"""Equal steps of time; its own error is then a tenth of :data:`ROUNDING` and less."""
+"""Equal steps of time; its own error is then a tenth of ``ROUNDING`` and less."""
 
 SETTLED = 0.1
 """Three slopes in a row as close as this need no finer run."""
-
-ROUNDING = 2e-13
-"""Errors below it may be those of float64 and of the reference."""
 
 
 @dataclass(frozen=True)
@@ -111,18 +107,6 @@ def errors(path: Path, solver: Solver) -> list[Run]:
         if settled or runs[-1].error < ROUNDING:
             break
     return runs
-
-
-def order(runs: Sequence[Run]) -> float:
-    """Slope of log error over log intervals between the two finest runs above rounding.
-
-    nan where there are fewer than two.
-    """
-    sound = [run for run in runs if run.error > ROUNDING]
-    if len(sound) < 2:
-        return math.nan
-    coarse, fine = sound[-2:]
-    return math.log(coarse.error / fine.error) / math.log(fine.intervals / coarse.intervals)
 
 
 def _end(

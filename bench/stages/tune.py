@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -43,11 +42,6 @@ def run(experiment: Experiment, layout: Layout) -> None:
     for warning in edges(found):
         print(f"warning: {warning}", file=sys.stderr)
     print(yaml_block(winners(found)))
-
-
-def read_winners(folder: Path) -> dict[str, dict[str, float]]:
-    """Winning rate of each data set and label, as published in ``tables/tuning.csv``."""
-    return winners(pd.read_csv(folder / "tables" / "tuning.csv"))
 
 
 def scores(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:

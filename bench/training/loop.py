@@ -39,6 +39,10 @@ LOGGED_POINTS = 100
 CHECKPOINT_SECONDS = 20.0
 
 
+PROBE = "probe"
+"""The charge of the step that tells what a step costs."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What is equal for all formulations, and the learning rate tuned for each.
@@ -105,13 +109,22 @@ class Trainer:
         """Charge one step and leave its gradient with the parameters; the mean loss, detached.
 
         A batch that does not fit into memory is taken in twice as many parts, until it does.
+
+        Raises:
+            BudgetError: it does not fit, and its samples' losses depend on each other.
         """
         size = self.settings.batch_size
         while True:
             try:
                 with self.ledger.step(kind, "update", updates=updates, samples=size):
                     return self._gradient(kind, update, progress)
-            except torch.OutOfMemoryError:
+            except torch.OutOfMemoryError as error:
+                if self.objective.couples_samples:
+                    raise BudgetError(
+                        f"a batch of {size} does not fit into memory, and the objective "
+                        f"{type(self.objective).__name__} couples its samples, so that it cannot "
+                        "be taken in parts: lower training.batch_size"
+                    ) from error
                 if 2 * self.parts > size:
                     raise
             # Here and not above: an exception that is being handled keeps its tensors alive.
@@ -131,7 +144,10 @@ class Trainer:
             draws = PartDraws(self.seed, update, size, self.device, part)
             some = Pair(pair.noise[part], pair.data[part], _rows(pair.label, part))
             model = self.model.given(self._shown(some.label, draws))
-            loss = self.objective(model, some, draws, progress).sum() / size
+            each = self.objective(model, some, draws, progress)
+            if kind == PROBE:
+                _check_loss(self.objective, each, len(some.data))
+            loss = each.sum() / size
             loss.backward()
             losses.append(loss.detach())
         return sum(losses[1:], start=losses[0])
@@ -143,9 +159,13 @@ class Trainer:
         return torch.where(draws("label") < self.dropout, self.model.null(label), label)
 
     def probe(self) -> None:
-        """Take one step's forward and backward without an update, to learn what a step costs."""
-        with self.ledger.timed("probe"):
-            self._step("probe", 0, 0.0, updates=0)
+        """Take one step's forward and backward without an update, to learn what a step costs.
+
+        Raises:
+            ValueError: the objective's loss is not one number a sample.
+        """
+        with self.ledger.timed(PROBE):
+            self._step(PROBE, 0, 0.0, updates=0)
         self.optimizer.clear()
         self._compile()
 
@@ -253,3 +273,16 @@ class Trainer:
         self.ledger.restore(meta["ledger"])
         self.losses = [(int(update), float(loss)) for update, loss in meta["losses"]]
         return int(meta["done"]), int(meta["total"])
+
+
+def _check_loss(objective: Objective, loss: Tensor, size: int) -> None:
+    """Refuse a loss that is not ``[b]``: the sum of a mean would be divided by the batch again.
+
+    Raises:
+        ValueError: it has another shape.
+    """
+    if loss.shape != (size,):
+        raise ValueError(
+            f"the objective {type(objective).__name__} returned a loss of shape "
+            f"{list(loss.shape)} for {size} samples; it must be [{size}], one number a sample"
+        )

@@ -62,6 +62,15 @@ def test_data_and_labels_keep_their_order(coupling: Coupling) -> None:
     assert torch.equal(coupled.label, pair.label)
 
 
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_small_batch_is_paired_with_its_own_noise(coupling: Coupling, size: int) -> None:
+    pair = batch(size)
+    coupled = coupling(pair, generator())
+    assert (coupled.noise.shape, coupled.noise.dtype) == (pair.noise.shape, pair.noise.dtype)
+    assert torch.equal(coupled.data, pair.data)
+    assert set(rows(coupled.noise)) <= set(rows(pair.noise))
+
+
 def test_labels_change_nothing_and_need_not_be_there(coupling: Coupling) -> None:
     with_labels, without = batch(), batch()._replace(label=None)
     coupled = coupling(without, generator())

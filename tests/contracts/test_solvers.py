@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.errors import InputError, RefusedNfeError
+from bench.errors import BudgetError, InputError, RefusedNfeError
 from bench.formulations.grammar import path as declare
 from bench.models.exact import ExactModel
 from bench.models.meter import counted
@@ -24,6 +24,7 @@ from bench.models.paths.vp import Vp
 from bench.registry import discover
 from bench.sampling import convergence
 from bench.sampling.banks import solver_noise
+from bench.sampling.order import order
 from bench.sampling.path_change import cut_to
 from bench.sampling.sample import Request, sample, solve
 from bench.sampling.solvers.catalogue import SOLVERS, Solver, solver
@@ -257,7 +258,7 @@ def test_order_of_convergence(declared: Solver, name: str) -> None:
     """
     runs = convergence.errors(declare(name).build(), declared)
     assert all(coarse.error > fine.error for coarse, fine in pairwise(runs))
-    assert convergence.order(runs) == pytest.approx(declared.order, abs=0.2)
+    assert order(runs) == pytest.approx(declared.order, abs=0.2)
 
 
 @pytest.mark.parametrize("name", [name for name in PATHS if name != "linear"])
@@ -331,8 +332,13 @@ def test_levels_of_consistency_sampling_fall_from_the_largest() -> None:
     assert float(levels[2]) == pytest.approx(halfway)
 
 
-def test_counting_region_is_needed() -> None:
-    model, _ = small_model(solver("euler"))
-    with counted() as passes, torch.no_grad():
-        model.velocity(torch.zeros(3, 2), torch.full((3,), 0.5))
-    assert passes.forwards == 3
+@pytest.mark.parametrize("declared", SOLVERS.values(), ids=lambda s: s.name)
+def test_evaluations_that_nobody_counts_are_refused(declared: Solver) -> None:
+    """``sample`` counts for itself; a solver that is driven without a count gets nowhere."""
+    (model, _), noise = small_model(declared), normal(3)
+    if declared.cost is None:
+        request = Request(declared, tolerance=1e-2)
+    else:
+        request = Request(declared, declared.spends(2))
+    with pytest.raises(BudgetError, match="outside a metered region"), torch.no_grad():
+        solve(model, noise, request, lambda interval: torch.zeros_like(noise))

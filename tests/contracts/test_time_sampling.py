@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -27,15 +29,13 @@ def built(law: str, path: str) -> tuple[TimeSampling, Path]:
     return declare(law).build(), declare_path(path).build()
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_times_rise_inside_the_interval(law: str, path: str, dtype: torch.dtype) -> None:
-    sampling, on = built(law, path)
-    if law == "karras" and not math.isfinite(on.log_snr(torch.tensor([on.interval[0]])).item()):
-        with pytest.raises(ValueError, match="largest noise level"):
-            sampling(strata(), on)
-        return
+def bounded(path: Path) -> bool:
+    """Whether the path starts at a finite noise level, which the law of a grid's levels needs."""
+    return math.isfinite(path.log_snr(torch.tensor([path.interval[0]])).item())
+
+
+def check_times(sampling: TimeSampling, on: Path, dtype: torch.dtype) -> None:
+    """Times rise with their numbers, in the same precision, and lie inside the interval."""
     extremes = torch.tensor([2.0**-24, 1 - 2.0**-24], dtype=torch.float64)
     u = torch.cat([extremes[:1], strata(), extremes[1:]]).to(dtype)
     t = sampling(u, on)
@@ -44,6 +44,68 @@ def test_times_rise_inside_the_interval(law: str, path: str, dtype: torch.dtype)
     assert (t.diff() >= 0).all()
     assert t.min() >= on.interval[0]
     assert t.max() <= on.interval[1]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_times_rise_inside_the_interval(law: str, path: str, dtype: torch.dtype) -> None:
+    sampling, on = built(law, path)
+    if law == "karras" and not bounded(on):
+        with pytest.raises(ValueError, match="largest noise level"):
+            sampling(strata(), on)
+    else:
+        check_times(sampling, on, dtype)
+        check_times(sampling, on.cut(start=0.3, end=0.6), dtype)
+
+
+def _mode(t: Tensor) -> Tensor:
+    """The distribution function of mode sampling at its default scale, by interpolation."""
+    u = np.linspace(0, 1, 200_001)
+    quantiles = u - 1.29 * (np.sin(math.pi / 2 * u) ** 2 - u)
+    return torch.from_numpy(np.interp(t.numpy(), quantiles, u))
+
+
+STATED: dict[str, Callable[[Path, Tensor], Tensor]] = {
+    "uniform": lambda on, t: t,
+    "linear_uniform": lambda on, t: (on.log_snr(t) / 2).sigmoid(),
+    "logit_normal": lambda on, t: torch.special.ndtr(t.logit()),
+    "lognormal": lambda on, t: torch.special.ndtr((on.log_snr(t) / 2 - 1.2) / 1.2),
+    "karras": lambda on, t: -(-on.log_snr(t) / 2 / 7).exp(),
+    "mode": lambda on, t: _mode(t),
+}
+"""What rises with t as the law's distribution function does, at its defaults and not truncated."""
+
+POINTS = ("start",)
+"""Laws of a single time."""
+
+
+def check_law(sampling: TimeSampling, stated: Callable[[Path, Tensor], Tensor], on: Path) -> None:
+    """Truncated to the interval, the stated distribution function at the times gives u back."""
+    start, end = stated(on, torch.tensor(on.interval, dtype=torch.float64))
+    reached = (stated(on, sampling(strata(), on)) - start) / (end - start)
+    torch.testing.assert_close(reached, strata(), rtol=0, atol=1e-6)
+
+
+def test_every_law_is_stated() -> None:
+    assert {*STATED, *POINTS} == set(LAWS)
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("law", STATED)
+def test_a_law_is_the_one_that_it_states(law: str, path: str, cut: bool) -> None:
+    sampling, on = built(law, path)
+    on = on.cut(start=0.3, end=0.6) if cut else on
+    if law != "karras" or bounded(on):
+        check_law(sampling, STATED[law], on)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_start_is_the_first_time_of_the_interval(path: str) -> None:
+    sampling, on = built("start", path)
+    for used in (on, on.cut(start=0.3)):
+        assert (sampling(strata(), used) == used.interval[0]).all()
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.formulations.grammar import path as declare_path
 from bench.formulations.grammar import weighting as declare
+from bench.models.path_model import PathModel
 from bench.models.paths import PathCoefficients
 from bench.models.predictions import PREDICTIONS, convert, gain, target
 from bench.registry import discover
+from bench.streams import HALF_STEP
+from bench.training.weightings import Weighting
 
 WEIGHTINGS = discover("weightings")
 SIGMA_DATA = 0.6
@@ -21,6 +26,9 @@ ON_DATA = {
     "linear_velocity": lambda snr: (1 + snr.sqrt()).square(),
 }
 """Published weights of the squared error of the data, as functions of alpha^2/sigma^2."""
+
+BY_GAP = {"inverse_gap": lambda gap: 1 / gap}
+"""Weights by the distance to the neighbour's noise level."""
 
 
 def points(path: str = "vp") -> PathCoefficients:
@@ -38,10 +46,10 @@ def test_gain_is_the_slope_of_the_data_by_the_output(path: str, prediction: str)
     torch.testing.assert_close((ahead - at)[:, 0], gain(c, given), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ON_DATA)
-@pytest.mark.parametrize("prediction", PREDICTIONS)
-def test_a_weight_on_the_data_does_not_depend_on_the_prediction(name: str, prediction: str) -> None:
-    """The same wrong estimate of the data costs the same in every output space."""
+def check_on_data(
+    weighting: Weighting, stated: Callable[[Tensor], Tensor], prediction: str
+) -> None:
+    """The same wrong estimate of the data costs the same in every output space: what is stated."""
     c = points()
     generator = torch.Generator().manual_seed(1)
     data, noise, error = (
@@ -54,10 +62,16 @@ def test_a_weight_on_the_data_does_not_depend_on_the_prediction(name: str, predi
 
     given = PREDICTIONS[prediction](c, SIGMA_DATA)
     x = c.alpha[:, None] * data + c.sigma[:, None] * noise
-    weight = declare(name).build()(c, gain(c, given))
+    weight = weighting(c, gain(c, given))
     loss = weight * (output(data + error) - output(data)).square().sum(1)
-    wanted = ON_DATA[name]((c.alpha / c.sigma) ** 2) * error.square().sum(1)
+    wanted = stated((c.alpha / c.sigma) ** 2) * error.square().sum(1)
     torch.testing.assert_close(loss, wanted, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("name", ON_DATA)
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_a_weight_on_the_data_does_not_depend_on_the_prediction(name: str, prediction: str) -> None:
+    check_on_data(declare(name).build(), ON_DATA[name], prediction)
 
 
 def test_snr_weighting_is_unit_weight_on_the_noise() -> None:
@@ -66,15 +80,48 @@ def test_snr_weighting_is_unit_weight_on_the_noise() -> None:
     torch.testing.assert_close(weight, torch.ones_like(weight))
 
 
+def check_weights(weighting: Weighting, path: str, prediction: str) -> None:
+    """One positive, finite weight for each time that a law may draw, ends of the interval too."""
+    model = PathModel(nn.Identity(), declare_path(path).build(), prediction, SIGMA_DATA)
+    start, end = model.path.interval
+    u = torch.cat([torch.tensor([HALF_STEP, 1 - HALF_STEP]), (torch.arange(50) + 0.5) / 50])
+    t = model.path.inside(start + (end - start) * u)
+    c = model.path.coefficients(t)
+    weight = weighting(c, model.gain(c), torch.full_like(t, 0.1))
+    assert weight.shape == t.shape
+    assert weight.isfinite().all()
+    assert (weight > 0).all()
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("path", discover("paths"))
 @pytest.mark.parametrize("name", WEIGHTINGS)
-def test_weights_are_finite_and_positive(name: str) -> None:
-    for path in discover("paths"):
-        c = points(path).to(torch.float32)
-        slope = gain(c, PREDICTIONS["v"](c, SIGMA_DATA))
-        weight = declare(name).build()(c, slope, torch.full_like(slope, 0.1))
-        assert weight.shape == slope.shape
-        assert weight.isfinite().all()
-        assert (weight > 0).all()
+def test_weights_are_finite_and_positive(name: str, path: str, prediction: str) -> None:
+    check_weights(declare(name).build(), path, prediction)
+
+
+def test_every_weighting_is_stated() -> None:
+    """On the error of the data, on that of the output as it is, or by the neighbours' distance."""
+    assert {*ON_DATA, "unit", *BY_GAP} == set(WEIGHTINGS)
+
+
+def test_unit_weighting_leaves_the_error_of_the_output_as_it_is() -> None:
+    c = points()
+    slope = gain(c, PREDICTIONS["v"](c, SIGMA_DATA))
+    assert torch.equal(declare("unit").build()(c, slope), torch.ones_like(slope))
+
+
+@pytest.mark.parametrize("name", WEIGHTINGS)
+def test_only_a_weighting_of_neighbours_looks_at_their_distance(name: str) -> None:
+    c, weighting = points(), declare(name).build()
+    slope = gain(c, PREDICTIONS["v"](c, SIGMA_DATA))
+    near, far = (weighting(c, slope, torch.full_like(slope, gap)) for gap in (0.1, 0.4))
+    if name in BY_GAP:
+        torch.testing.assert_close(near, BY_GAP[name](torch.full_like(slope, 0.1)))
+        torch.testing.assert_close(far, BY_GAP[name](torch.full_like(slope, 0.4)))
+    else:
+        assert torch.equal(near, far)
+        assert torch.equal(near, weighting(c, slope))
 
 
 def test_a_weighting_of_neighbours_needs_neighbours() -> None:

@@ -21,8 +21,9 @@ from bench.metrics.declared import measured_in
 from bench.metrics.extractors import Extractor, extract, load
 from bench.metrics.measurement import Measurement
 from bench.metrics.measures import frechet_full
-from bench.metrics.measures.frechet import compute, distance, register
+from bench.metrics.measures.frechet import compute, distance
 from bench.streams import stream
+from tests.parity.registered import register
 
 BLOCK = 597
 SETTINGS = Settings(block=BLOCK, kid_subsets=4, kid_subset_size=298, neighbours=3)
@@ -258,7 +259,3 @@ def test_features_of_real_images_are_kept_by_content(
 def test_only_inception_gives_an_fid(extractor: str, names: list[str]) -> None:
     stems = ["fd_{extractor}", "kid_{extractor}", "fd_{extractor}_inf", "fd_{extractor}_full"]
     assert [measured_in(stem, extractor) for stem in stems] == names
-
-
-def test_registering_twice_does_nothing() -> None:
-    assert register("digits") == register("digits")

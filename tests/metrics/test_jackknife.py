@@ -6,10 +6,14 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from scipy import linalg
 
-from bench.metrics.jackknife import Moments, frechet_distance, frechet_jackknife
+from bench.metrics import features
+from bench.metrics.jackknife import Moments, frechet_jackknife
+from bench.metrics.measures import frechet
+from bench.metrics.measures.frechet_extrapolated import distances
 
 DIMENSION, SAMPLES, BLOCKS, SHIFT = 8, 200, 20, 0.5
 REFERENCE = Moments(10**6, np.zeros(DIMENSION), (10**6 - 1) * np.eye(DIMENSION))
@@ -17,12 +21,12 @@ TRUTH = SHIFT**2 * DIMENSION
 """Distance of a normal law whose mean is off by SHIFT in every coordinate."""
 
 
-def features(rng: np.random.Generator) -> NDArray[np.float64]:
+def normal(rng: np.random.Generator) -> NDArray[np.float64]:
     return rng.normal(SHIFT, 1.0, size=(SAMPLES, DIMENSION))
 
 
 def distance(x: NDArray[np.float64]) -> float:
-    return frechet_distance(Moments.of(x), REFERENCE)
+    return jackknife(x)[0]
 
 
 def jackknife(x: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -30,13 +34,18 @@ def jackknife(x: NDArray[np.float64]) -> tuple[float, float, float]:
     return found.estimate, found.bias, found.error
 
 
-def test_the_distance_is_that_of_the_matrix_square_root() -> None:
+def test_the_distances_are_those_of_the_matrix_square_root() -> None:
+    """That of the jackknife, of the extrapolation, and of torch-fidelity, which is published."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(50, 5)), rng.normal(1.0, 2.0, size=(60, 5)) @ rng.normal(size=(5, 5))
     c, d = np.cov(x.T), np.cov(y.T)
     gap = x.mean(axis=0) - y.mean(axis=0)
     expected = gap @ gap + np.trace(c + d - 2 * np.real(linalg.sqrtm(c @ d)))
-    assert frechet_distance(Moments.of(x), Moments.of(y)) == pytest.approx(expected, rel=1e-9)
+    blocks = [Moments.of(part) for part in np.array_split(x, 5)]
+    assert frechet_jackknife(blocks, Moments.of(y)).estimate == pytest.approx(expected, rel=1e-9)
+    samples, real = torch.from_numpy(x), features.moments(torch.from_numpy(y))
+    assert distances(samples[None], real).item() == pytest.approx(expected, rel=1e-9)
+    assert frechet.distance(features.moments(samples), real) == pytest.approx(expected, rel=1e-9)
 
 
 def test_moments_add_and_subtract_to_those_of_the_samples() -> None:
@@ -50,7 +59,7 @@ def test_moments_add_and_subtract_to_those_of_the_samples() -> None:
 
 def test_bias_and_error_are_those_of_repeated_samples() -> None:
     rng = np.random.default_rng(2)
-    found = np.array([jackknife(features(rng)) for _ in range(200)])
+    found = np.array([jackknife(normal(rng)) for _ in range(200)])
     estimates, biases, errors = found.T
     noise = estimates.std() / math.sqrt(200)
     assert estimates.mean() - TRUTH > 5 * noise
@@ -64,7 +73,7 @@ def test_the_jackknife_is_right_where_a_bootstrap_adds_the_bias_once_more() -> N
     covered = {"bootstrap": 0, "jackknife": 0}
     excess = []
     for _ in range(40):
-        x = features(rng)
+        x = normal(rng)
         drawn = [distance(x[rng.integers(SAMPLES, size=SAMPLES)]) for _ in range(60)]
         estimate, bias, error = jackknife(x)
         excess.append((np.mean(drawn) - estimate) / bias)

@@ -41,7 +41,7 @@ class OutOfMemory:
 
     def __init__(self, inner: Any, fits: int) -> None:
         self.inner, self.fits, self.sizes = inner, fits, list[int]()
-        self.teacher = None
+        self.teacher, self.couples_samples = None, False
 
     def __call__(self, model: PathModel, pair: Pair, draws: Draws, progress: float) -> torch.Tensor:
         loss: torch.Tensor = self.inner(model, pair, draws, progress)

@@ -107,7 +107,7 @@ def test_files_and_the_block_to_paste(
     records.write(records.frame(rows), root / "records.parquet")
     tune.run(EXPERIMENT, Layout(root))
     printed = capsys.readouterr()
-    assert yaml.safe_load(printed.out)["learning_rate"] == tune.read_winners(root)
+    assert yaml.safe_load(printed.out)["learning_rate"] == read_winners(root)
     assert "edge of the grid" in printed.err
     text = (root / "tables" / "tuning.md").read_text()
     assert "| 0.0005 | 0.001 | 0.002 | 0.004 | winner | core-seconds |" in text
@@ -129,6 +129,11 @@ def test_what_cannot_be_tuned(tmp_path: Path) -> None:
         tune.run(EXPERIMENT, Layout(tmp_path))
 
 
+def read_winners(folder: Path) -> dict[str, dict[str, float]]:
+    """Winning rate of each data set and label, as published in ``tables/tuning.csv``."""
+    return tune.winners(pd.read_csv(folder / "tables" / "tuning.csv"))
+
+
 TUNED = {"default": "tuning", "formulations": "formulations_tuning", "solvers": "tuning"}
 """Experiments, and the published tuning that their rates come from."""
 
@@ -136,7 +141,7 @@ TUNED = {"default": "tuning", "formulations": "formulations_tuning", "solvers": 
 @pytest.mark.parametrize(("name", "tuning"), TUNED.items())
 def test_experiments_use_the_published_winners(name: str, tuning: str) -> None:
     experiment = load(f"configs/{name}.yaml")
-    published = tune.read_winners(Path("results/reference", tuning))
+    published = read_winners(Path("results/reference", tuning))
     for dataset in experiment.datasets:
         for label in experiment.labels:
             assert experiment.learning_rate(dataset, label) == published[dataset][label]
@@ -147,4 +152,4 @@ def test_published_winners_follow_from_the_published_records(tuning: str) -> Non
     folder = Path("results/reference", tuning)
     experiment = load(folder / "config.yaml")
     found = tune.scores(experiment, records.read(folder / "records.parquet"))
-    assert tune.winners(found) == tune.read_winners(folder)
+    assert tune.winners(found) == read_winners(folder)

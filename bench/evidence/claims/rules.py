@@ -2,6 +2,15 @@
 
 Pure functions of numbers. ``d`` is one number a replicate, mostly the log of a ratio that was
 paired within a training seed. Nothing here reads a record.
+
+* :func:`difference`: the two-sided t test of a mean of none; p < 0.05 exactly where the 95%
+  interval excludes none;
+* :func:`equality`: two one-sided tests (Schuirmann 1987) of a mean beyond either margin; p < 0.05
+  exactly where the 90% interval lies inside the margins. The margin is declared before the data are
+  seen.
+
+Neither test rejecting means inconclusive, never equal. Both may reject: a difference can be there
+and yet be too small to matter.
 """
 
 from __future__ import annotations
@@ -113,7 +122,10 @@ def equality(
 
     Raises:
         NotTestedError: fewer than two replicates.
+        ValueError: a margin that leaves no room.
     """
+    if not margin > 0:
+        raise ValueError(f"a margin of {margin:g} leaves no room")
     _enough(len(d))
     mirrored = [-x for x in d]
     inside = max(tail(d, centre - margin), tail(mirrored, -centre - margin))

@@ -2,7 +2,7 @@
 
 =============  =====================================================================
 intervals      Student t intervals over training seeds
-comparisons    paired tests of difference and equality; many tests at once
+comparisons    the paired t test that comparisons are made of; many tests at once
 components     retraining error and resampling error apart
 power          seeds and samples that a difference of given size needs
 selection      samplers chosen on other seeds than those they are scored on
@@ -26,9 +26,7 @@ from bench.evidence.statistics.crossings import (
 )
 from bench.evidence.statistics.intervals import (
     LEVEL,
-    LOG_METRICS,
     Interval,
-    Scale,
     interval,
     paired_ratio,
     scale_of,
@@ -41,11 +39,11 @@ from bench.evidence.statistics.selection import (
     fixed_sampler,
     select_samplers,
 )
+from bench.metrics.declared import Scale
 
 __all__ = [
     "CANDIDATE",
     "LEVEL",
-    "LOG_METRICS",
     "PANEL",
     "TARGET_FACTORS",
     "Crossing",

@@ -130,21 +130,6 @@ def components(values: NDArray[np.float64], samples: Sequence[int]) -> Component
     )
 
 
-def known_resampling(
-    values: NDArray[np.float64], errors: NDArray[np.float64]
-) -> tuple[float, float]:
-    """Retraining variance where each seed's resampling standard error is known beforehand.
-
-    The method of moments for one-way random effects: the variance of ``values [n]`` over seeds less
-    the mean of the squared ``errors [n]``.
-
-    Returns:
-        The unbiased estimate, which may be negative, and the same set to zero where it is.
-    """
-    raw = float(values.var(ddof=1) - (errors**2).mean())
-    return raw, max(0.0, raw)
-
-
 def pooled(parts: Iterable[Components]) -> Components | None:
     """Average components of like quantities, such as all pairs of formulations on a data set.
 

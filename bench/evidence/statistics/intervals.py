@@ -11,21 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.special import stdtrit
 
-Scale = Literal["log", "linear"]
+from bench.metrics import declared
+from bench.metrics.declared import Scale
 
 LEVEL = 0.95
 
-LOG_METRICS = (
-    "fd_", "fid", "w2", "sliced_w2", "endpoint_rmse", "total_rmse", "field_",
-    "seconds_per_sample", "budget.", "cost.",
-)  # fmt: skip
-EXTRAPOLATED = "_inf"
-"""Ends the name of a value at infinitely many samples, which can come out below zero."""
+POSITIVE = ("field_", "seconds_per_sample", "budget.", "cost.")
+"""What begins the names of positive measurements that are no metrics of samples: errors of the
+field, seconds, and charges."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +44,8 @@ class Interval:
 
 
 def scale_of(metric: str) -> Scale:
-    """Scale of a metric's intervals: ``log`` for the positive ones of :data:`LOG_METRICS`."""
-    positive = metric.startswith(LOG_METRICS) and not metric.endswith(EXTRAPOLATED)
-    return "log" if positive else "linear"
+    """Scale of a metric's intervals: that of its file, or ``log`` for what is :data:`POSITIVE`."""
+    return declared.scale_of(metric) or ("log" if metric.startswith(POSITIVE) else "linear")
 
 
 def student_t(values: Iterable[float], scale: Scale, level: float = LEVEL) -> Interval:

@@ -1,10 +1,10 @@
 """Frechet distance, KID, precision and recall by torch-fidelity, in the data set's feature space.
 
 Features are those of :mod:`bench.metrics.features`; torch-fidelity's own functions make numbers of
-them, in float64 for the Frechet distance. The extractor can be registered there too, so that
-``torch_fidelity.calculate_metrics`` gives the same numbers on the same images. Values are named
-after the extractor (``fd_digits``): only with the Inception weights of 2015 is a Frechet distance
-an FID, and called ``fid``.
+them, in float64 for the Frechet distance; ``torch_fidelity.calculate_metrics`` gives the same
+numbers on the same images, which a test holds. Values are named after the extractor
+(``fd_digits``): only with the Inception weights of 2015 is a Frechet distance an FID, and called
+``fid``.
 
 Frechet distance between features of means ``m, n`` and covariances ``S, T`` (Heusel et al.,
 1706.08500): ``|m - n|^2 + tr(S + T - 2 (S T)^(1/2))``. It is refused where a set is no larger than
@@ -38,17 +38,6 @@ SCALES = {
     "precision_{extractor}": "linear",
     "recall_{extractor}": "linear",
 }
-
-
-def register(extractor: str) -> str:
-    """Register an extractor of ``bench/metrics/extractors`` and return its name in torch-fidelity.
-
-    The weights are the keyword ``feature_extractor_weights_path``.
-    """
-    from bench.metrics import torch_fidelity
-    from bench.metrics.extractors import load
-
-    return torch_fidelity.register(extractor, lambda weights: load(extractor, weights).features)
 
 
 def compute(context: Context) -> list[Measurement]:
@@ -104,7 +93,7 @@ def frechet(
 
 
 def distance(a: Moments, b: Moments) -> float:
-    """Squared Frechet distance between two sets of features, by torch-torch_fidelity."""
+    """Squared Frechet distance between two sets of features, by torch-fidelity."""
     from bench.metrics import torch_fidelity
 
     ours, theirs = ((m.mean.numpy(), m.covariance.numpy()) for m in (a, b))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from bench.report.tables.table import (
     columns_of,
     short_reason,
 )
+from bench.sampling.order import ROUNDING, order
 from bench.sampling.solvers.catalogue import SOLVERS
 
 CATALOGUE = {name: place for place, name in enumerate(SOLVERS)}
@@ -147,9 +148,6 @@ def _adaptive_text(rows: pd.DataFrame) -> Iterator[dict[str, str]]:
 
 # --- order of convergence ------------------------------------------------------------------------
 
-ROUNDING = 2e-13
-"""Errors below it may be those of float64 and of the reference, not of the solver."""
-
 ORDER_TOLERANCE = 0.2
 """Largest difference of a measured order from the declared one."""
 
@@ -188,16 +186,17 @@ def convergence_runs(study: Study, experiment: str) -> pd.DataFrame:
     return rows.sort_values(["order", "grid", "label", "intervals"]).drop(columns="order")
 
 
-def measured_order(runs: pd.DataFrame) -> float:
-    """Slope of log error over log intervals between the two finest runs above rounding.
+class Solve(NamedTuple):
+    """A solve of an exact flow, as it was recorded."""
 
-    NaN where there are fewer than two.
-    """
-    sound = runs[runs["value"] > ROUNDING].sort_values("intervals").tail(2)
-    if len(sound) < 2:
-        return math.nan
-    steps, errors = np.log(sound["intervals"]).diff(), np.log(sound["value"]).diff()
-    return -float(errors.iloc[1] / steps.iloc[1])
+    intervals: float
+    error: float
+
+
+def measured_order(runs: pd.DataFrame) -> float:
+    """Order of convergence of solves with columns ``intervals`` and ``value``, their error."""
+    runs = runs.sort_values("intervals")
+    return order([Solve(*row) for row in zip(runs["intervals"], runs["value"], strict=True)])
 
 
 def convergence(study: Study) -> Table:

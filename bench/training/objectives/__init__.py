@@ -4,6 +4,8 @@ An objective is a callable ``(model, pair, draws, progress) -> loss [b]``. It is
 sampling and a weighting, which are factors of their own. ``draws`` gives it random numbers by
 purpose: those of the purpose ``time`` become times, and are shared by seed across formulations;
 ``progress`` runs from 0 to 1 over the stage.
+
+What every objective keeps to is tested by ``tests/contracts/test_objectives.py``.
 """
 
 from bench.training.objectives._base import Objective

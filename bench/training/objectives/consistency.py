@@ -33,11 +33,12 @@ from bench.sampling.solvers.karras import karras_levels
 from bench.streams import Draws
 from bench.tensors import expand, onto
 from bench.training.couplings import Pair
+from bench.training.objectives._base import Objective
 from bench.training.time_sampling import TimeSampling
 from bench.training.weightings import Weighting
 
 
-class Consistency:
+class Consistency(Objective):
     """``w * d(f(x_far, s_far), stopgrad f(x_near, s_near))``.
 
     Args:

@@ -26,6 +26,7 @@ from bench.models.path_model import PathModel
 from bench.streams import Draws
 from bench.tensors import expand, per_sample_mean, per_sample_norm
 from bench.training.couplings import Pair
+from bench.training.objectives._base import Objective
 from bench.training.objectives._derivative import along
 from bench.training.time_sampling import TimeSampling
 from bench.training.weightings import Weighting
@@ -37,7 +38,7 @@ D_TAU = -math.pi / 2
 """Derivative of the paper's angle by t."""
 
 
-class ContinuousConsistency:
+class ContinuousConsistency(Objective):
     """``w*mean |F - stopgrad(F + g/(|g| + 0.1))|^2``; from a teacher where the stage reads one.
 
     Args:

@@ -19,6 +19,7 @@ from bench.models.path_model import PathModel
 from bench.streams import Draws
 from bench.tensors import expand
 from bench.training.couplings import Pair
+from bench.training.objectives._base import Objective
 from bench.training.objectives._derivative import along
 from bench.training.time_sampling import TimeSampling
 from bench.training.weightings import Weighting
@@ -27,7 +28,7 @@ FLOOR = 1e-3
 """Keeps the adaptive weight finite (section 4.3)."""
 
 
-class MeanFlow:
+class MeanFlow(Objective):
     """``w * |u - stopgrad(v + (r - t)*du/dt)|^2`` with ``w = 1/(|error|^2 + 0.001)^power``.
 
     Args:

@@ -16,11 +16,12 @@ from bench.models.path_model import PathModel
 from bench.streams import Draws
 from bench.tensors import expand, per_sample_mean
 from bench.training.couplings import Pair
+from bench.training.objectives._base import Objective
 from bench.training.time_sampling import TimeSampling
 from bench.training.weightings import Weighting
 
 
-class Progressive:
+class Progressive(Objective):
     """``w*|error of the data|^2``, written on the output for the weighting's sake.
 
     Args:

@@ -12,11 +12,12 @@ from bench.models.predictions import target
 from bench.streams import Draws
 from bench.tensors import expand, per_sample_mean
 from bench.training.couplings import Pair
+from bench.training.objectives._base import Objective
 from bench.training.time_sampling import TimeSampling
 from bench.training.weightings import Weighting
 
 
-class Regression:
+class Regression(Objective):
     """``w(t)*mean |F(x_t, t) - target|^2`` at sampled times, in the space of the output.
 
     With unit weighting this is the "simple" loss for noise, conditional flow matching for

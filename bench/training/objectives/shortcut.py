@@ -16,6 +16,7 @@ from bench.models.path_model import PathModel
 from bench.streams import Draws
 from bench.tensors import expand, per_sample_mean
 from bench.training.couplings import Pair
+from bench.training.objectives._base import Objective
 from bench.training.time_sampling import TimeSampling
 from bench.training.weightings import Weighting
 
@@ -23,7 +24,7 @@ SHARE = 4
 """One in so many samples learns a leap; by position, so that every update costs the same."""
 
 
-class Shortcut:
+class Shortcut(Objective):
     """``|u(x_t, t, 0) - v|^2`` and ``|u(x_t, t, 2d) - (u(x_t, t, d) + u(x_t+d, t+d, d))/2|^2``.
 
     Args:

@@ -14,7 +14,6 @@ from bench.evidence.statistics.components import (
     Components,
     bank_values,
     components,
-    known_resampling,
     label_components,
     most_evaluations,
     paired_components,
@@ -75,16 +74,6 @@ def test_the_interval_of_the_retraining_error_covers_it(retraining: float) -> No
     bounds = [one.retraining_interval() for one in found]
     covered = np.mean([low <= retraining <= high for low, high in bounds])
     assert 0.93 <= covered <= 0.985
-
-
-def test_a_known_resampling_error_is_taken_off() -> None:
-    rng = np.random.default_rng(3)
-    errors = np.array([0.05, 0.1, 0.15, 0.1, 0.05])
-    draws = rng.normal(size=(4000, 5)) * np.hypot(0.1, errors)
-    found = np.array([known_resampling(row, errors) for row in draws])
-    assert found[:, 0].mean() == pytest.approx(0.01, abs=4 * found[:, 0].std() / math.sqrt(4000))
-    assert (found[:, 1] == found[:, 0].clip(min=0)).all()
-    assert (found[:, 0] < 0).any()
 
 
 def test_too_little_to_tell() -> None:

@@ -51,6 +51,13 @@ def test_the_log_scale_refuses_what_has_no_logarithm() -> None:
         ("w2", [1.0, 2.0], "log"),
         ("kid_digits", [-0.1, 0.2], "linear"),
         ("recall_digits", [0.1, 0.2], "linear"),
+        ("fd_dinov2_full", [1.0, 2.0], "log"),
+        ("fd_digits_inf", [1.0, 2.0], "linear"),
+        ("fid", [1.0, 2.0], "log"),
+        ("fid_inf", [1.0, 2.0], "linear"),
+        ("field_rmse", [1.0, 2.0], "log"),
+        ("cost.train", [1.0, 2.0], "log"),
+        ("straightness", [1.0, 2.0], "linear"),
         ("fd_digits", [0.0, 2.0], "linear"),
     ],
 )

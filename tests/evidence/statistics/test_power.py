@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.evidence.statistics.comparisons import compare
+from bench.evidence.claims.rules import ALPHA, difference
 from bench.evidence.statistics.components import Spread
 from bench.evidence.statistics.power import (
     MOST_SEEDS,
@@ -35,9 +35,8 @@ def test_power_is_the_noncentral_t_of_scipy() -> None:
 
 
 def test_power_is_how_often_the_comparison_finds_the_difference() -> None:
-    draws = np.exp(np.random.default_rng(0).normal(math.log(1.1), 0.08, size=(1000, 6)))
-    ones = dict.fromkeys(range(6), 1.0)
-    seen = np.mean([compare(dict(enumerate(row)), ones).differs for row in draws])
+    draws = np.random.default_rng(0).normal(math.log(1.1), 0.08, size=(1000, 6))
+    seen = np.mean([difference(row, "less").p < ALPHA for row in draws])
     expected = power(1.1, 0.08, 6)
     assert seen == pytest.approx(expected, abs=3 * math.sqrt(expected * (1 - expected) / 1000))
 

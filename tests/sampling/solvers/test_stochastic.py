@@ -15,6 +15,7 @@ from bench.models.meter import counted
 from bench.models.paths.linear import Linear
 from bench.models.paths.vp import Vp
 from bench.sampling import convergence
+from bench.sampling.order import order
 from bench.sampling.sample import Request, solve
 from bench.sampling.solvers import stochastic
 from bench.sampling.solvers.catalogue import SOLVERS, Solver
@@ -36,7 +37,7 @@ STOCHASTIC = [s for s in SOLVERS.values() if s.family == "stochastic"]
 def test_weak_order(declared: Solver, name: str) -> None:
     """Mean and spread of the end points, exactly, on one Gaussian."""
     runs = convergence.errors(declare(name).build(), declared)
-    assert convergence.order(runs) == pytest.approx(declared.order, abs=0.2)
+    assert order(runs) == pytest.approx(declared.order, abs=0.2)
 
 
 def test_the_ancestral_step_is_the_posterior_of_ddpm() -> None:
