@@ -23,7 +23,15 @@ from pydantic import Field
 from bench.options import OptionModel
 from bench.registry import aside, module
 
-PREDICTION_NAMES = ("data", "noise", "velocity", "v", "score", "edm", "consistency")
+PREDICTION_NAMES = (
+    "data",
+    "noise",
+    "velocity",
+    "v",
+    "score",
+    "edm",
+    "consistency",
+)
 """What a network's output can mean: the names of ``bench.models.predictions``."""
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -14,24 +11,11 @@ import pytest
 
 from bench.files import read_json
 from bench.registry import discover
+from tests import pages
 from tests.checkouts import ROOT, copy_checkout
 from tests.sharing import once
 
 PAGE = ROOT / "bench" / "formulations" / "README.md"
-FILE = re.compile(r"^`([\w./]+)`\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMANDS = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PYTHON = {".venv/bin/python": [sys.executable], "make": [sys.executable, "workflow/launch.py"]}
-"""The page's first words of a command, as they are called in a copy without an environment."""
-
-
-def arguments(line: str) -> list[str]:
-    """A command of the page as it runs in a copy: with this environment's Python."""
-    first, *rest = shlex.split(line)
-    if first == "make":
-        target, config = rest
-        assert target == "bench"
-        rest = [config.removeprefix("CONFIG=")]
-    return [*PYTHON[first], *rest]
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +26,13 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def follow(checkout: Path) -> None:
     copy_checkout(checkout, "tests")
-    text = PAGE.read_text()
-    files = FILE.findall(text)
-    assert len(files) == 3
-    for name, content in files:
-        assert not (checkout / name).exists(), name
-        (checkout / name).write_text(content)
-    commands = [line for block in COMMANDS.findall(text) for line in block.splitlines()]
-    assert len(commands) == 3
+    assert len(pages.write(PAGE, checkout)) == 3
+    lines = pages.commands(PAGE)
+    assert len(lines) == 3
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    for line in commands:
+    for line in lines:
         done = subprocess.run(
-            arguments(line), cwd=checkout, env=environment, capture_output=True, text=True
+            pages.arguments(line), cwd=checkout, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 

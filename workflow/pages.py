@@ -1,0 +1,386 @@
+"""Write the tables of the README files that the code itself can tell; ``--check`` compares instead.
+
+Run from the repository's root:
+
+    .venv/bin/python workflow/pages.py
+
+A page marks the place of a table with two comments, ``<!-- NAME:begin -->`` and
+``<!-- NAME:end -->``; what stands between them is made here and never written by hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+import types
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from bench.cli import VERBS
+from bench.data.dataset import data_module
+from bench.evidence.records import COLUMNS
+from bench.experiment.spec import Experiment
+from bench.formulations.grammar import Formulation, Part, Stage
+from bench.formulations.parts import formulation_module
+from bench.metrics.declared import Needs, metric_module
+from bench.models.architectures import declared as architecture
+from bench.registry import discover, source
+from bench.sampling.solvers.catalogue import GRIDS as CONFIG_GRIDS
+from bench.sampling.solvers.catalogue import SOLVERS
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+    )
+
+
+def code(text: object) -> str:
+    """Text as code; nothing stays nothing."""
+    return f"`{text}`" if str(text) else ""
+
+
+def plain(text: str) -> str:
+    """Prose of a docstring in Markdown: one line, references to code as code."""
+    text = re.sub(r":(?:class|func|meth|mod|data|attr):`~?([^`]+)`", r"`\1`", text)
+    return " ".join(text.replace("``", "`").split())
+
+
+def summary(tree: ast.Module | ast.FunctionDef | ast.ClassDef) -> str:
+    """The first sentence of a docstring."""
+    text = ast.get_docstring(tree) or ""
+    return plain(text.partition("\n\n")[0]).removesuffix(".")
+
+
+def module_tree(family: str, name: str) -> ast.Module:
+    """The syntax of a member's file; nothing is imported."""
+    return ast.parse(source(family, name).read_text(encoding="utf-8"))
+
+
+def members(family: str) -> str:
+    """Every file of a family and what its first line says."""
+    rows = [[code(name), summary(module_tree(family, name))] for name in discover(family)]
+    return table(["file", "what it is"], rows)
+
+
+def parts(family: str) -> str:
+    """Every part of a family with the options of its class and their defaults."""
+    rows = []
+    for name in discover(family):
+        tree = module_tree(family, name)
+        rows.append([code(name), summary(tree), ", ".join(_options(tree)) or "none"])
+    return table(["part", "what it is", "options"], rows)
+
+
+def _options(tree: ast.Module) -> Iterator[str]:
+    """``name = default`` of the class that ``build`` names, less what an objective is made of."""
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    built = next(
+        ast.unparse(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "build"
+    )
+    for node in classes[built].body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            names = [argument.arg for argument in node.args.args[1:]]
+            missing: list[ast.expr | None] = [None] * (len(names) - len(node.args.defaults))
+            for name, default in zip(names, [*missing, *node.args.defaults], strict=True):
+                if name not in ("time_sampling", "weighting"):
+                    yield code(name if default is None else f"{name} = {ast.unparse(default)}")
+
+
+def predictions() -> str:
+    """What an output can mean: the functions of ``bench/models/predictions.py``."""
+    text = (ROOT / "bench" / "models" / "predictions.py").read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    listed = next(
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "PREDICTIONS"
+    )
+    assert isinstance(listed, ast.Dict)
+    rows = [
+        [code(ast.literal_eval(key)), summary(functions[ast.unparse(value)])]
+        for key, value in zip(listed.keys, listed.values, strict=True)
+        if key is not None
+    ]
+    return table(["prediction", "the output is"], rows)
+
+
+def formulations() -> str:
+    """What every formulation is made of, as it comes."""
+    rows = []
+    for name in discover("formulations"):
+        module = formulation_module(name)
+        made: Formulation = module.formulation(module.Options())
+        final = made.final
+        rows.append(
+            [
+                code(name),
+                module.TITLE,
+                _described(final.path),
+                _described(final.coupling),
+                final.prediction,
+                _described(final.objective),
+                _described(final.time_sampling),
+                _described(final.weighting),
+                ", ".join(map(_stage, made.stages)),
+                made.sampler,
+                made.reference,
+            ]
+        )
+    header = ["formulation", "title", "path", "coupling", "prediction", "objective"]
+    return table([*header, "time sampling", "weighting", "stages", "sampler", "published"], rows)
+
+
+def _described(part: Part | None) -> str:
+    return "" if part is None else part.describe()
+
+
+def _stage(stage: Stage) -> str:
+    return f"{stage.name} ({stage.share:.2g})"
+
+
+def solvers() -> str:
+    """The catalogue."""
+    rows = [
+        [
+            code(declared.name),
+            declared.title,
+            declared.family,
+            declared.grid,
+            _cost(declared.cost),
+            "" if declared.order is None else str(declared.order),
+            declared.reference,
+        ]
+        for declared in SOLVERS.values()
+    ]
+    header = ["solver", "title", "family", "own grid", "evaluations of 1, 2, 3, 4 intervals"]
+    return table([*header, "order", "published"], rows)
+
+
+def _cost(cost: Callable[[int], int] | None) -> str:
+    if cost is None:
+        return "as the tolerance asks"
+    return ", ".join(str(cost(intervals)) for intervals in range(1, 5))
+
+
+def grids() -> str:
+    """The grids that a config may name, and what each is."""
+    text = (ROOT / "bench" / "sampling" / "solvers" / "grids.py").read_text(encoding="utf-8")
+    functions = {n.name: n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef)}
+    rows = [[code(name), summary(functions[name])] for name in CONFIG_GRIDS]
+    return table(["grid", "what it is"], rows)
+
+
+def metrics() -> str:
+    """What every metric file measures, in which direction, and what it needs."""
+    rows = []
+    for file in discover("metrics"):
+        module = metric_module(file)
+        does = summary(module_tree("metrics", file))
+        for name, direction in module.DIRECTIONS.items():
+            better = direction or "that of real data"
+            needs = _needs(module.NEEDS)
+            rows.append([code(name), code(file), better, module.SCALES[name], needs, does])
+    return table(["metric", "file", "better", "scale", "needs", "the file"], rows)
+
+
+def _needs(needs: Needs) -> str:
+    words = {
+        "extractor": "an extractor",
+        "exact": "the exact law",
+        "levels": "grey levels",
+        "reference_solve": "a fine solve",
+        "exact_solve": "the exact flow",
+    }
+    asked = [word for name, word in words.items() if getattr(needs, name)]
+    return "; ".join([" or ".join(needs.kinds), *asked])
+
+
+def data() -> str:
+    """The data sets and their options."""
+    rows = []
+    for name in discover("data"):
+        options = data_module(name).Options
+        rows.append([code(name), summary(module_tree("data", name)), _fields(options)])
+    return table(["data set", "what it is", "options"], rows)
+
+
+def networks() -> str:
+    """The networks and their options."""
+    rows = []
+    for name in discover("architectures"):
+        options = _fields(architecture(name), without=("kind",))
+        rows.append([code(name), summary(module_tree("networks", name)), options])
+    return table(["kind", "what it is", "options"], rows)
+
+
+def _fields(model: type[BaseModel], without: Sequence[str] = ()) -> str:
+    fields = [
+        code(name if field.is_required() else f"{name} = {field.default!r}")
+        for name, field in model.model_fields.items()
+        if name not in without
+    ]
+    return ", ".join(fields) or "none"
+
+
+def verbs() -> str:
+    """The verbs of the command line."""
+    rows = [[code(name), verb.does] for name, verb in VERBS.items()]
+    return table(["verb", "does"], rows)
+
+
+def columns() -> str:
+    """The columns of ``records.parquet`` and their types."""
+    return table(["column", "type"], [[code(name), kind] for name, kind in COLUMNS.items()])
+
+
+# --- the keys of an experiment file ---------------------------------------------------------------
+
+
+def keys() -> str:
+    """Every section of an experiment file: what its docstring says, its keys and their defaults."""
+    sections = [_section("(top level)", Experiment)]
+    for name, field in Experiment.model_fields.items():
+        model = _model(field.annotation)
+        if model is not None:
+            sections.append(
+                _section(name + (".NAME" if _is_mapping(field.annotation) else ""), model)
+            )
+    return "\n\n".join(sections)
+
+
+def _section(name: str, model: type[BaseModel]) -> str:
+    prose, attributes = _docstring(model)
+    rows = []
+    for key, field in model.model_fields.items():
+        default = "required" if field.is_required() else _default(field.default)
+        rows.append([code(key), default, attributes.get(key, "")])
+    explained = any(row[2] for row in rows)
+    rows = rows if explained else [row[:2] for row in rows]
+    header = ["key", "default", "what it is"] if explained else ["key", "default"]
+    title = "### Top level" if model is Experiment else f"### `{name}`"
+    prose = "" if model is Experiment else prose + "\n\n"
+    return f"{title}\n\n{prose}{table(header, rows)}"
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    if isinstance(value, BaseModel):
+        return "see its section"
+    if value is None:
+        return "none"
+    return code("''" if value == "" else str(value).lower() if isinstance(value, bool) else value)
+
+
+def _docstring(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
+    """The paragraphs of a docstring, and what it says of each attribute."""
+    prose, _, listed = inspect.cleandoc(model.__doc__ or "").partition("\n\nAttributes:\n")
+    paragraphs = "\n\n".join(plain(paragraph) for paragraph in prose.split("\n\n"))
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", listed, re.MULTILINE)
+    return paragraphs, {name: plain(text).rstrip(".") for name, text in entries}
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return get_origin(annotation) is dict
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    """The section in an annotation: a model, one or none, or a mapping of names to models."""
+    if get_origin(annotation) in (Union, types.UnionType, dict):
+        found = [model for a in get_args(annotation) if (model := _model(a)) is not None]
+        return found[0] if found else None
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return None
+
+
+def configs() -> str:
+    """The shipped experiment files and the first sentence of each."""
+    rows = []
+    for path in sorted((ROOT / "configs").glob("*.yaml")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        comment = []
+        for line in lines:
+            if not line.startswith("# "):
+                break
+            comment.append(line.removeprefix("# "))
+        says = re.match(r".*?\.(?= |$)", " ".join(comment))
+        assert says, f"{path}: its first lines say in a sentence what it is for"
+        rows.append([f"[`{path.name}`]({path.name})", says[0].removesuffix(".")])
+    return table(["file", "what it is for"], rows)
+
+
+# --- the pages ------------------------------------------------------------------------------------
+
+PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "bench/formulations/README.md": {"formulations": formulations},
+    "bench/models/README.md": {
+        "paths": partial(parts, "paths"),
+        "predictions": predictions,
+        "networks": networks,
+    },
+    "bench/training/README.md": {
+        family: partial(parts, family)
+        for family in ("couplings", "time_sampling", "weightings", "objectives")
+    },
+    "bench/sampling/README.md": {"solvers": solvers, "grids": grids},
+    "bench/data/README.md": {"data": data},
+    "bench/metrics/README.md": {"metrics": metrics, "extractors": partial(members, "extractors")},
+    "bench/stages/README.md": {"verbs": verbs},
+    "bench/evidence/README.md": {"columns": columns},
+    "configs/README.md": {"configs": configs, "keys": keys},
+}
+"""The pages with tables of the code, and what makes each."""
+
+
+def with_tables(text: str, made: dict[str, Callable[[], str]]) -> str:
+    """A page with its tables written anew.
+
+    Raises:
+        ValueError: the page has not exactly one place for a table, or has one for an unknown table.
+    """
+    for name, make in made.items():
+        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise ValueError(f"the page needs one {begin} ... {end}")
+        head, _, rest = text.partition(begin)
+        text = f"{head}{begin}\n{make()}\n{end}{rest.partition(end)[2]}"
+    unknown = set(re.findall(r"<!-- (\w+):begin -->", text)) - set(made)
+    if unknown:
+        raise ValueError(f"nothing makes the table {min(unknown)!r}")
+    return text
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write all pages, or name those that are not as the code has them."""
+    stale = 0
+    for name, made in PAGES.items():
+        path = ROOT / name
+        text = path.read_text(encoding="utf-8")
+        fresh = with_tables(text, made)
+        if fresh == text:
+            continue
+        stale += 1
+        print(f"{name}: {'is not what the code says' if '--check' in arguments else 'written'}")
+        if "--check" not in arguments:
+            path.write_text(fresh, encoding="utf-8")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
