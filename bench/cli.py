@@ -23,7 +23,8 @@ from typing import Any, Literal, TextIO
 from bench import __version__
 from bench.errors import InputError, RunError
 from bench.experiment.layout import Layout
-from bench.experiment.spec import Experiment, load
+from bench.experiment.loading import load
+from bench.experiment.spec import Experiment
 from bench.formulations.grammar import FOREIGN_PREDICTIONS
 from bench.stages.running import run_lock
 from bench.stages.running.devices import limit_threads

@@ -47,6 +47,13 @@ TUNED = "@"
 """Separates a label from its learning rate in a tuning experiment: ``flow_matching@0.001``."""
 
 
+class Unnamed:
+    """Mark of a key that came later: experiments that leave its default have the digest they had.
+
+    It is left out of :meth:`~bench.experiment.spec.Experiment.resolved` where it is the default.
+    """
+
+
 # --- values -----------------------------------------------------------------------------------
 
 
@@ -263,7 +270,7 @@ class TrainingSpec(OptionModel):
     threads: Count = 1
     seeds_per_job: CountOrAll = "all"
     precision: Literal["float32", "bf16"] = "float32"
-    acceleration: Switches = "auto"
+    acceleration: Annotated[Switches, Unnamed()] = "auto"
 
 
 class SweepSpec(OptionModel):
@@ -297,7 +304,7 @@ class SweepSpec(OptionModel):
     reference_tolerance: Positive = 1.0e-6
     reference_samples: Count = 597
     stop_above: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
-    overlap: Switch = "auto"
+    overlap: Annotated[Switch, Unnamed()] = "auto"
 
 
 class UnifiedViewSpec(OptionModel):
@@ -367,7 +374,7 @@ class ExtractorSpec(OptionModel):
     batch_size: Count = 100
     learning_rate: Positive = 2.0e-3
     seed: Natural = 0
-    weights: Annotated[str, AfterValidator(os.path.expanduser)] | None = None
+    weights: Annotated[Annotated[str, AfterValidator(os.path.expanduser)] | None, Unnamed()] = None
 
 
 class TuningSpec(OptionModel):

@@ -30,6 +30,7 @@ from bench.evidence.statistics import (
 )
 from bench.experiment.cells import own_grid
 from bench.experiment.layout import Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment, untuned
 from bench.files import read_json
 from bench.formulations.parts import formulation_module
@@ -102,9 +103,7 @@ class Study:
             if not (root / name).is_file():
                 raise InputError(f"{root}: no {name}; run collect first")
         found = parts(read_json(root / MANIFEST))
-        experiments = [
-            Experiment.from_mapping(part["config"], f"{root / MANIFEST}: config") for part in found
-        ]
+        experiments = [from_mapping(part["config"], f"{root / MANIFEST}: config") for part in found]
         table = records.read(root / RECORDS)
         folders = {e.name: root for e in experiments} if len(found) == 1 else {}
         return cls(table, experiments, folders, {part["experiment"]: part for part in found})

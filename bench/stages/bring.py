@@ -17,7 +17,8 @@ import yaml
 
 from bench.errors import InputError
 from bench.experiment.layout import Layout
-from bench.experiment.spec import Experiment, load
+from bench.experiment.loading import from_mapping, load
+from bench.experiment.spec import Experiment
 from bench.formulations.grammar import FOREIGN_PREDICTIONS, TABULATED, Part
 from bench.stages import (
     sweep,
@@ -165,7 +166,7 @@ def _experiment(asked: Request, known: Mapping[str, Mapping[str, Any]]) -> Exper
     training = mapping.get("training")
     if training is not None:
         mapping["training"] = {**training, "learning_rate": {}}
-    return Experiment.from_mapping(mapping, COMMAND)
+    return from_mapping(mapping, COMMAND)
 
 
 def _part(text: str) -> dict[str, Any]:

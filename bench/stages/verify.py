@@ -24,7 +24,8 @@ from bench.errors import InputError, RunError
 from bench.evidence import records
 from bench.evidence.audit import wrong_evaluations
 from bench.experiment.layout import CONFIG, LEDGER, OUTCOME, Layout
-from bench.experiment.spec import Experiment, load
+from bench.experiment.loading import load
+from bench.experiment.spec import Experiment
 from bench.files import digest_of, read_json, sha256
 from bench.report import RECORDS
 from bench.stages.gate import stage_folders

@@ -10,7 +10,8 @@ from bench.evidence import records
 from bench.experiment.cells import has_likelihood, has_oracle
 from bench.experiment.digests import verb_digest
 from bench.experiment.layout import OUTCOME, Layout
-from bench.experiment.spec import Experiment, load
+from bench.experiment.loading import load
+from bench.experiment.spec import Experiment
 from bench.files import digest_of, read_json, sha256, write_json
 from bench.report import RECORDS
 from bench.stages import (

@@ -21,6 +21,7 @@ from bench.experiment.cells import (
     unified_cells,
 )
 from bench.experiment.code import Code, Definition
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 
 PATHS = ["linear", "vp", "cosine", "trigonometric", "edm"]
@@ -37,7 +38,7 @@ def experiment(**changes: Any) -> Experiment:
         "seeds": [0],
         "budget": {"amount": {"mixture2d": 1e9, "digits": 1e9}},
     }  # fmt: skip
-    return Experiment.from_mapping(mapping | changes, "trial.yaml")
+    return from_mapping(mapping | changes, "trial.yaml")
 
 
 def test_without_a_view_there_is_none() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bench.experiment import code, digests
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 
 SIX: dict[str, Any] = {
@@ -42,7 +43,7 @@ def experiment(**changes: Any) -> Experiment:
         for folder in folders:
             place = place.setdefault(folder, {})
         place[last] = value
-    return Experiment.from_mapping(mapping, "trial.yaml")
+    return from_mapping(mapping, "trial.yaml")
 
 
 def stage_digests(one: Experiment, dataset: str = "digits", seed: int = 0) -> dict[str, str]:

@@ -12,8 +12,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.experiment.costs import KINDS, Plan
+from bench.experiment.loading import from_mapping, load
 from bench.experiment.plan import describe
-from bench.experiment.spec import Experiment, load
+from bench.experiment.spec import Experiment
 from bench.models.architectures.residual_mlp import Options
 from bench.models.networks.residual_mlp import ResidualMlp
 
@@ -34,7 +35,7 @@ def experiment(**changes: Any) -> Experiment:
             "few_step_nfe": [1, 2],
         },
     }
-    return Experiment.from_mapping(mapping | changes, "trial.yaml")
+    return from_mapping(mapping | changes, "trial.yaml")
 
 
 def counts(one: Experiment) -> dict[str, int]:
@@ -150,7 +151,7 @@ def test_the_published_experiments_fit_their_time() -> None:
 def test_a_plan_never_imports_torch() -> None:
     code = (
         "import sys; from bench.experiment.plan import describe; "
-        "from bench.experiment.spec import load;"
+        "from bench.experiment.loading import load;"
         f"print(describe(load({str(CONFIGS / 'default.yaml')!r}), 2));"
         "sys.exit('torch' in sys.modules)"
     )

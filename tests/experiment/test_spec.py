@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from bench.errors import InputError
-from bench.experiment.spec import Experiment, load, untuned
+from bench.experiment.loading import from_mapping, load
+from bench.experiment.spec import Experiment, untuned
 
 MINIMAL: dict[str, Any] = {
     "name": "trial",
@@ -42,12 +43,12 @@ def minimal(**changes: Any) -> dict[str, Any]:
 
 
 def experiment(**changes: Any) -> Experiment:
-    return Experiment.from_mapping(minimal(**changes), "trial.yaml")
+    return from_mapping(minimal(**changes), "trial.yaml")
 
 
 def refusal(mapping: Any) -> str:
     with pytest.raises(InputError) as refused:
-        Experiment.from_mapping(mapping, "trial.yaml")
+        from_mapping(mapping, "trial.yaml")
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -130,7 +131,7 @@ def test_tuning_expands_each_label_over_the_rates() -> None:
     assert one.learning_rate("digits", "reflow_3@0.002") == 2e-3
     assert one.formulation("rectified_flow@0.002").stage("pairs_2").share == 0.2
     assert untuned("flow_matching@0.002") == "flow_matching"
-    assert Experiment.from_mapping(one.resolved(), "config.yaml") == one
+    assert from_mapping(one.resolved(), "config.yaml") == one
 
 
 MISTAKES: list[tuple[dict[str, Any], str, str]] = [
@@ -308,7 +309,7 @@ def test_reading_an_experiment_never_imports_torch(tmp_path: Path) -> None:
     path = tmp_path / "trial.yaml"
     path.write_text(yaml.safe_dump(MINIMAL))
     code = (
-        f"import sys; from bench.experiment.spec import load; load({str(path)!r}); "
+        f"import sys; from bench.experiment.loading import load; load({str(path)!r}); "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,6 +11,7 @@ from bench.data.dataset import DataSet
 from bench.errors import InputError
 from bench.evidence import records
 from bench.experiment.layout import LEDGER, Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.files import read_json
 from bench.formulations.grammar import Factor
@@ -31,7 +32,7 @@ ROWS = {"time_sampling": "time sampling"}
 
 
 def experiment(**spec: Any) -> Experiment:
-    return Experiment.from_mapping(
+    return from_mapping(
         {
             "name": "factors",
             "datasets": {"mixture2d": {"network": {"width": 16, "depth": 1, "embedding": 8}}},
@@ -90,7 +91,7 @@ def test_the_ledger_changes_in_one_factor(
 
 
 def test_a_factor_is_exchanged_in_every_stage_that_has_it() -> None:
-    one = Experiment.from_mapping(
+    one = from_mapping(
         {
             **experiment().resolved(),
             "formulations": {
@@ -111,7 +112,7 @@ def test_a_factor_is_exchanged_in_every_stage_that_has_it() -> None:
 def test_a_short_name_and_a_mapping_mean_the_same() -> None:
     short, long = (experiment(factors={"path": p}) for p in ("cosine", {"name": "cosine"}))
     assert short == long
-    assert Experiment.from_mapping(short.resolved(), "again") == short
+    assert from_mapping(short.resolved(), "again") == short
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from bench.cli import VERBS, main
+from bench.experiment.loading import load
 from bench.experiment.reading import read_mapping
-from bench.experiment.spec import load
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "configs" / "smoke.yaml"
