@@ -84,6 +84,23 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
     code.Code.of.cache_clear()
 
 
+def test_a_chain_of_flows_takes_the_digest_of_each_stage_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = {"options": {"k": 5, "distilled": True}}
+    long = experiment(formulations__rectified_flow=options)
+    last = long.formulation("rectified_flow").final.name
+    taken: list[str] = []
+
+    def count(experiment: Experiment, dataset: str) -> str:
+        taken.append(dataset)
+        return "data"
+
+    monkeypatch.setattr(digests, "data_digest", count)
+    digests.stage_digest(long, "digits", "rectified_flow", last, 0)
+    assert len(taken) == len(long.formulation("rectified_flow").stages)
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "touched"),
     [
