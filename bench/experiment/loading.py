@@ -23,8 +23,9 @@ from bench.experiment.faults import faults
 from bench.experiment.reading import bad, only_words, read_mapping, shown
 from bench.experiment.sections import TUNED, part_of
 from bench.experiment.spec import Experiment
-from bench.formulations.grammar import PREDICTION_NAMES, STORED, TABULATED, Factor
+from bench.formulations.grammar import PREDICTION_NAMES, STORED, TABULATED, Factor, Formulation
 from bench.formulations.parts import ROOMS, formulation_module, part_options
+from bench.options import OptionModel
 from bench.registry import discover, nearest
 
 M = TypeVar("M", bound=BaseModel)
@@ -74,15 +75,19 @@ def _with_options(experiment: Experiment, source: str) -> Experiment:
         module = formulation_module(name)
         options = _options(module, spec.options, source, key)
         declared = module.formulation(module.Options(**options))
+        _check_declared(declared, source, (*key, "options"))
+        factors = {}
         for factor, part in spec.factors.items():
             place = (*key, "factors", factor)
-            _check_part(factor, part, source, place)
+            factors[factor] = _checked_part(factor, part, source, place)
             try:
-                declared.exchanged(factor, part_of(factor, part))
+                declared.exchanged(factor, part_of(factor, factors[factor]))
             except ValueError as error:
                 remedy = f"{error}; remove it"
                 raise bad(source, ".".join(place), part["name"], remedy) from None
-        formulations[label] = spec.model_copy(update={"formulation": name, "options": options})
+        formulations[label] = spec.model_copy(
+            update={"formulation": name, "options": options, "factors": factors}
+        )
     datasets = {}
     for name, data in experiment.datasets.items():
         known = discover("data")
@@ -91,12 +96,16 @@ def _with_options(experiment: Experiment, source: str) -> Experiment:
             raise bad(source, f"datasets.{name}", name, remedy)
         options = _options(data_module(name), data.options, source, ("datasets", name))
         datasets[name] = data.model_copy(update={"options": options})
+    models = {}
     for label, model in experiment.models.items():
-        key = ("models", label)
-        if model.path["name"] != TABULATED.name:
-            _check_part("path", model.path, source, (*key, "path"))
-        _check_part("coupling", model.coupling, source, (*key, "coupling"))
-    return experiment.model_copy(update={"formulations": formulations, "datasets": datasets})
+        key, path = ("models", label), model.path
+        if path["name"] != TABULATED.name:
+            path = _checked_part("path", path, source, (*key, "path"))
+        coupling = _checked_part("coupling", model.coupling, source, (*key, "coupling"))
+        models[label] = model.model_copy(update={"path": path, "coupling": coupling})
+    return experiment.model_copy(
+        update={"formulations": formulations, "datasets": datasets, "models": models}
+    )
 
 
 def _with_tuning_grid(experiment: Experiment) -> Experiment:
@@ -145,25 +154,28 @@ def _with_rate_table(experiment: Experiment) -> Experiment:
 # --- checks ------------------------------------------------------------------------------------
 
 
-def _check_part(factor: str, part: Mapping[str, Any], source: str, key: tuple[str, ...]) -> None:
-    at, name = ".".join(key), part["name"]
-    known: tuple[str, ...] = PREDICTION_NAMES
-    options: dict[str, bool] = {}
+def _checked_part(
+    factor: str, part: Mapping[str, Any], source: str, key: tuple[str, ...]
+) -> dict[str, Any]:
+    """A part that an experiment names, with its options as their owner understands them."""
+    name, names = part["name"], cast(tuple[str, ...], PREDICTION_NAMES)
+    owner: type[OptionModel] = OptionModel
     if factor != "prediction":
         room = ROOMS[cast(Factor, factor)]
-        known = tuple(found for found in discover(room) if found != STORED)
-        options = part_options(room, name) if name in known else {}
-    if name not in known:
-        raise bad(source, at, name, f"unknown {factor}; {nearest(name, known)}")
-    given = tuple(option for option in part if option != "name")
-    for option in given:
-        if option not in options:
-            remedy = f"unknown option; {nearest(option, tuple(options))}"
-            raise bad(source, f"{at}.{option}", part[option], remedy)
-    taken = ("time_sampling", "weighting") if factor == "objective" else ()
-    for option, has_default in options.items():
-        if not has_default and option not in (*given, *taken):
-            raise InputError(f"{source}: {at}.{option}: is missing; add it")
+        names = tuple(part for part in discover(room) if part != STORED)
+        owner = part_options(room, name) if name in names else OptionModel
+    if name not in names:
+        raise bad(source, ".".join(key), name, f"unknown {factor}; {nearest(name, names)}")
+    given = {option: value for option, value in part.items() if option != "name"}
+    options = _validated(owner, given, source, key)
+    return {"name": name} | {option: getattr(options, option) for option in given}
+
+
+def _check_declared(formulation: Formulation, source: str, key: tuple[str, ...]) -> None:
+    """Options that a formulation hands on are refused as the parts that get them refuse them."""
+    for stage in formulation.stages:
+        for part in stage.parts:
+            _validated(part_options(part.room, part.name), dict(part.options), source, key)
 
 
 def _without_empty_sections(mapping: Mapping[str, Any]) -> dict[str, Any]:

@@ -177,11 +177,7 @@ def _part(text: str) -> dict[str, Any]:
         key, equals, value = option.partition("=")
         if not equals or not key:
             raise InputError(f"{COMMAND}: {text!r}: write name:option=value,option=value")
-        number = yaml.safe_load(value)
-        try:
-            part[key] = float(number) if isinstance(number, str) else number
-        except ValueError:
-            raise InputError(f"{COMMAND}: {text!r}: {key} is no number") from None
+        part[key] = yaml.safe_load(value)
     return part
 
 

@@ -97,6 +97,21 @@ def test_yaml_traps_are_undone(tmp_path: Path) -> None:
     assert training.batch_size == 100
 
 
+def test_yaml_traps_in_options_of_parts_are_undone() -> None:
+    factors = {
+        "path": {"name": "linear", "sigma_min": "1e-4"},
+        "coupling": {"name": "minibatch_ot", "block": "1e1"},
+        "weighting": {"name": "min_snr", "gamma": 5},
+    }
+    one = experiment(formulations__flow_matching={"factors": factors})
+    declared = one.formulation("flow_matching").final
+    assert declared.path.options == {"sigma_min": 1e-4}
+    assert declared.coupling is not None
+    assert declared.coupling.options == {"block": 10}
+    assert one.formulations["flow_matching"].factors["weighting"] == {"name": "min_snr", "gamma": 5}
+    assert from_mapping(one.resolved(), "config.yaml") == one
+
+
 def test_budget_all_in_shares_one_amount() -> None:
     one = experiment(budget__split={"rectified_flow": {"flow_1": 0.25, "pairs_2": 0.1}})
     stages = [stage.name for stage in one.formulation("rectified_flow").stages]
@@ -248,6 +263,56 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
         "pairs_2",
     ),
     ({"tuning": {"learning_rates": []}}, "tuning.learning_rates: got []; ", "at least 1"),
+    *(
+        ({f"formulations__flow_matching__factors__{factor}": part}, f"{place}: got {value}; ", why)
+        for factor, part, place, value, why in [
+            (
+                "time_sampling",
+                {"name": "logit_normal", "std": -1},
+                "time_sampling.std",
+                -1,
+                "must be positive",
+            ),
+            (
+                "weighting",
+                {"name": "min_snr", "gamma": "five"},
+                "weighting.gamma",
+                "'five'",
+                "write a number, such as 3 or 1.0e-4",
+            ),
+            (
+                "weighting",
+                {"name": "min_snr", "gamma": float("inf")},
+                "weighting.gamma",
+                "inf",
+                "finite",
+            ),
+            ("weighting", {"name": "min_snr", "gama": 5}, "weighting.gama", 5, "'gamma'"),
+            ("path", {"name": "vp", "beta_min": True}, "path.beta_min", True, "write a number"),
+            ("path", {"name": "vp", "beta_min": 30}, "path.beta_min", 30, "beta_min < beta_max"),
+            (
+                "path",
+                {"name": "vp", "beta_min": 3, "beta_max": 2},
+                "factors.path",
+                "a mapping with 2 keys",
+                "need 0 < beta_min < beta_max, got 3",
+            ),
+            (
+                "coupling",
+                {"name": "minibatch_ot", "method": "emd"},
+                "coupling.method",
+                "'emd'",
+                "must be 'exact' or 'sinkhorn'",
+            ),
+            ("coupling", {"name": "minibatch_ot", "block": 2.5}, "coupling.block", 2.5, "integer"),
+            ("prediction", {"name": "v", "scale": 1}, "prediction.scale", 1, "there are none"),
+        ]
+    ),
+    (
+        {"formulations__shortcut": {"options": {"finest": 100}}},
+        "formulations.shortcut.options.finest: got 100; ",
+        "a power of two",
+    ),
 ]
 
 
