@@ -205,5 +205,5 @@ def _validated(model: type[M], values: Any, source: str, key: tuple[str, ...]) -
         at = ".".join((*key, *(str(part) for part in inside if str(part)[0] not in "<[")))
         if first["type"] == "missing":
             raise InputError(f"{source}: {at}: is missing; add it") from None
-        remedy = first["msg"].replace("Input should be", "must be")
+        remedy = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         raise bad(source, at, value, remedy) from None

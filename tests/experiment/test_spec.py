@@ -310,8 +310,13 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ),
     (
         {"formulations__shortcut": {"options": {"finest": 100}}},
-        "formulations.shortcut.options.finest: got 100; ",
-        "a power of two",
+        "formulations.shortcut.options.finest: got 100; write",
+        " a power of two",
+    ),
+    (
+        {"formulations__vp_diffusion": {"options": {"beta_min": 30}}},
+        "formulations.vp_diffusion.options: got a mapping with 3 keys; ",
+        "need 0 < beta_min < beta_max, got 30",
     ),
 ]
 
