@@ -21,10 +21,10 @@ from bench.data.dataset import data_module
 from bench.errors import InputError
 from bench.experiment.faults import faults
 from bench.experiment.reading import bad, only_words, read_mapping, shown
-from bench.experiment.sections import TUNED, part_of
+from bench.experiment.sections import TUNED
 from bench.experiment.spec import Experiment
 from bench.formulations.grammar import PREDICTION_NAMES, STORED, TABULATED, Factor, Formulation
-from bench.formulations.parts import ROOMS, formulation_module, part_options
+from bench.formulations.parts import ROOMS, formulation_module, part_of, part_options
 from bench.options import OptionModel
 from bench.registry import discover, nearest
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
@@ -24,7 +24,7 @@ from bench.formulations.grammar import (
     Part,
     foreign,
 )
-from bench.formulations.parts import ROOMS
+from bench.formulations.parts import part_of
 from bench.models.architectures import DEFAULT, NetworkSpec, declared, kind_of, known
 from bench.options import (
     Count,
@@ -83,6 +83,12 @@ def _label(label: str) -> str:
     return _path_safe(label)
 
 
+def _title(title: str) -> str:
+    if not title.strip() or not title.isprintable():
+        raise refuse("write a name of one line")
+    return title
+
+
 def _known(word: str, known: Sequence[str], what: str) -> str:
     if word not in known:
         raise refuse(f"unknown {what}; {nearest(word, tuple(known))}")
@@ -104,6 +110,7 @@ def _named(value: Any) -> Any:
 
 
 Label = Annotated[str, AfterValidator(_label)]
+Title = Annotated[str, AfterValidator(_title)]
 ExperimentName = Annotated[str, AfterValidator(_experiment_name)]
 Counts = Annotated[list[Count], AfterValidator(_distinct)]
 Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(_distinct)]
@@ -184,12 +191,14 @@ class FormulationSpec(OptionModel):
 
     ``factors`` exchanges single parts in every stage that has them, all else held equal: a name, or
     a mapping with ``name`` and the part's options. ``conditional`` trains and samples by class.
+    ``title`` is the label's name in tables and figures; no result depends on it.
     """
 
     formulation: str = ""
     options: dict[str, Any] = Field(default={})
     factors: dict[FactorName, NamedPart] = Field(default={})
     conditional: Conditional | None = None
+    title: Annotated[Title | None, Unnamed()] = None
 
 
 class ForeignSpec(OptionModel):
@@ -207,6 +216,7 @@ class ForeignSpec(OptionModel):
         coupling: how noise was paired with data in training. Exact fields and score-based samplers
             are for ``independent`` only.
         forwards: forwards of the network that one evaluation takes.
+        title: name in tables and figures; the label's unless given.
     """
 
     factories: Factories
@@ -215,6 +225,7 @@ class ForeignSpec(OptionModel):
     prediction: ForeignPrediction
     coupling: NamedPart = Field(default={"name": "independent"})
     forwards: Count = 1
+    title: Annotated[Title | None, Unnamed()] = None
 
     def formulation(self) -> Formulation:
         """The one stage that takes a network in."""
@@ -382,11 +393,3 @@ class TuningSpec(OptionModel):
 
     learning_rates: Rates
     seed: Natural = 100
-
-
-def part_of(factor: str, part: Mapping[str, Any]) -> Part | str:
-    """What a config names for a factor."""
-    if factor == "prediction":
-        return str(part["name"])
-    options = {key: value for key, value in part.items() if key != "name"}
-    return Part(ROOMS[cast(Factor, factor)], part["name"], options)

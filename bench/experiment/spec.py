@@ -38,11 +38,10 @@ from bench.experiment.sections import (
     TuningSpec,
     UnifiedViewSpec,
     Unnamed,
-    part_of,
 )
 from bench.files import digest_of, write_text
 from bench.formulations.grammar import Factor, Formulation
-from bench.formulations.parts import formulation_module
+from bench.formulations.parts import formulation_module, part_of
 from bench.models.architectures import NetworkSpec as NetworkSpec
 from bench.options import OptionModel
 

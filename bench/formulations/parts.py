@@ -13,12 +13,12 @@ import ast
 import builtins
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import takewhile
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr, create_model, model_validator
 from pydantic_core import PydanticCustomError
@@ -92,6 +92,23 @@ def part_options(room: str, name: str) -> type[OptionModel]:
     return create_model(name, __base__=OptionModel, __validators__=validators, **fields)
 
 
+def part_of(factor: str, part: Mapping[str, Any]) -> Part | str:
+    """What a config names for a factor."""
+    if factor == "prediction":
+        return str(part["name"])
+    options = {key: value for key, value in part.items() if key != "name"}
+    return Part(ROOMS[cast(Factor, factor)], part["name"], options)
+
+
+def titled(part: Part) -> str:
+    """A part as tables print it: under the ``TITLE`` of its file, if it has one, with its options.
+
+    A title is no part of what a part computes: giving one, or changing it, trains nothing anew.
+    """
+    title = dict(_plain(_body(part.room, part.name))).get("TITLE", part.name)
+    return title + part.describe().removeprefix(part.name)
+
+
 def without_defaults(part: Part) -> Part:
     """The same part, without the options that are given as they are by default."""
     if not part.options:
@@ -108,7 +125,7 @@ def without_defaults(part: Part) -> Part:
 @cache
 def _constructor(room: str, name: str) -> _Constructor:
     """The constructor of what a part's ``build`` names; a class without one takes no options."""
-    body = ast.parse(source(room, name).read_text(encoding="utf-8")).body
+    body = _body(room, name)
     built = next(value.id for name, value in _assigned(body) if name == "build")
     cls = next(node for node in body if isinstance(node, ast.ClassDef) and node.name == built)
     init = next(
@@ -127,6 +144,11 @@ def _constructor(room: str, name: str) -> _Constructor:
         defaults={o: ast.literal_eval(defaults[o]) for o in options if o in defaults},
         refuse=_refusals(init, options, known, {"math": math, **constants}),
     )
+
+
+def _body(room: str, name: str) -> list[ast.stmt]:
+    """The statements of a part's file."""
+    return ast.parse(source(room, name).read_text(encoding="utf-8")).body
 
 
 def _assigned(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:

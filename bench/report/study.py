@@ -144,15 +144,16 @@ class Study:
 
     @cached_property
     def titles(self) -> dict[str, str]:
-        """Printed name of every label: the formulation's title, or the label where it differs."""
+        """Printed name of every label: its own title, its formulation's, or the label itself."""
         found = {}
         for experiment in self.experiments:
             for label, spec in experiment.formulations.items():
                 title: str = formulation_module(spec.formulation).TITLE
                 base = untuned(label)
-                name = title if base == spec.formulation else _spelt(base)
+                name = spec.title or (title if base == spec.formulation else _spelt(base))
                 found[label] = name + label.removeprefix(base)
-            found |= {label: _spelt(label) for label in experiment.models}
+            for label, model in experiment.models.items():
+                found[label] = model.title or _spelt(label)
         return found
 
     def is_foreign(self, panel: Panel, label: str) -> bool:

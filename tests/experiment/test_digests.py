@@ -152,6 +152,7 @@ def test_code_that_all_stages_share_retrains_all(edit: Edit, file: str, old: str
         ("stages/running/outcome.py", "_LONGEST_ERROR = ", "_LONGEST_ERROR = 1 + "),
         ("sampling/solvers/catalogue.py", '"Euler"', '"Explicit Euler"'),
         ("formulations/methods/vp_diffusion.py", 'TITLE = "', 'TITLE = "The '),
+        ("models/paths/vp.py", "class Vp", 'TITLE = "VP"\n\n\nclass Vp'),
         ("evidence/records.py", "SCHEMA_VERSION = ", "SCHEMA_VERSION = 1 + "),
         ("metrics/measures/frechet.py", "seed=i", "seed=i + 1"),
         ("data/sources/mixture2d.py", "def build", "EXTRA = 1\n\n\ndef build"),
@@ -163,6 +164,15 @@ def test_code_that_trains_nothing_retrains_nothing(
     before = stage_digests(experiment())
     edit(file, old, new)
     assert changed(before, stage_digests(experiment())) == set()
+
+
+def test_a_title_of_a_label_retrains_nothing() -> None:
+    plain, titled = experiment(), experiment(formulations__vp_diffusion={"title": "Score SDE"})
+    assert titled.digest != plain.digest
+    assert stage_digests(titled) == stage_digests(plain)
+    place = ("digits", "vp_diffusion", 0)
+    assert digests.sweep_digest(titled, *place) == digests.sweep_digest(plain, *place)
+    assert digests.timing_digest(titled, "digits") == digests.timing_digest(plain, "digits")
 
 
 def test_comments_docstrings_and_layout_retrain_nothing(edit: Edit) -> None:

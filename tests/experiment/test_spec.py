@@ -131,6 +131,38 @@ def test_budget_marginal_gives_upstream_one_further_amount() -> None:
     assert one.stage_budget("digits", "flow_matching", "train") == 2.0e12
 
 
+def test_keys_that_came_later_are_named_only_where_they_are_used() -> None:
+    """Else the digest of every experiment would change with each key that is added."""
+    plain = experiment().resolved()
+    assert "models" not in plain
+    assert "title" not in plain["formulations"]["flow_matching"]
+    assert "acceleration" not in plain["training"]
+    assert "overlap" not in plain["sweep"]
+    assert "weights" not in plain["extractor"]
+    named = experiment(
+        formulations__flow_matching={"title": "Flow"},
+        training__acceleration="off",
+        sweep__overlap="on",
+        extractor__weights="here.pth",
+    )
+    told = named.resolved()
+    assert told["formulations"]["flow_matching"]["title"] == "Flow"
+    assert told["training"]["acceleration"] == "off"
+    assert told["sweep"]["overlap"] == "on"
+    assert told["extractor"]["weights"] == "here.pth"
+    assert from_mapping(told, "config.yaml") == named
+    assert named.digest != experiment().digest
+
+
+def test_rates_of_a_tuning_grid_share_the_title_of_their_label() -> None:
+    one = experiment(
+        formulations__flow_matching={"title": "Flow"}, tuning={"learning_rates": [1e-4, 2e-3]}
+    )
+    assert {one.formulations[f"flow_matching@{rate}"].title for rate in ("0.0001", "0.002")} == {
+        "Flow"
+    }
+
+
 def test_seed_blocks() -> None:
     assert experiment().seed_blocks() == [(0, 1, 2, 3, 4)]
     assert experiment(training__seeds_per_job=2).seed_blocks() == [(0, 1), (2, 3), (4,)]
@@ -263,6 +295,20 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
         "pairs_2",
     ),
     ({"tuning": {"learning_rates": []}}, "tuning.learning_rates: got []; ", "at least 1"),
+    ({"formulations__flow_matching": {"title": " "}}, "matching.title: got ' '; ", "one line"),
+    (
+        {"formulations__flow_matching": {"title": "a\nb"}},
+        "matching.title: got 'a\\nb'; ",
+        "one line",
+    ),
+    (
+        {
+            "formulations__flow_matching": {"title": "Flow"},
+            "formulations__reflow_3": {"formulation": "rectified_flow", "title": "Flow"},
+        },
+        "formulations.reflow_3.title: got 'Flow'; ",
+        "'flow_matching' has this title; choose another",
+    ),
     *(
         ({f"formulations__flow_matching__factors__{factor}": part}, f"{place}: got {value}; ", why)
         for factor, part, place, value, why in [
