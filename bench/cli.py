@@ -1,6 +1,7 @@
 """The command line: ``python -m bench VERB``, one verb a stage, each runnable by hand.
 
-Exit codes: 0 done, 2 bad input (one line that names file, key, value and remedy), 1 anything else.
+Exit codes: 0 done, 2 bad input (one line that names file, key, value and remedy), 130 stopped, 141
+nobody reads the output any more (``plan ... | head``), 1 anything else.
 A stage that fails is a result, not an error: its outcome says so, the report shows it, and the
 verb ``gate`` turns it into exit code 1. Reading the experiment, planning and ``--help`` never
 import torch.
@@ -11,6 +12,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import os
+import select
 import signal
 import sys
 import traceback
@@ -23,7 +26,8 @@ from typing import Any, Literal, TextIO
 from bench import __version__
 from bench.errors import InputError, RunError
 from bench.experiment.layout import Layout
-from bench.experiment.spec import Experiment, load
+from bench.experiment.loading import load
+from bench.experiment.spec import Experiment
 from bench.formulations.grammar import FOREIGN_PREDICTIONS
 from bench.stages.running import run_lock
 from bench.stages.running.devices import limit_threads
@@ -251,19 +255,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stop in (signal.SIGINT, signal.SIGTERM):  # both unwind, so that no file is left half done
         signal.signal(stop, signal.default_int_handler)
     run_lock.end_with_run()
-    with _kept_in(given.log):
-        try:
-            _run(VERBS[given.verb], given)
-            return 0
-        except InputError as error:
-            print(error, file=sys.stderr)
-            return 2
-        except RunError as error:
-            print(error, file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print(f"{given.verb}: stopped", file=sys.stderr)
-            return 130
-        except Exception:
+    try:
+        with _kept_in(given.log):
+            status = _finish(given)
+            print(end="", flush=True)
+        return status
+    except BrokenPipeError:
+        if not _is_unread(sys.stdout):
             traceback.print_exc()
             return 1
+        # What is still buffered would be written, in vain again, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _finish(given: argparse.Namespace) -> int:
+    """Run the verb; returns the exit code. Output that nobody reads is the caller's to handle."""
+    try:
+        _run(VERBS[given.verb], given)
+        return 0
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except RunError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{given.verb}: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        raise
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Whether a stream is a pipe whose reader has gone."""
+    try:
+        pipe = stream.fileno()
+    except (OSError, ValueError):  # a stream of Python's own
+        return False
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

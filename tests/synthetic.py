@@ -29,6 +29,7 @@ from bench.experiment.cells import (
     has_oracle,
 )
 from bench.experiment.layout import CONFIG, LEDGER, OUTCOME, Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.files import write_json, write_text
 from bench.formulations.grammar import Part
@@ -68,7 +69,7 @@ def experiment(**changes: Any) -> Experiment:
         "unified_view": {},
         "convergence": {},
     }
-    return Experiment.from_mapping(mapping | changes, "synthetic.yaml")
+    return from_mapping(mapping | changes, "synthetic.yaml")
 
 
 def _noise(*key: object) -> float:

@@ -11,7 +11,7 @@ import pytest
 
 from bench.experiment import digests
 from bench.experiment.layout import Layout
-from bench.experiment.spec import load
+from bench.experiment.loading import load
 from bench.files import read_json
 from bench.stages import verify
 

@@ -16,7 +16,7 @@ from bench.errors import InputError, RunError
 from bench.evidence import records
 from bench.experiment.graph import nodes
 from bench.experiment.layout import Layout
-from bench.experiment.spec import load
+from bench.experiment.loading import load
 from bench.files import read_json
 from bench.report import CAPTIONS, FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES
 from bench.stages import clean, gate, publish, verify

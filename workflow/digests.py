@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from bench.experiment import digests
 from bench.experiment.cells import cells, exact_flows, has_likelihood, has_oracle, unified_cells
-from bench.experiment.spec import Experiment, load
+from bench.experiment.loading import load
+from bench.experiment.spec import Experiment
 from bench.stages.timing import _timed
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from bench.errors import InputError
 from bench.experiment.layout import Layout
+from bench.experiment.loading import load
 from bench.experiment.plan import describe
 from bench.experiment.prerequisites import check
-from bench.experiment.spec import load
 from bench.stages.running import run_lock as alive
 from bench.stages.running.devices import visible_gpus
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -171,7 +171,7 @@ def exact_label(path: Part) -> str:
 @aside("chooses cells; each has a digest of its own")
 def has_oracle(experiment: Experiment, dataset: str) -> bool:
     """Whether the exact field is sampled on a data set: its law is known, and a label asks."""
-    return experiment.described(dataset).exact and bool(_solved(experiment))
+    return experiment.described(dataset).exact and any(True for _ in _solved(experiment))
 
 
 @aside("chooses cells; each has a digest of its own")
@@ -191,10 +191,12 @@ def compares_with_exact(formulation: Formulation) -> bool:
     return formulation.sampler == "ode" and independent and formulation.evaluations == 1
 
 
-def _solved(experiment: Experiment) -> list[Formulation]:
+def _solved(experiment: Experiment) -> Iterator[Formulation]:
     """Formulations that solve an equation on a path that can be built by its name."""
-    found = [experiment.formulation(label) for label in experiment.labels]
-    return [f for f in found if f.sampler == "ode" and f.final.path != TABULATED]
+    for label in experiment.labels:
+        formulation = experiment.formulation(label)
+        if formulation.sampler == "ode" and formulation.final.path != TABULATED:
+            yield formulation
 
 
 def lacks_score(solver: Solver, coupling: str) -> bool:

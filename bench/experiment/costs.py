@@ -124,7 +124,7 @@ class Plan:
 
     def cells(self, label: str) -> tuple[Cell, ...]:
         """Cells of one model, the refused ones included."""
-        return cells(self.experiment, self.experiment.formulation(label))
+        return self._cells[label]
 
     def view(self, label: str) -> tuple[Cell, ...]:
         """Cells of one model on other paths than its own."""
@@ -133,10 +133,6 @@ class Plan:
     def jobs(self) -> tuple[Job, ...]:
         """All jobs by verb, in the order they run."""
         return self._all_jobs
-
-    @cached_property
-    def _all_jobs(self) -> tuple[Job, ...]:
-        return tuple(self._jobs())
 
     def seconds(self) -> dict[str, float]:
         """Expected core-seconds by kind."""
@@ -160,6 +156,15 @@ class Plan:
         """Operations of the networks in the sweep."""
         unit = replace(self.speed, flops=1.0, image_flops=1.0, evaluation=0.0, exact_number=0.0)
         return replace(self, speed=unit).seconds()["sampling"]
+
+    @cached_property
+    def _cells(self) -> dict[str, tuple[Cell, ...]]:
+        one = self.experiment
+        return {label: cells(one, one.formulation(label)) for label in one.labels}
+
+    @cached_property
+    def _all_jobs(self) -> tuple[Job, ...]:
+        return tuple(self._jobs())
 
     def _jobs(self) -> Iterator[Job]:
         """Jobs of the graph by verb, and the report."""

@@ -103,9 +103,24 @@ def calibration_digest(experiment: Experiment, dataset: str, label: str) -> str:
 
 
 @aside("a digest decides whether something is computed, not what")
-def stage_digest(experiment: Experiment, dataset: str, label: str, stage: str, seed: int) -> str:
-    """Digest of one stage of a formulation on one seed, what it reads included."""
+def stage_digest(
+    experiment: Experiment,
+    dataset: str,
+    label: str,
+    stage: str,
+    seed: int,
+    upstream: dict[str, str] | None = None,
+) -> str:
+    """Digest of one stage of a formulation on one seed, what it reads included.
+
+    ``upstream`` holds digests of its stages that were taken already, and gets those taken here: a
+    chain of flows reads every stage on several ways.
+    """
     declared = experiment.formulation(label).stage(stage)
+    upstream = {} if upstream is None else upstream
+    for name in declared.upstream:
+        if name not in upstream:
+            upstream[name] = stage_digest(experiment, dataset, label, name, seed, upstream)
     if declared.kind == "foreign":
         return _foreign_digest(experiment, dataset, label, declared, seed)
     budget = experiment.budget
@@ -128,10 +143,7 @@ def stage_digest(experiment: Experiment, dataset: str, label: str, stage: str, s
                 else None,
             },
             "seed": seed,
-            "upstream": {
-                name: stage_digest(experiment, dataset, label, name, seed)
-                for name in declared.upstream
-            },
+            "upstream": {name: upstream[name] for name in declared.upstream},
             "versions": versions(*(_TRAINING if declared.kind == "train" else _SAMPLING)),
         }
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import RefusedNfeError
-from bench.experiment.sections import TUNED
+from bench.experiment.sections import TUNED, ForeignSpec, FormulationSpec
 from bench.registry import discover, nearest
 from bench.sampling.solvers.catalogue import OWN, SOLVERS
 
@@ -26,6 +26,7 @@ def faults(experiment: Experiment) -> Iterator[Fault]:
     yield from _network(experiment)
     yield from _foreign(experiment)
     yield from _formulations(experiment)
+    yield from _titles(experiment)
     yield from _budget(experiment)
     yield from _rates(experiment)
     yield from _sweep(experiment)
@@ -89,6 +90,24 @@ def _conditional(experiment: Experiment, label: str) -> Iterator[Fault]:
         if not experiment.classes(dataset, label):
             remedy = f"the data set {dataset!r} has no classes; remove it"
             yield f"formulations.{label}.conditional", label, remedy
+
+
+def _titles(experiment: Experiment) -> Iterator[Fault]:
+    """Columns of tables are told apart by the titles of labels."""
+    owners: dict[str, str] = {}
+    sections: dict[str, Mapping[str, FormulationSpec | ForeignSpec]] = {
+        "formulations": experiment.formulations,
+        "models": experiment.models,
+    }
+    for section, specs in sections.items():
+        for label, spec in specs.items():
+            if spec.title is None:
+                continue
+            own = label.split(TUNED, 1)[0]
+            owner = owners.setdefault(spec.title, own)
+            if owner != own:
+                remedy = f"the label {owner!r} has this title; choose another"
+                yield f"{section}.{label}.title", spec.title, remedy
 
 
 def _budget(experiment: Experiment) -> Iterator[Fault]:

@@ -61,7 +61,8 @@ def only_words(value: Any, source: str, at: tuple[str, ...] = ()) -> None:
 def shown(value: Any) -> str:
     """A value as an error line quotes it."""
     if isinstance(value, Mapping):
-        return f"a mapping with {len(value)} keys" if value else "an empty mapping"
+        keys = f"{len(value)} key{'s' if len(value) > 1 else ''}"
+        return f"a mapping with {keys}" if value else "an empty mapping"
     text = "nothing" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
@@ -24,7 +24,7 @@ from bench.formulations.grammar import (
     Part,
     foreign,
 )
-from bench.formulations.parts import ROOMS
+from bench.formulations.parts import part_of
 from bench.models.architectures import DEFAULT, NetworkSpec, declared, kind_of, known
 from bench.options import (
     Count,
@@ -45,6 +45,13 @@ RESERVED = {"floor": "the floor table", "exact": "the exact field"}
 
 TUNED = "@"
 """Separates a label from its learning rate in a tuning experiment: ``flow_matching@0.001``."""
+
+
+class Unnamed:
+    """Mark of a key that came later: experiments that leave its default have the digest they had.
+
+    It is left out of :meth:`~bench.experiment.spec.Experiment.resolved` where it is the default.
+    """
 
 
 # --- values -----------------------------------------------------------------------------------
@@ -76,6 +83,12 @@ def _label(label: str) -> str:
     return _path_safe(label)
 
 
+def _title(title: str) -> str:
+    if not title.strip() or not title.isprintable():
+        raise refuse("write a name of one line")
+    return title
+
+
 def _known(word: str, known: Sequence[str], what: str) -> str:
     if word not in known:
         raise refuse(f"unknown {what}; {nearest(word, tuple(known))}")
@@ -97,6 +110,7 @@ def _named(value: Any) -> Any:
 
 
 Label = Annotated[str, AfterValidator(_label)]
+Title = Annotated[str, AfterValidator(_title)]
 ExperimentName = Annotated[str, AfterValidator(_experiment_name)]
 Counts = Annotated[list[Count], AfterValidator(_distinct)]
 Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(_distinct)]
@@ -177,12 +191,14 @@ class FormulationSpec(OptionModel):
 
     ``factors`` exchanges single parts in every stage that has them, all else held equal: a name, or
     a mapping with ``name`` and the part's options. ``conditional`` trains and samples by class.
+    ``title`` is the label's name in tables and figures; no result depends on it.
     """
 
     formulation: str = ""
     options: dict[str, Any] = Field(default={})
     factors: dict[FactorName, NamedPart] = Field(default={})
     conditional: Conditional | None = None
+    title: Annotated[Title | None, Unnamed()] = None
 
 
 class ForeignSpec(OptionModel):
@@ -200,6 +216,7 @@ class ForeignSpec(OptionModel):
         coupling: how noise was paired with data in training. Exact fields and score-based samplers
             are for ``independent`` only.
         forwards: forwards of the network that one evaluation takes.
+        title: name in tables and figures; the label's unless given.
     """
 
     factories: Factories
@@ -208,6 +225,7 @@ class ForeignSpec(OptionModel):
     prediction: ForeignPrediction
     coupling: NamedPart = Field(default={"name": "independent"})
     forwards: Count = 1
+    title: Annotated[Title | None, Unnamed()] = None
 
     def formulation(self) -> Formulation:
         """The one stage that takes a network in."""
@@ -263,7 +281,7 @@ class TrainingSpec(OptionModel):
     threads: Count = 1
     seeds_per_job: CountOrAll = "all"
     precision: Literal["float32", "bf16"] = "float32"
-    acceleration: Switches = "auto"
+    acceleration: Annotated[Switches, Unnamed()] = "auto"
 
 
 class SweepSpec(OptionModel):
@@ -297,7 +315,7 @@ class SweepSpec(OptionModel):
     reference_tolerance: Positive = 1.0e-6
     reference_samples: Count = 597
     stop_above: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
-    overlap: Switch = "auto"
+    overlap: Annotated[Switch, Unnamed()] = "auto"
 
 
 class UnifiedViewSpec(OptionModel):
@@ -367,7 +385,7 @@ class ExtractorSpec(OptionModel):
     batch_size: Count = 100
     learning_rate: Positive = 2.0e-3
     seed: Natural = 0
-    weights: Annotated[str, AfterValidator(os.path.expanduser)] | None = None
+    weights: Annotated[Annotated[str, AfterValidator(os.path.expanduser)] | None, Unnamed()] = None
 
 
 class TuningSpec(OptionModel):
@@ -375,11 +393,3 @@ class TuningSpec(OptionModel):
 
     learning_rates: Rates
     seed: Natural = 100
-
-
-def part_of(factor: str, part: Mapping[str, Any]) -> Part | str:
-    """What a config names for a factor."""
-    if factor == "prediction":
-        return str(part["name"])
-    options = {key: value for key, value in part.items() if key != "name"}
-    return Part(ROOMS[cast(Factor, factor)], part["name"], options)

@@ -7,8 +7,9 @@ A formulation is a file in ``bench/formulations/``; its name is the file's name.
 * ``formulation(options) -> Formulation``: its stages, in order, and its sampler.
 
 Paths, couplings, objectives, weightings and time samplings are named by :class:`Part`. A part is a
-module ``bench.<room>.<name>`` with a callable ``build``; it is imported only when a stage runs, so
-that a plan of an experiment never imports torch.
+module ``bench.<room>.<name>`` with a callable ``build`` and, where its name reads badly, a
+``TITLE`` for tables; it is imported only when a stage runs, so that a plan of an experiment never
+imports torch.
 """
 
 from __future__ import annotations

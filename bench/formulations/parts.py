@@ -1,16 +1,31 @@
-"""Options of parts and formulations by name, read without torch."""
+"""Options of parts and formulations by name, read without torch.
+
+A plan checks the options of a part before anything is trained, and never imports torch; the files
+of parts do. So names, types and defaults are read from the source of a part's constructor, and the
+refusals that the constructor opens with (``if not std > 0: raise ValueError(...)``) are run as they
+stand there, by themselves. A constructor therefore checks its options first, with nothing but the
+options, ``math`` and constants of its file that are plain values.
+"""
 
 from __future__ import annotations
 
 import ast
-from dataclasses import replace
+import builtins
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import takewhile
 from types import ModuleType
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BeforeValidator, Field, StrictBool, StrictStr, create_model, model_validator
+from pydantic_core import PydanticCustomError
 
 from bench.errors import InputError
-from bench.formulations.grammar import (
-    Factor,
-    Part,
-)
+from bench.formulations.grammar import Factor, Part
+from bench.options import OptionModel, number
 from bench.registry import discover, module, nearest, source
 
 ROOMS: dict[Factor, str] = {
@@ -23,46 +38,177 @@ ROOMS: dict[Factor, str] = {
 """Where the parts of a factor lie; a prediction is a name of ``bench.models.predictions``."""
 
 
-def part_options(room: str, name: str) -> dict[str, bool]:
-    """Options of the part ``bench.<room>.<name>`` and whether each has a default."""
-    return {option: default is not None for option, default in _signature(room, name).items()}
+BUILT_FROM: dict[str, tuple[str, ...]] = {"objectives": ("time_sampling", "weighting")}
+"""What a part is built from beside its options: other parts."""
+
+
+TYPES: dict[str, Any] = {
+    "bool": StrictBool,
+    "float": Annotated[float, Field(allow_inf_nan=False), BeforeValidator(number)],
+    "int": Annotated[int, BeforeValidator(number)],
+    "str": StrictStr,
+    "Literal": Literal,
+}
+"""What the type of an option may be made of."""
+
+
+@dataclass(frozen=True)
+class _Constructor:
+    """The constructor of a part, as its source has it.
+
+    Attributes:
+        types: what each option may be.
+        defaults: of the options that have one.
+        refuse: raises ``ValueError`` where the constructor refuses options, given by name.
+    """
+
+    types: dict[str, Any]
+    defaults: dict[str, Any]
+    refuse: Callable[..., None]
+
+
+@cache
+def part_options(room: str, name: str) -> type[OptionModel]:
+    """The options of the part ``bench.<room>.<name>``: names, types, defaults and refusals."""
+    constructor = _constructor(room, name)
+
+    def refused(options: OptionModel) -> OptionModel:
+        try:
+            constructor.refuse(**dict(options))
+        except ValueError as error:
+            message, given = str(error), options.model_fields_set
+            blamed = [o for o in given if re.search(rf"\b{re.escape(o)}\b", message)]
+            context = {"remedy": message}
+            if len(blamed) == 1:
+                context = {"remedy": message.partition(", got ")[0], "key": blamed[0]}
+            raise PydanticCustomError("refused", "{remedy}", context) from None
+        return options
+
+    fields: dict[str, Any] = {
+        option: (kind, constructor.defaults.get(option, ...))
+        for option, kind in constructor.types.items()
+    }
+    validators: dict[str, Any] = {"refused": model_validator(mode="after")(refused)}
+    return create_model(name, __base__=OptionModel, __validators__=validators, **fields)
+
+
+def part_of(factor: str, part: Mapping[str, Any]) -> Part | str:
+    """What a config names for a factor."""
+    if factor == "prediction":
+        return str(part["name"])
+    options = {key: value for key, value in part.items() if key != "name"}
+    return Part(ROOMS[cast(Factor, factor)], part["name"], options)
+
+
+def titled(part: Part) -> str:
+    """A part as tables print it: under the ``TITLE`` of its file, if it has one, with its options.
+
+    A title is no part of what a part computes: giving one, or changing it, trains nothing anew.
+    """
+    title = dict(_plain(_body(part.room, part.name))).get("TITLE", part.name)
+    return title + part.describe().removeprefix(part.name)
 
 
 def without_defaults(part: Part) -> Part:
     """The same part, without the options that are given as they are by default."""
     if not part.options:
         return part
-    defaults = {k: v for k, v in _signature(part.room, part.name).items() if v is not None}
-    kept = {
+    defaults = _constructor(part.room, part.name).defaults
+    given = {
         option: value
         for option, value in part.options.items()
-        if option not in defaults or value != ast.literal_eval(defaults[option])
+        if option not in defaults or value != defaults[option]
     }
-    return replace(part, options=kept)
+    return replace(part, options=given)
 
 
-def _signature(room: str, name: str) -> dict[str, ast.expr | None]:
-    """Options of a part and the expressions of their defaults.
-
-    They are read from the source of what ``build`` names, so that a plan need not import torch.
-    """
-    body = ast.parse(source(room, name).read_text(encoding="utf-8")).body
-    called = next(
-        node.value.id
-        for node in body
-        if isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Name)
-        and node.targets[0].id == "build"
-        and isinstance(node.value, ast.Name)
+@cache
+def _constructor(room: str, name: str) -> _Constructor:
+    """The constructor of what a part's ``build`` names; a class without one takes no options."""
+    body = _body(room, name)
+    built = next(value.id for name, value in _assigned(body) if name == "build")
+    cls = next(node for node in body if isinstance(node, ast.ClassDef) and node.name == built)
+    init = next(
+        (n for n in cls.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"),
+        ast.parse("def __init__(self): pass").body[0],
     )
-    cls = next(node for node in body if isinstance(node, ast.ClassDef) and node.name == called)
-    init = [n for n in cls.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
-    if not init:
-        return {}
-    names = [argument.arg for argument in init[0].args.args[1:]]
-    defaults = init[0].args.defaults
-    required = len(names) - len(defaults)
-    return dict(zip(names, [*[None] * required, *defaults], strict=True))
+    assert isinstance(init, ast.FunctionDef)
+    arguments = [a for a in init.args.args[1:] if a.arg not in BUILT_FROM.get(room, ())]
+    last = reversed(init.args.args)
+    defaults = dict(zip((a.arg for a in last), reversed(init.args.defaults), strict=False))
+    options = [argument.arg for argument in arguments]
+    constants = dict(_plain(body))
+    known = {*options, *constants, *dir(builtins), "math"}
+    return _Constructor(
+        types={a.arg: _type(a.annotation) for a in arguments},
+        defaults={o: ast.literal_eval(defaults[o]) for o in options if o in defaults},
+        refuse=_refusals(init, options, known, {"math": math, **constants}),
+    )
+
+
+def _body(room: str, name: str) -> list[ast.stmt]:
+    """The statements of a part's file."""
+    return ast.parse(source(room, name).read_text(encoding="utf-8")).body
+
+
+def _assigned(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:
+    """Names that a module assigns, and the expressions."""
+    for node in body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id, node.value
+
+
+def _plain(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:
+    """Constants of a module that are plain values."""
+    for name, value in _assigned(body):
+        try:
+            yield name, ast.literal_eval(value)
+        except ValueError:
+            continue
+
+
+def _type(annotation: ast.expr | None) -> Any:
+    """The type that an annotation names; anything where it is not made of :data:`TYPES`."""
+    if annotation is None:
+        return Any
+    expression = compile(ast.Expression(annotation), "<annotation>", "eval")
+    try:
+        return eval(expression, {"__builtins__": {}, **TYPES})  # noqa: S307 - code of ours
+    except NameError:
+        return Any
+
+
+def _refusals(
+    init: ast.FunctionDef, options: list[str], known: set[str], constants: dict[str, Any]
+) -> Callable[..., None]:
+    """The refusals that a constructor opens with, as a function of its options."""
+    statements = init.body[ast.get_docstring(init) is not None :]
+    checks = list(takewhile(lambda statement: _refuses(statement, known), statements))
+    module = ast.parse(f"def refuse({', '.join(options)}): pass")
+    (function,) = module.body
+    assert isinstance(function, ast.FunctionDef)
+    function.body += checks
+    ast.fix_missing_locations(module)
+    namespace = dict(constants)
+    exec(compile(module, f"<{init.name}>", "exec"), namespace)
+    refuse: Callable[..., None] = namespace["refuse"]
+    return refuse
+
+
+def _refuses(statement: ast.stmt, known: set[str]) -> bool:
+    """Whether a statement does nothing but refuse options, and reads nothing but known names."""
+    if isinstance(statement, ast.For):
+        inside = known | _names(statement.target)
+        below = all(_refuses(check, inside) for check in statement.body)
+        return below and _names(statement.iter) <= known
+    only_raises = isinstance(statement, ast.If) and all(
+        isinstance(below, ast.Raise) for below in (*statement.body, *statement.orelse)
+    )
+    return only_raises and _names(statement) <= known
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
 
 
 def formulation_module(name: str) -> ModuleType:

@@ -30,6 +30,7 @@ from bench.evidence.statistics import (
 )
 from bench.experiment.cells import own_grid
 from bench.experiment.layout import Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment, untuned
 from bench.files import read_json
 from bench.formulations.parts import formulation_module
@@ -102,9 +103,7 @@ class Study:
             if not (root / name).is_file():
                 raise InputError(f"{root}: no {name}; run collect first")
         found = parts(read_json(root / MANIFEST))
-        experiments = [
-            Experiment.from_mapping(part["config"], f"{root / MANIFEST}: config") for part in found
-        ]
+        experiments = [from_mapping(part["config"], f"{root / MANIFEST}: config") for part in found]
         table = records.read(root / RECORDS)
         folders = {e.name: root for e in experiments} if len(found) == 1 else {}
         return cls(table, experiments, folders, {part["experiment"]: part for part in found})
@@ -145,15 +144,16 @@ class Study:
 
     @cached_property
     def titles(self) -> dict[str, str]:
-        """Printed name of every label: the formulation's title, or the label where it differs."""
+        """Printed name of every label: its own title, its formulation's, or the label itself."""
         found = {}
         for experiment in self.experiments:
             for label, spec in experiment.formulations.items():
                 title: str = formulation_module(spec.formulation).TITLE
                 base = untuned(label)
-                name = title if base == spec.formulation else _spelt(base)
+                name = spec.title or (title if base == spec.formulation else _spelt(base))
                 found[label] = name + label.removeprefix(base)
-            found |= {label: _spelt(label) for label in experiment.models}
+            for label, model in experiment.models.items():
+                found[label] = model.title or _spelt(label)
         return found
 
     def is_foreign(self, panel: Panel, label: str) -> bool:

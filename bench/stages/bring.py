@@ -17,7 +17,8 @@ import yaml
 
 from bench.errors import InputError
 from bench.experiment.layout import Layout
-from bench.experiment.spec import Experiment, load
+from bench.experiment.loading import from_mapping, load
+from bench.experiment.spec import Experiment
 from bench.formulations.grammar import FOREIGN_PREDICTIONS, TABULATED, Part
 from bench.stages import (
     sweep,
@@ -165,7 +166,7 @@ def _experiment(asked: Request, known: Mapping[str, Mapping[str, Any]]) -> Exper
     training = mapping.get("training")
     if training is not None:
         mapping["training"] = {**training, "learning_rate": {}}
-    return Experiment.from_mapping(mapping, COMMAND)
+    return from_mapping(mapping, COMMAND)
 
 
 def _part(text: str) -> dict[str, Any]:
@@ -176,11 +177,7 @@ def _part(text: str) -> dict[str, Any]:
         key, equals, value = option.partition("=")
         if not equals or not key:
             raise InputError(f"{COMMAND}: {text!r}: write name:option=value,option=value")
-        number = yaml.safe_load(value)
-        try:
-            part[key] = float(number) if isinstance(number, str) else number
-        except ValueError:
-            raise InputError(f"{COMMAND}: {text!r}: {key} is no number") from None
+        part[key] = yaml.safe_load(value)
     return part
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from bench.errors import InputError, RunError
 from bench.experiment.layout import CONFIG, Layout
-from bench.experiment.spec import Experiment, load
+from bench.experiment.loading import load
+from bench.experiment.spec import Experiment
 from bench.files import read_json, write_json, write_text
 from bench.report import RECORDS
 from bench.stages import gate, verify

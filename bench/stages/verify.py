@@ -25,7 +25,8 @@ from bench.evidence import records
 from bench.evidence.audit import wrong_evaluations
 from bench.experiment.graph import nodes
 from bench.experiment.layout import CONFIG, LEDGER, OUTCOME, Layout
-from bench.experiment.spec import Experiment, load
+from bench.experiment.loading import load
+from bench.experiment.spec import Experiment
 from bench.files import digest_of, read_json, sha256
 from bench.report import RECORDS
 from bench.stages.running.job import SMALLEST_FRACTION

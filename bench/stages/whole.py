@@ -10,8 +10,9 @@ from bench.errors import InputError
 from bench.evidence import records
 from bench.experiment.graph import Node, jobs, nodes
 from bench.experiment.layout import OUTCOME, Layout
+from bench.experiment.loading import load
 from bench.experiment.roots import verb_digest
-from bench.experiment.spec import Experiment, load
+from bench.experiment.spec import Experiment
 from bench.files import digest_of, read_json, sha256, write_json
 from bench.registry import module
 from bench.report import RECORDS

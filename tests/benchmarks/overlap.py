@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from bench.data.files import load
-from bench.experiment import spec
+from bench.experiment import loading
 from bench.experiment.cells import SCORING, Cell, cells
 from bench.experiment.layout import Layout
 from bench.stages.running import assembly
@@ -53,7 +53,7 @@ def seconds(sweep: Sweep, cell: Cell, *, beside: bool) -> tuple[float, float]:
 
 def main(config: str, *wanted: int) -> None:
     """Print one line for each number of evaluations."""
-    experiment = spec.load(config)
+    experiment = loading.load(config)
     layout = Layout(Path("results", experiment.name))
     name, label, seed = next(iter(experiment.datasets)), experiment.labels[0], experiment.seeds[0]
     device = ready(experiment.training.threads, experiment.training.precision)

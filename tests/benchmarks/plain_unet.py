@@ -28,7 +28,7 @@ from torchdiffeq import odeint
 from bench.data.dataset import DataSet
 from bench.data.files import load
 from bench.evidence import records
-from bench.experiment import spec
+from bench.experiment import loading
 from bench.experiment.layout import Layout
 from bench.files import read_json
 from bench.metrics.context import Context, References
@@ -104,7 +104,7 @@ def score(metric: str, ends: Tensor, real: References) -> float:
 
 def main(config: str) -> None:
     """Train, sample and print one line for each number of evaluations."""
-    experiment = spec.load(config)
+    experiment = loading.load(config)
     layout = Layout(Path("results", experiment.name))
     (name,) = experiment.datasets
     torch.set_num_threads(experiment.training.threads)

@@ -28,7 +28,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.data.dataset import DataSet
-from bench.experiment import spec
+from bench.experiment import loading
 from bench.experiment.layout import Layout
 from bench.experiment.spec import Experiment
 from bench.models.fast_path import arrange, compile_forward
@@ -272,7 +272,7 @@ def main() -> None:
         torch.set_num_threads(1)
         configs, device = ("configs/fashion_small.yaml",), torch.device("cpu")
     for config in configs:
-        setting = Setting(spec.load(config), device)
+        setting = Setting(loading.load(config), device)
         if device.type == "cpu":
             setting = replace(setting, experiment=with_batch(setting.experiment, 32))
         millions = parameters(setting.model().network) / 1e6

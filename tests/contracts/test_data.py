@@ -12,8 +12,8 @@ import torch
 
 from bench.data.dataset import DataOptions, DataSet, data_module, described
 from bench.data.files import load, save
+from bench.experiment.loading import from_mapping
 from bench.experiment.reading import read_mapping
-from bench.experiment.spec import Experiment
 from bench.metrics.declared import directions
 from bench.registry import discover
 from bench.streams import stream
@@ -57,7 +57,7 @@ def test_models_are_ranked_by_a_metric_that_is_measured(name: str, extractor: st
         options |= {"path": "unread.npz", "size": 16}
     experiment["datasets"] = {name: {"options": options, "network": {"kind": "unet"}}}
     experiment["budget"]["amount"] = {name: 1.0}
-    description = Experiment.from_mapping(experiment, "a test").described(name)
+    description = from_mapping(experiment, "a test").described(name)
     assert directions(description)[description.primary] == "lower"
     assert (description.primary == "fid") == (extractor == "inception")
 

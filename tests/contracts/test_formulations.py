@@ -14,6 +14,7 @@ from bench.data.dataset import DataSet
 from bench.data.files import save
 from bench.errors import InputError
 from bench.experiment.layout import LEDGER, OUTCOME, Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.files import read_json, write_json
 from bench.formulations.grammar import Formulation
@@ -49,7 +50,7 @@ def experiment(label: str, **budget: Any) -> Experiment:
     module, options = formulation_module(VARIANTS[label]["formulation"]), VARIANTS[label]
     stages = module.formulation(module.Options(**options.get("options", {}))).stages
     enough = BUDGET.get(budget.get("unit", "flops"), 0.0) / min(stage.share for stage in stages)
-    return Experiment.from_mapping(
+    return from_mapping(
         {
             "name": "contract",
             "datasets": {"mixture2d": {"network": {"width": 16, "depth": 1, "embedding": 8}}},
@@ -208,7 +209,7 @@ def test_a_stage_of_a_failed_one_fails_with_its_error(small_data: DataSet, tmp_p
 def test_pairs_need_an_ode_solver_of_fixed_cost(solver: str) -> None:
     options = {"options": {"pair_solver": solver}}
     with pytest.raises(InputError, match=rf"{solver}.*pairs need an ODE solver of fixed cost"):
-        Experiment.from_mapping(
+        from_mapping(
             {
                 "name": "x",
                 "datasets": {"mixture2d": {}},

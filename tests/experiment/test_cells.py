@@ -22,6 +22,7 @@ from bench.experiment.cells import (
 )
 from bench.experiment.code import Code
 from bench.experiment.definitions import Definition
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 
 PATHS = ["linear", "vp", "cosine", "trigonometric", "edm"]
@@ -38,7 +39,7 @@ def experiment(**changes: Any) -> Experiment:
         "seeds": [0],
         "budget": {"amount": {"mixture2d": 1e9, "digits": 1e9}},
     }  # fmt: skip
-    return Experiment.from_mapping(mapping | changes, "trial.yaml")
+    return from_mapping(mapping | changes, "trial.yaml")
 
 
 def test_without_a_view_there_is_none() -> None:

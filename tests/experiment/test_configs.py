@@ -9,8 +9,9 @@ import jsonschema
 import pytest
 import yaml
 
+from bench.experiment.loading import load
 from bench.experiment.schema import SCHEMA, schema
-from bench.experiment.spec import load, untuned
+from bench.experiment.spec import untuned
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EACH = sorted(CONFIGS.glob("*.yaml"))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bench.experiment import code, digests
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 
 SIX: dict[str, Any] = {
@@ -42,7 +43,7 @@ def experiment(**changes: Any) -> Experiment:
         for folder in folders:
             place = place.setdefault(folder, {})
         place[last] = value
-    return Experiment.from_mapping(mapping, "trial.yaml")
+    return from_mapping(mapping, "trial.yaml")
 
 
 def stage_digests(one: Experiment, dataset: str = "digits", seed: int = 0) -> dict[str, str]:
@@ -81,6 +82,23 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
 
     yield replace
     code.Code.of.cache_clear()
+
+
+def test_a_chain_of_flows_takes_the_digest_of_each_stage_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = {"options": {"k": 5, "distilled": True}}
+    long = experiment(formulations__rectified_flow=options)
+    last = long.formulation("rectified_flow").final.name
+    taken: list[str] = []
+
+    def count(experiment: Experiment, dataset: str) -> str:
+        taken.append(dataset)
+        return "data"
+
+    monkeypatch.setattr(digests, "data_digest", count)
+    digests.stage_digest(long, "digits", "rectified_flow", last, 0)
+    assert len(taken) == len(long.formulation("rectified_flow").stages)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +152,7 @@ def test_code_that_all_stages_share_retrains_all(edit: Edit, file: str, old: str
         ("stages/running/outcome.py", "_LONGEST_ERROR = ", "_LONGEST_ERROR = 1 + "),
         ("sampling/solvers/catalogue.py", '"Euler"', '"Explicit Euler"'),
         ("formulations/methods/vp_diffusion.py", 'TITLE = "', 'TITLE = "The '),
+        ("models/paths/vp.py", "class Vp", 'TITLE = "VP"\n\n\nclass Vp'),
         ("evidence/records.py", "SCHEMA_VERSION = ", "SCHEMA_VERSION = 1 + "),
         ("metrics/measures/frechet.py", "seed=i", "seed=i + 1"),
         ("data/sources/mixture2d.py", "def build", "EXTRA = 1\n\n\ndef build"),
@@ -145,6 +164,15 @@ def test_code_that_trains_nothing_retrains_nothing(
     before = stage_digests(experiment())
     edit(file, old, new)
     assert changed(before, stage_digests(experiment())) == set()
+
+
+def test_a_title_of_a_label_retrains_nothing() -> None:
+    plain, titled = experiment(), experiment(formulations__vp_diffusion={"title": "Score SDE"})
+    assert titled.digest != plain.digest
+    assert stage_digests(titled) == stage_digests(plain)
+    place = ("digits", "vp_diffusion", 0)
+    assert digests.sweep_digest(titled, *place) == digests.sweep_digest(plain, *place)
+    assert digests.timing_digest(titled, "digits") == digests.timing_digest(plain, "digits")
 
 
 def test_comments_docstrings_and_layout_retrain_nothing(edit: Edit) -> None:

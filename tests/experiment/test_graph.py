@@ -15,7 +15,8 @@ import yaml
 from bench.cli import VERBS as COMMANDS
 from bench.experiment.graph import VERBS, Node, jobs, nodes, verbs
 from bench.experiment.layout import OUTCOME, Layout
-from bench.experiment.spec import Experiment, load
+from bench.experiment.loading import from_mapping, load
+from bench.experiment.spec import Experiment
 from bench.registry import FAMILIES, module
 from bench.stages.whole import arguments
 
@@ -37,7 +38,7 @@ def asked(**more: Any) -> Experiment:
         "likelihood": {},
         "convergence": {},
     }
-    return Experiment.from_mapping(values | more, "test")
+    return from_mapping(values | more, "test")
 
 
 TRAINED = asked()

@@ -15,9 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.experiment.costs import KINDS, Plan
 from bench.experiment.graph import Node, nodes
 from bench.experiment.layout import FINISHED, Layout
+from bench.experiment.loading import from_mapping, load
 from bench.experiment.plan import describe
-from bench.experiment.spec import Experiment, load
+from bench.experiment.spec import Experiment
 from bench.files import write_json
+from bench.formulations.grammar import Conditional
 from bench.models.architectures.residual_mlp import Options
 from bench.models.networks.residual_mlp import ResidualMlp
 
@@ -38,7 +40,7 @@ def experiment(**changes: Any) -> Experiment:
             "few_step_nfe": [1, 2],
         },
     }
-    return Experiment.from_mapping(mapping | changes, "trial.yaml")
+    return from_mapping(mapping | changes, "trial.yaml")
 
 
 def counts(one: Experiment) -> dict[str, int]:
@@ -177,9 +179,33 @@ def test_the_published_experiments_fit_their_time() -> None:
 def test_a_plan_never_imports_torch() -> None:
     code = (
         "import sys; from bench.experiment.plan import describe; "
-        "from bench.experiment.spec import load;"
+        "from bench.experiment.loading import load;"
         f"print(describe(load({str(CONFIGS / 'default.yaml')!r}), 2));"
         "sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "minutes on 2 cores" in done.stdout
+
+
+def test_a_plan_composes_every_formulation_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    composed: list[str] = []
+    compose = Experiment._compose
+
+    def count(one: Experiment, label: str) -> Any:
+        composed.append(label)
+        return compose(one, label)
+
+    wide = load(CONFIGS / "formulations_tuning.yaml")
+    monkeypatch.setattr(Experiment, "_compose", count)
+    describe(wide, 2)
+    assert len(composed) == len(wide.labels)
+
+
+def test_a_copy_forgets_what_was_composed_from_other_sections() -> None:
+    one = experiment()
+    label = one.labels[0]
+    assert one.formulation(label).conditional is None
+    spec = one.formulations[label].model_copy(update={"conditional": Conditional()})
+    changed = one.model_copy(update={"formulations": {label: spec}})
+    assert changed.formulation(label).conditional == Conditional()
+    assert one == experiment()

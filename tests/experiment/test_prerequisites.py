@@ -11,6 +11,7 @@ import pytest
 
 from bench.errors import InputError
 from bench.experiment.layout import Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.prerequisites import check
 from bench.experiment.reading import read_mapping
 from bench.experiment.spec import Experiment
@@ -27,7 +28,7 @@ def looked_at_by(extractor: str, **options: Any) -> Experiment:
     mapping["budget"]["amount"] = {"images": 28800}
     if extractor == "inception":
         mapping["extractor"] = {"weights": "~/nowhere.pth"}
-    return Experiment.from_mapping(mapping, "images.yaml")
+    return from_mapping(mapping, "images.yaml")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from bench.errors import InputError
-from bench.experiment.spec import Experiment, load, untuned
+from bench.experiment.loading import from_mapping, load
+from bench.experiment.spec import Experiment, untuned
 
 MINIMAL: dict[str, Any] = {
     "name": "trial",
@@ -42,12 +43,12 @@ def minimal(**changes: Any) -> dict[str, Any]:
 
 
 def experiment(**changes: Any) -> Experiment:
-    return Experiment.from_mapping(minimal(**changes), "trial.yaml")
+    return from_mapping(minimal(**changes), "trial.yaml")
 
 
 def refusal(mapping: Any) -> str:
     with pytest.raises(InputError) as refused:
-        Experiment.from_mapping(mapping, "trial.yaml")
+        from_mapping(mapping, "trial.yaml")
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -96,6 +97,21 @@ def test_yaml_traps_are_undone(tmp_path: Path) -> None:
     assert training.batch_size == 100
 
 
+def test_yaml_traps_in_options_of_parts_are_undone() -> None:
+    factors = {
+        "path": {"name": "linear", "sigma_min": "1e-4"},
+        "coupling": {"name": "minibatch_ot", "block": "1e1"},
+        "weighting": {"name": "min_snr", "gamma": 5},
+    }
+    one = experiment(formulations__flow_matching={"factors": factors})
+    declared = one.formulation("flow_matching").final
+    assert declared.path.options == {"sigma_min": 1e-4}
+    assert declared.coupling is not None
+    assert declared.coupling.options == {"block": 10}
+    assert one.formulations["flow_matching"].factors["weighting"] == {"name": "min_snr", "gamma": 5}
+    assert from_mapping(one.resolved(), "config.yaml") == one
+
+
 def test_budget_all_in_shares_one_amount() -> None:
     one = experiment(budget__split={"rectified_flow": {"flow_1": 0.25, "pairs_2": 0.1}})
     stages = [stage.name for stage in one.formulation("rectified_flow").stages]
@@ -115,6 +131,38 @@ def test_budget_marginal_gives_upstream_one_further_amount() -> None:
     assert one.stage_budget("digits", "flow_matching", "train") == 2.0e12
 
 
+def test_keys_that_came_later_are_named_only_where_they_are_used() -> None:
+    """Else the digest of every experiment would change with each key that is added."""
+    plain = experiment().resolved()
+    assert "models" not in plain
+    assert "title" not in plain["formulations"]["flow_matching"]
+    assert "acceleration" not in plain["training"]
+    assert "overlap" not in plain["sweep"]
+    assert "weights" not in plain["extractor"]
+    named = experiment(
+        formulations__flow_matching={"title": "Flow"},
+        training__acceleration="off",
+        sweep__overlap="on",
+        extractor__weights="here.pth",
+    )
+    told = named.resolved()
+    assert told["formulations"]["flow_matching"]["title"] == "Flow"
+    assert told["training"]["acceleration"] == "off"
+    assert told["sweep"]["overlap"] == "on"
+    assert told["extractor"]["weights"] == "here.pth"
+    assert from_mapping(told, "config.yaml") == named
+    assert named.digest != experiment().digest
+
+
+def test_rates_of_a_tuning_grid_share_the_title_of_their_label() -> None:
+    one = experiment(
+        formulations__flow_matching={"title": "Flow"}, tuning={"learning_rates": [1e-4, 2e-3]}
+    )
+    assert {one.formulations[f"flow_matching@{rate}"].title for rate in ("0.0001", "0.002")} == {
+        "Flow"
+    }
+
+
 def test_seed_blocks() -> None:
     assert experiment().seed_blocks() == [(0, 1, 2, 3, 4)]
     assert experiment(training__seeds_per_job=2).seed_blocks() == [(0, 1), (2, 3), (4,)]
@@ -130,7 +178,7 @@ def test_tuning_expands_each_label_over_the_rates() -> None:
     assert one.learning_rate("digits", "reflow_3@0.002") == 2e-3
     assert one.formulation("rectified_flow@0.002").stage("pairs_2").share == 0.2
     assert untuned("flow_matching@0.002") == "flow_matching"
-    assert Experiment.from_mapping(one.resolved(), "config.yaml") == one
+    assert from_mapping(one.resolved(), "config.yaml") == one
 
 
 MISTAKES: list[tuple[dict[str, Any], str, str]] = [
@@ -247,6 +295,75 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
         "pairs_2",
     ),
     ({"tuning": {"learning_rates": []}}, "tuning.learning_rates: got []; ", "at least 1"),
+    ({"formulations__flow_matching": {"title": " "}}, "matching.title: got ' '; ", "one line"),
+    (
+        {"formulations__flow_matching": {"title": "a\nb"}},
+        "matching.title: got 'a\\nb'; ",
+        "one line",
+    ),
+    (
+        {
+            "formulations__flow_matching": {"title": "Flow"},
+            "formulations__reflow_3": {"formulation": "rectified_flow", "title": "Flow"},
+        },
+        "formulations.reflow_3.title: got 'Flow'; ",
+        "'flow_matching' has this title; choose another",
+    ),
+    *(
+        ({f"formulations__flow_matching__factors__{factor}": part}, f"{place}: got {value}; ", why)
+        for factor, part, place, value, why in [
+            (
+                "time_sampling",
+                {"name": "logit_normal", "std": -1},
+                "time_sampling.std",
+                -1,
+                "must be positive",
+            ),
+            (
+                "weighting",
+                {"name": "min_snr", "gamma": "five"},
+                "weighting.gamma",
+                "'five'",
+                "write a number, such as 3 or 1.0e-4",
+            ),
+            (
+                "weighting",
+                {"name": "min_snr", "gamma": float("inf")},
+                "weighting.gamma",
+                "inf",
+                "finite",
+            ),
+            ("weighting", {"name": "min_snr", "gama": 5}, "weighting.gama", 5, "'gamma'"),
+            ("path", {"name": "vp", "beta_min": True}, "path.beta_min", True, "write a number"),
+            ("path", {"name": "vp", "beta_min": 30}, "path.beta_min", 30, "beta_min < beta_max"),
+            (
+                "path",
+                {"name": "vp", "beta_min": 3, "beta_max": 2},
+                "factors.path",
+                "a mapping with 2 keys",
+                "need 0 < beta_min < beta_max, got 3",
+            ),
+            (
+                "coupling",
+                {"name": "minibatch_ot", "method": "emd"},
+                "coupling.method",
+                "'emd'",
+                "must be 'exact' or 'sinkhorn'",
+            ),
+            ("coupling", {"name": "minibatch_ot", "block": 2.5}, "coupling.block", 2.5, "integer"),
+            ("prediction", {"name": "v", "scale": 1}, "prediction.scale", 1, "there are none"),
+        ]
+    ),
+    (
+        {"formulations__shortcut": {"options": {"finest": 100}}},
+        "formulations.shortcut.options.finest: got 100; write",
+        " a power of two",
+    ),
+    (
+        {"formulations__vp_diffusion": {"options": {"beta_min": 30}}},
+        "formulations.vp_diffusion.options: got a mapping with 3 keys; ",
+        "need 0 < beta_min < beta_max, got 30",
+    ),
 ]
 
 
@@ -308,7 +425,7 @@ def test_reading_an_experiment_never_imports_torch(tmp_path: Path) -> None:
     path = tmp_path / "trial.yaml"
     path.write_text(yaml.safe_dump(MINIMAL))
     code = (
-        f"import sys; from bench.experiment.spec import load; load({str(path)!r}); "
+        f"import sys; from bench.experiment.loading import load; load({str(path)!r}); "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,8 +11,10 @@ from bench.data.dataset import DataSet
 from bench.errors import InputError
 from bench.evidence import records
 from bench.experiment.layout import LEDGER, Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.files import read_json
+from bench.formulations import parts
 from bench.formulations.grammar import Factor
 from bench.formulations.parts import formulation_module
 from bench.report.study import Study
@@ -31,7 +33,7 @@ ROWS = {"time_sampling": "time sampling"}
 
 
 def experiment(**spec: Any) -> Experiment:
-    return Experiment.from_mapping(
+    return from_mapping(
         {
             "name": "factors",
             "datasets": {"mixture2d": {"network": {"width": 16, "depth": 1, "embedding": 8}}},
@@ -90,7 +92,7 @@ def test_the_ledger_changes_in_one_factor(
 
 
 def test_a_factor_is_exchanged_in_every_stage_that_has_it() -> None:
-    one = Experiment.from_mapping(
+    one = from_mapping(
         {
             **experiment().resolved(),
             "formulations": {
@@ -111,7 +113,7 @@ def test_a_factor_is_exchanged_in_every_stage_that_has_it() -> None:
 def test_a_short_name_and_a_mapping_mean_the_same() -> None:
     short, long = (experiment(factors={"path": p}) for p in ("cosine", {"name": "cosine"}))
     assert short == long
-    assert Experiment.from_mapping(short.resolved(), "again") == short
+    assert from_mapping(short.resolved(), "again") == short
 
 
 @pytest.mark.parametrize(
@@ -141,3 +143,24 @@ def test_an_exchange_leaves_the_declaration_alone() -> None:
     before = module.formulation(module.Options())
     experiment(factors=SWAPS)
     assert module.formulation(module.Options()) == before
+
+
+def test_a_label_goes_by_its_own_title() -> None:
+    for given, printed in ((None, "One"), ("The one", "The one")):
+        named = {} if given is None else {"title": given}
+        assert Study(records.frame([]), [experiment(**named)]).titles == {"one": printed}
+
+
+def test_a_part_goes_by_the_title_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = experiment(factors={"weighting": {"name": "min_snr", "gamma": 3.0}})
+    assert methods(named)["weighting"] == "min_snr(gamma=3.0)"
+    file = tmp_path / "min_snr.py"
+    file.write_text('TITLE = "min-SNR"\n')
+    read = parts.source
+    monkeypatch.setattr(
+        parts, "source", lambda room, name: file if name == "min_snr" else read(room, name)
+    )
+    assert methods(named)["weighting"] == "min-SNR(gamma=3.0)"
+    assert methods(named)["path"] == "linear(sigma_min=0.0)"

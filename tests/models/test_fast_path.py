@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from bench.errors import InputError
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.formulations.grammar import coupling, path, time_sampling, weighting
 from bench.models.fast_path import arrange, compile_forward, round_products
@@ -207,7 +208,7 @@ def test_a_choice_is_measured_once_for_a_device_and_its_work(tmp_path: Path) -> 
 
 
 def experiment(**training: object) -> Experiment:
-    return Experiment.from_mapping(
+    return from_mapping(
         {
             "name": "x",
             "datasets": {"mixture2d": {}},
@@ -224,7 +225,7 @@ def test_the_setting_is_auto_off_or_names() -> None:
     assert experiment(acceleration=False).training.acceleration == "off"
     named = experiment(acceleration=["compile"])
     assert named.training.acceleration == ["compile"]
-    assert Experiment.from_mapping(named.resolved(), "x.yaml") == named
+    assert from_mapping(named.resolved(), "x.yaml") == named
     with pytest.raises(InputError, match="acceleration"):
         experiment(acceleration=["warp"])
     with pytest.raises(InputError, match="acceleration"):

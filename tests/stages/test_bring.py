@@ -16,7 +16,7 @@ from bench.data.sources import mixture2d
 from bench.errors import InputError
 from bench.evidence import records
 from bench.experiment.layout import Layout
-from bench.experiment.spec import load
+from bench.experiment.loading import load
 from bench.files import read_json
 from bench.models import adapters
 from bench.stages import bring, collect, foreign

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 import yaml
 
 from bench.cli import VERBS, main
+from bench.experiment.loading import load
 from bench.experiment.reading import read_mapping
-from bench.experiment.spec import load
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "configs" / "smoke.yaml"
@@ -44,8 +45,13 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
         ("flow_matching: {}", "flow_matchng: {}", ["flow_matchng", "flow_matching"]),
         ("sweep:", "sweep:\n  solvers: [eulr]", ["sweep.solvers", "eulr", "euler"]),
         ("datasets:", "datasets: [", ["line"]),
+        (
+            "flow_matching: {}",
+            "flow_matching: {factors: {time_sampling: {name: logit_normal, std: -1}}}",
+            ["flow_matching.factors.time_sampling.std", "-1", "positive"],
+        ),
     ],
-    ids=["key", "type", "value", "formulation", "solver", "yaml"],
+    ids=["key", "type", "value", "formulation", "solver", "yaml", "part"],
 )
 def test_a_bad_config_is_one_line_with_file_key_value_and_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, words: list[str]
@@ -147,6 +153,40 @@ def test_a_log_keeps_the_traceback_of_a_crash(
     log = tmp_path / "plan.log"
     assert main(["plan", str(SMOKE), "--log", str(log)]) == 1
     assert "ZeroDivisionError: planted" in log.read_text()
+
+
+@pytest.mark.parametrize("options", [(), ("-u",)], ids=["at its end", "at once"])
+def test_output_that_nobody_reads_ends_a_verb_in_silence(options: tuple[str, ...]) -> None:
+    """As in ``plan ... | head``."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, *options, "-m", "bench", "plan", str(SMOKE)]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    try:
+        plan = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=buffered,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert plan.stderr == ""
+    assert plan.returncode == 141
+
+
+def test_a_pipe_that_breaks_elsewhere_is_a_crash(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise BrokenPipeError("planted")
+
+    monkeypatch.setattr("bench.stages.plan.run", crash)
+    assert main(["plan", str(SMOKE)]) == 1
+    assert "BrokenPipeError: planted" in capsys.readouterr().err
 
 
 def test_a_plan_never_imports_torch() -> None:

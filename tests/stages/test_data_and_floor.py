@@ -12,6 +12,7 @@ from bench.data.files import load
 from bench.errors import InputError
 from bench.evidence import records
 from bench.experiment.layout import Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.files import read_json, sha256
 from bench.metrics.declared import directions
@@ -28,7 +29,7 @@ def experiment() -> Experiment:
         "formulations": {"flow_matching": {}},
         "budget": {"amount": {"digits": 1.0e12, "mixture2d": 1.0e12}},
     }
-    return Experiment.from_mapping(mapping, "test")
+    return from_mapping(mapping, "test")
 
 
 @pytest.fixture(scope="module")

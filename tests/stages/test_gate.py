@@ -13,6 +13,7 @@ from bench.errors import InputError, RunError
 from bench.evidence import records
 from bench.experiment.graph import nodes
 from bench.experiment.layout import OUTCOME, Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.files import read_json, write_json
 from bench.stages import clean, gate, publish, verify
@@ -26,7 +27,7 @@ def experiment(**changes: Any) -> Experiment:
         "seeds": [0, 1],
         "budget": {"amount": {"mixture2d": 1e12}},
     }
-    return Experiment.from_mapping(values | changes, "test")
+    return from_mapping(values | changes, "test")
 
 
 def rows(label: str, values: list[float], **columns: Any) -> list[dict[str, Any]]:

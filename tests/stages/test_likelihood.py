@@ -16,6 +16,7 @@ from bench.experiment.cells import has_likelihood
 from bench.experiment.costs import Plan
 from bench.experiment.graph import nodes
 from bench.experiment.layout import Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.stages import likelihood, prepare, train
 from bench.stages.running.outcome import read_outcome
@@ -38,7 +39,7 @@ def experiment(dataset: str = "mixture2d", **sections: Any) -> Experiment:
         "training": {"batch_size": 32},
         "likelihood": SETTINGS,
     }
-    return Experiment.from_mapping(mapping | sections, "test.yaml")
+    return from_mapping(mapping | sections, "test.yaml")
 
 
 def finished(one: Experiment, layout: Layout, dataset: str, labels: list[str]) -> Layout:

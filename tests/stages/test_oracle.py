@@ -8,6 +8,7 @@ import pytest
 
 from bench.evidence import records
 from bench.experiment.layout import Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.stages import oracle, prepare
 from bench.stages.running.outcome import read_outcome
@@ -34,7 +35,7 @@ def experiment(nfe: list[int]) -> Experiment:
         "unified_view": {"paths": ["linear", "vp", "edm"], "nfe": [4]},
         "metrics": {"kid_subset_size": 50},
     }
-    return Experiment.from_mapping(mapping, "test")
+    return from_mapping(mapping, "test")
 
 
 @pytest.fixture(scope="module")

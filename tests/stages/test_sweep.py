@@ -15,6 +15,7 @@ from bench.evidence import records
 from bench.evidence.manifest import _acceleration
 from bench.experiment.cells import cells
 from bench.experiment.layout import Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.stages import sweep
 from bench.stages.running import switches as switching
@@ -42,7 +43,7 @@ def asked(**changes: Any) -> Experiment:
         **changes,
     }
     mapping["metrics"] |= {"kid_subset_size": 50}
-    return Experiment.from_mapping(mapping, "contract.yaml")
+    return from_mapping(mapping, "contract.yaml")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import yaml
 from bench.errors import InputError
 from bench.evidence import records
 from bench.experiment.layout import Layout
-from bench.experiment.spec import load
+from bench.experiment.loading import load
 from bench.stages import tune
 from tests import synthetic
 

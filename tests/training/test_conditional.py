@@ -13,6 +13,7 @@ from bench.data.dataset import DataSet
 from bench.errors import InputError
 from bench.experiment.cells import cells
 from bench.experiment.layout import Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.models.meter import counted
 from bench.models.path_model import PathModel, build_network
@@ -51,7 +52,7 @@ def model() -> tuple[PathModel, ByClass]:
 
 
 def experiment(formulation: str, **conditional: Any) -> Experiment:
-    return Experiment.from_mapping(
+    return from_mapping(
         {
             "name": "classes",
             "datasets": {"mixture2d": {"network": {"width": 16, "depth": 1, "embedding": 8}}},

@@ -21,13 +21,13 @@ from bench.experiment.roots import verb_digest
 from bench.experiment.graph import nodes
 from bench.experiment.layout import OUTCOME, Layout
 from bench.experiment.prerequisites import check
-from bench.experiment.spec import Experiment
+from bench.experiment.loading import from_mapping
 from bench.stages.running import run_lock
 from bench.stages.running.devices import visible_gpus
 from bench.stages.running.outcome import failures
 
 try:
-    experiment = Experiment.from_mapping(config, str(workflow.configfiles[-1]))
+    experiment = from_mapping(config, str(workflow.configfiles[-1]))
 except InputError as error:
     print(error, file=sys.stderr)
     sys.exit(2)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.experiment.cells import UNIFIED
 from bench.formulations.grammar import Formulation, Part, Stage
+from bench.formulations.parts import titled
 from bench.report.declared import DeclaredTable
 from bench.report.numbers import MISSING, fraction, scaled, tick
 from bench.report.study import CROWDED, Panel, Study
@@ -37,8 +38,8 @@ def _stage_attributes(study: Study, panel: Panel, label: str) -> list[dict[str, 
             {
                 "stage": stage.name,
                 "share": MISSING if foreign else fraction(stage.share),
-                "path": stage.path.describe(),
-                "coupling": stage.coupling.describe() if stage.coupling else MISSING,
+                "path": titled(stage.path),
+                "coupling": _described(stage.coupling),
                 "prediction": MISSING if stage.kind == "pairs" else stage.prediction,
                 "objective": _done(stage),
                 "time sampling": _described(stage.time_sampling),
@@ -66,7 +67,7 @@ CONDITIONS = {"log_snr": "log SNR", "time": "t", "interval": "t and the interval
 
 
 def _described(part: Part | None) -> str:
-    return MISSING if part is None else part.describe()
+    return MISSING if part is None else titled(part)
 
 
 def _classes(formulation: Formulation) -> str:

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from bench.experiment import spec
+from bench.experiment import loading
 from bench.formulations.grammar import path as declare
 from bench.metrics.extractors import extract
 from bench.metrics.extractors._base import extractor_module
@@ -281,7 +281,7 @@ def setting(sizes: Sizes, device: torch.device, name: str) -> Setting:
         "budget": {"unit": "flops", "accounting": "all_in", "amount": {"fashion": 1.0e15}},
         "training": {"batch_size": sizes.batch},
     }
-    return Setting(spec.Experiment.from_mapping(mapping, PART), device)
+    return Setting(loading.from_mapping(mapping, PART), device)
 
 
 def step(training: Trainer) -> tuple[Tensor, list[Tensor]]:

@@ -41,6 +41,7 @@ from bench.evidence import manifest as manifests
 from bench.experiment import digests
 from bench.experiment.costs import Plan
 from bench.experiment.layout import CONFIG, EXTRACTOR_WEIGHTS, LEDGER, Layout
+from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.files import read_json, replacing, write_json
 from bench.stages import calibrate, extractor, floor, pairs, prepare, sweep, timing, train
@@ -115,7 +116,7 @@ def experiment_of(tiny: bool) -> Experiment:
     mapping = yaml.safe_load(source.read_text(encoding="utf-8"))
     for key, value in TINY.items() if tiny else ():
         mapping[key] = value if key in WHOLE else {**mapping[key], **value}
-    return Experiment.from_mapping(mapping, str(source))
+    return from_mapping(mapping, str(source))
 
 
 def reading_from(experiment: Experiment, folder: Path | None) -> Experiment:
@@ -124,7 +125,7 @@ def reading_from(experiment: Experiment, folder: Path | None) -> Experiment:
         return experiment
     mapping = experiment.resolved()
     mapping["datasets"]["fashion"]["options"]["path"] = str(folder)
-    return Experiment.from_mapping(mapping, "--data")
+    return from_mapping(mapping, "--data")
 
 
 # --- what survives the machine --------------------------------------------------------------------

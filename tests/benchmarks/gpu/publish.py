@@ -33,7 +33,8 @@ from bench.data.files import TENSORS, save
 from bench.errors import InputError, RunError
 from bench.evidence import manifest as manifests
 from bench.experiment.layout import CONFIG, FINISHED, OUTCOME, Layout
-from bench.experiment.spec import Experiment, load
+from bench.experiment.loading import load
+from bench.experiment.spec import Experiment
 from bench.files import read_json, sha256, write_json, write_text
 from bench.stages import collect, gate, report
 from bench.stages import publish as publishing

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from bench.experiment import spec
+from bench.experiment import loading
 from bench.stages.running.devices import THREAD_VARIABLES, ready
 from tests.benchmarks.gpu.measure import (
     Deadline,
@@ -143,7 +143,7 @@ def _prepared(device: str, dataset: str, work: str) -> tuple[Callable[[], object
     from bench.stages.train import trainer
     from bench.training.budget import Ledger
 
-    experiment, where = spec.load(CONFIG), torch.device(device)
+    experiment, where = loading.load(CONFIG), torch.device(device)
     module = data_module(dataset)
     data = module.build(module.Options(**experiment.datasets[dataset].options))
     stage = experiment.formulation(LABEL).final.name
@@ -298,7 +298,7 @@ def groups(
 ) -> Iterator[Group]:
     """What is measured, the most valuable first; expected seconds are those of an H100."""
     sizes, expected = (TINY, 0.0) if tiny else (FULL, 1.0)
-    experiment = spec.load(CONFIG)
+    experiment = loading.load(CONFIG)
     batches = {
         "training": experiment.training.batch_size,
         "sampling": experiment.sweep.batch_size,

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from bench.experiment import spec
+from bench.experiment import loading
 from bench.models.path_model import build_network
 from bench.sampling.banks import solver_noise
 from bench.sampling.sample import Request
@@ -120,14 +120,14 @@ SMALL_BATCH = 2
 
 def setting(config: str, device: torch.device, tiny: bool) -> Setting:
     """The network and the batch of an experiment's file; tiny ones in their place for a dry run."""
-    experiment = spec.load(config)
+    experiment = loading.load(config)
     if tiny:
         with open(config, encoding="utf-8") as file:
             mapping = yaml.safe_load(file)
         (name,) = mapping["datasets"]
         mapping["datasets"][name]["network"] = SMALL_UNET
         mapping["training"]["batch_size"] = SMALL_BATCH
-        experiment = spec.Experiment.from_mapping(mapping, config)
+        experiment = loading.from_mapping(mapping, config)
     return Setting(experiment, device)
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from bench.evidence.claims.catalogue import FLOW, MATCHED
-from bench.experiment.spec import Experiment, load
+from bench.experiment.loading import load
+from bench.experiment.spec import Experiment
 from bench.formulations.grammar import Stage
 from bench.models.predictions import PREDICTIONS, gain
 
