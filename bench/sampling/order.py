@@ -33,4 +33,5 @@ def order(runs: Sequence[Solve]) -> float:
     if len(sound) < 2:
         return math.nan
     coarse, fine = sound[-2:]
-    return math.log(coarse.error / fine.error) / math.log(fine.intervals / coarse.intervals)
+    fall = math.log(coarse.error) - math.log(fine.error)
+    return fall / (math.log(fine.intervals) - math.log(coarse.intervals))
