@@ -18,13 +18,18 @@ def budget_rows(study: Study, panel: Panel, label: str) -> pd.DataFrame:
     wide = study.charges(panel, label)
     if wide.empty:
         return pd.DataFrame()
-    summed = pd.DataFrame({kind: wide.filter(regex=rf"\.{kind}$").sum(axis=1) for kind in SUMS})
+    summed = pd.DataFrame({kind: wide[_ending(wide, kind)].sum(axis=1) for kind in SUMS})
     for kind in ("planned", "spent", "peak_memory_bytes"):
         summed[kind] = wide.get(kind, math.nan)
     means = summed.groupby("stage").mean()
     means["seeds"] = summed.groupby("stage").size()
     order = [s.name for s in study.experiment(panel).formulation(label).stages]
     return means.reindex([name for name in order if name in means.index])
+
+
+def _ending(wide: pd.DataFrame, kind: str) -> list[str]:
+    """Columns of one kind, whatever was charged."""
+    return [name for name in wide.columns if name.endswith(f".{kind}")]
 
 
 def cost_matrix(study: Study) -> pd.DataFrame:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pandas as pd
 
 from bench.evidence.audit import CONVERGENCE
@@ -34,11 +37,6 @@ def scored(study: Study, panel: Panel) -> pd.DataFrame:
     return rows[keep.fillna(False)].dropna(subset="value")
 
 
-def over_seeds(rows: pd.DataFrame, metric: str) -> Interval:
-    """A metric of some rows, one a seed, over seeds."""
-    return interval(rows[rows["metric"] == metric]["value"].astype(float), metric)
-
-
 def split_panels(study: Study) -> list[Panel]:
     """Data sets on which the exact field was sampled."""
     return [panel for panel in study.panels if len(exact_rows(study, panel))]
@@ -60,22 +58,28 @@ def compared(study: Study, panel: Panel) -> list[str]:
     return [label for label in study.labels(panel) if len(study.rows(panel, label, FIELD))]
 
 
-def by_nfe(rows: pd.DataFrame, label: str, solver: str, grid: str, metric: str) -> Curve:
-    """A metric of :func:`scored` rows over seeds, at each NFE."""
-    mine = rows[
-        (
-            (rows["label"] == label)
-            & (rows["solver"] == solver)
-            & (rows["grid"] == grid)
-            & (rows["metric"] == metric)
-        ).fillna(False)
-    ]
-    swept = sorted(set(mine["nfe_requested"].dropna().astype(int)))
-    return {nfe: over_seeds(mine[mine["nfe_requested"] == nfe], metric) for nfe in swept}
+class Cells:
+    """Some of the :func:`scored` rows, looked up by label, solver, grid and metric."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self._values = rows["value"].to_numpy(dtype=float)
+        self._asked = rows["nfe_requested"].to_numpy(dtype=float, na_value=np.nan)
+        self._places = rows.groupby(["label", "solver", "grid", "metric"], sort=False).indices
+
+    def by_nfe(self, label: str, solver: str, grid: str, metric: str) -> Curve:
+        """A metric of one sampler over seeds, at each NFE."""
+        places = self._places.get((label, solver, grid, metric), [])
+        values: dict[int, list[float]] = {}
+        for place in places:
+            if math.isfinite(self._asked[place]):
+                values.setdefault(int(self._asked[place]), []).append(self._values[place])
+        return {nfe: interval(values[nfe], metric) for nfe in sorted(values)}
 
 
 def over_log_snr(study: Study, panel: Panel, label: str, metric: str) -> dict[float, Interval]:
     """One of :data:`FIELD_ERRORS` over seeds, at each point of log_snr."""
-    rows = study.rows(panel, label, metric)
-    points = sorted(set(rows["log_snr"].dropna().astype(float)))
-    return {point: over_seeds(rows[rows["log_snr"] == point], metric) for point in points}
+    rows = study.rows(panel, label, metric).astype({"log_snr": float, "value": float})
+    return {
+        float(str(point)): interval(values, metric)
+        for point, values in rows.groupby("log_snr", sort=True)["value"]
+    }

@@ -91,6 +91,12 @@ class Study:
     experiments: Sequence[Experiment]
     folders: dict[str, Path] = field(default_factory=dict)
     manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _rows: dict[tuple[Panel, str, str], pd.DataFrame] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _charges: dict[tuple[Panel, str], pd.DataFrame] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def read(cls, root: Path) -> Study:
@@ -200,6 +206,17 @@ class Study:
     def _by_panel(self) -> dict[Panel, pd.DataFrame]:
         return {panel: panel.of(self.records) for panel in self.panels}
 
+    @cached_property
+    def _by_metric(self) -> dict[Panel, tuple[pd.DataFrame, dict[Any, Any]]]:
+        """Successful rows of each panel, and their places by label and metric."""
+        found = {}
+        for panel in self.panels:
+            rows = self.measured(panel)
+            successful = rows[(rows["status"] == "ok").fillna(False)].dropna(subset="value")
+            places = successful.groupby(["label", "metric"], sort=False).indices
+            found[panel] = successful, dict(places)
+        return found
+
     def measured(self, panel: Panel) -> pd.DataFrame:
         """All records of a panel."""
         return self._by_panel[panel]
@@ -228,20 +245,32 @@ class Study:
         there = [grid in ("", name) for grid, name in zip(cells["grid"], named, strict=True)]
         return fixed_sampler(cells[np.array(there, dtype=bool)], COMMON_SOLVER)
 
+    @cached_property
+    def _places_of_chosen(self) -> list[tuple[pd.DataFrame, dict[Any, Any]]]:
+        """Both tables of chosen cells, with the places of each experiment, data set and label."""
+        return [
+            (chosen, dict(chosen.groupby(["experiment", "dataset", "label"], sort=False).indices))
+            for chosen in (self.selected, self.common)
+        ]
+
+    def _chosen_cells(self, panel: Panel, label: str, chosen: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a label in :attr:`selected` or :attr:`common`."""
+        key = (panel.experiment, panel.dataset, label)
+        places = next(places for table, places in self._places_of_chosen if table is chosen)
+        return chosen.iloc[places.get(key, [])]
+
     def curve(self, panel: Panel, label: str, chosen: pd.DataFrame) -> dict[int, Interval]:
         """Interval over seeds at each NFE, from :attr:`selected` or :attr:`common`."""
-        rows = panel.of(chosen)
-        rows = rows[rows["label"] == label]
-        rows = rows.dropna(subset="value")
+        rows = self._chosen_cells(panel, label, chosen).dropna(subset="value")
         return {
-            int(nfe): interval(rows[rows["nfe"] == nfe]["value"], panel.primary)
-            for nfe in sorted(set(rows["nfe"]))
+            int(str(nfe)): interval(values, panel.primary)
+            for nfe, values in rows.groupby("nfe", sort=True)["value"]
         }
 
     def by_seed(self, panel: Panel, label: str, nfe: int) -> dict[int, float]:
         """Primary metric of each seed with the selected sampler."""
-        rows = panel.of(self.selected)
-        rows = rows[(rows["label"] == label) & (rows["nfe"] == nfe)].dropna(subset="value")
+        rows = self._chosen_cells(panel, label, self.selected)
+        rows = rows[rows["nfe"] == nfe].dropna(subset="value")
         return dict(zip(rows["train_seed"], rows["value"], strict=True))
 
     def ratio(self, panel: Panel, one: str, other: str, nfe: int) -> Interval:
@@ -254,8 +283,8 @@ class Study:
 
     def chosen(self, panel: Panel, label: str, nfe: int) -> dict[tuple[str, str], int]:
         """How often each solver and grid was selected at an NFE, most frequent first."""
-        rows = panel.of(self.selected)
-        rows = rows[(rows["label"] == label) & (rows["nfe"] == nfe)]
+        rows = self._chosen_cells(panel, label, self.selected)
+        rows = rows[rows["nfe"] == nfe]
         counts = Counter(sorted(zip(rows["solver"], rows["grid"], strict=True)))
         return dict(counts.most_common())
 
@@ -274,8 +303,7 @@ class Study:
         self, panel: Panel, label: str, chosen: pd.DataFrame, target: float
     ) -> CrossingSummary | None:
         """Evaluations that a formulation needs for a target; None where it has no curve."""
-        rows = panel.of(chosen)
-        rows = rows[rows["label"] == label]
+        rows = self._chosen_cells(panel, label, chosen)
         return None if rows["value"].isna().all() else summarise_crossings(rows, target)
 
     def at_selected(self, panel: Panel) -> pd.DataFrame:
@@ -294,9 +322,11 @@ class Study:
 
     def rows(self, panel: Panel, label: str, metric: str) -> pd.DataFrame:
         """Successful rows of one label and metric."""
-        rows = self.measured(panel)
-        keep = (rows["label"] == label) & (rows["metric"] == metric) & (rows["status"] == "ok")
-        return rows[keep.fillna(False)].dropna(subset="value")
+        key = (panel, label, metric)
+        if key not in self._rows:
+            successful, places = self._by_metric[panel]
+            self._rows[key] = successful.iloc[places.get((label, metric), [])]
+        return self._rows[key]
 
     def model_metric(self, panel: Panel, label: str, metric: str) -> Interval:
         """A metric that each model has once, such as straightness, over seeds."""
@@ -314,8 +344,18 @@ class Study:
 
     def failures(self, panel: Panel, label: str) -> pd.DataFrame:
         """Rows that record a failure of the label: its seeds and error lines."""
-        rows = self.measured(panel)
-        return rows[((rows["label"] == label) & (rows["status"] == "failed")).fillna(False)]
+        failed, places = self._failed[panel]
+        return failed.iloc[places.get(label, [])]
+
+    @cached_property
+    def _failed(self) -> dict[Panel, tuple[pd.DataFrame, dict[Any, Any]]]:
+        """Failed rows of each panel, and their places by label."""
+        found = {}
+        for panel in self.panels:
+            rows = self.measured(panel)
+            failed = rows[(rows["status"] == "failed").fillna(False)]
+            found[panel] = failed, dict(failed.groupby("label", sort=False).indices)
+        return found
 
     def failed_seeds(self, panel: Panel, label: str) -> set[int]:
         """Seeds of the label that have a failure."""
@@ -323,10 +363,14 @@ class Study:
 
     def charges(self, panel: Panel, label: str) -> pd.DataFrame:
         """Budget rows: a column a kind (``train.flops``, ``planned``), a row a stage and seed."""
-        rows = self.measured(panel)
-        rows = rows[(rows["label"] == label) & rows["metric"].str.startswith("budget.")]
-        wide = rows.pivot_table(index=["stage", "train_seed"], columns="metric", values="value")
-        return wide.astype(float).rename(columns=lambda name: name.removeprefix("budget."))
+        if (panel, label) not in self._charges:
+            rows = self.measured(panel)
+            rows = rows[(rows["label"] == label) & rows["metric"].str.startswith("budget.")]
+            wide = rows.pivot_table(index=["stage", "train_seed"], columns="metric", values="value")
+            self._charges[panel, label] = wide.astype(float).rename(
+                columns=lambda name: name.removeprefix("budget.")
+            )
+        return self._charges[panel, label]
 
     def costs(self, panel: Panel | None = None) -> pd.DataFrame:
         """Core-seconds: columns experiment, dataset, label (or the stage), kind, value."""

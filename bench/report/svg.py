@@ -76,9 +76,12 @@ def _with_palette(encoded: str) -> str:
     """
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as opened:
         pixels = np.asarray(opened.convert("RGBA"))
-    shades, places = np.unique(pixels.reshape(-1, 4), axis=0, return_inverse=True)
-    if len(shades) > COLOURS:
+    # A pixel as one number sorts like its four bytes, and much faster.
+    numbers = np.ascontiguousarray(pixels).view(">u4").astype(np.uint32).ravel()
+    colours, places = np.unique(numbers, return_inverse=True)
+    if len(colours) > COLOURS:
         return encoded
+    shades = colours.astype(">u4").view(np.uint8).reshape(-1, 4)
     indexed = Image.fromarray(places.reshape(pixels.shape[:2]).astype(np.uint8)).convert("L")
     picture = Image.frombytes("P", indexed.size, indexed.tobytes())
     picture.putpalette(shades[:, :3].tobytes())

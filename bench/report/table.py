@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,10 @@ class Table:
 
     def blocks(self) -> list[tuple[str, pd.DataFrame]]:
         """``text`` split by data set: its title, and the columns that say something there."""
+        return self._blocks
+
+    @cached_property
+    def _blocks(self) -> list[tuple[str, pd.DataFrame]]:
         if BLOCK not in self.text.columns:
             return [("", self.text)]
         return [

@@ -187,8 +187,8 @@ def paired_components(values: pd.DataFrame, one: str, other: str) -> Components 
     What a seed and its noise give to both formulations alike has gone; this is what a paired
     comparison is up against.
     """
-    by_label = values.index.to_frame(index=False).groupby("label")["nfe"].unique()
-    shared = set(by_label.get(one, ())) & set(by_label.get(other, ()))
+    labels, counts = (values.index.get_level_values(name) for name in ("label", "nfe"))
+    shared = set(counts[labels == one]) & set(counts[labels == other])
     if not shared:
         return None
     nfe = max(shared)

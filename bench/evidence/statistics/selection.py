@@ -17,6 +17,7 @@ from bench.experiment.cells import UNIFIED
 
 PANEL = ["experiment", "dataset"]
 CANDIDATE = ["solver", "grid", "sampled_path"]
+GROUP = [*PANEL, "label", "nfe_requested"]
 
 
 def exact_cells(records: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -41,21 +42,33 @@ def exact_cells(records: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows.fillna({"grid": "", "sampled_path": ""})
 
 
-def _by_candidate(cells: pd.DataFrame, bank: str) -> pd.DataFrame:
-    """Metric of one noise bank: a row a candidate (sorted), a column a seed."""
-    rows = cells[(cells["noise_bank"] == bank) & (cells["value"] > 0)]
-    rows = rows.astype({"value": float})
-    return rows.pivot_table(index=CANDIDATE, columns="train_seed", values="value", sort=True)
+Values = dict[tuple[str, str, str], dict[int, float]]
+"""A metric of each candidate on each seed, candidates sorted."""
 
 
-def _lowest(table: pd.DataFrame) -> tuple[str, str, str] | None:
-    """Candidate with the lowest mean log among those that have the most seeds."""
-    counts = table.notna().sum(axis=1)
-    if counts.empty or counts.max() == 0:
+def _by_candidate(cells: pd.DataFrame, bank: str) -> dict[tuple[str, ...], Values]:
+    """Positive values of one noise bank, for each formulation and NFE."""
+    rows = cells[(cells["noise_bank"] == bank) & (cells["value"] > 0)].astype({"value": float})
+    means = rows.groupby([*GROUP, *CANDIDATE, "train_seed"], sort=True)["value"].mean()
+    found: dict[tuple[str, ...], Values] = {}
+    for key, value in zip(means.index, means.to_list(), strict=True):
+        *group, solver, grid, path, seed = key
+        values = found.setdefault(tuple(map(str, group)), {})
+        values.setdefault((solver, grid, path), {})[int(seed)] = value
+    return found
+
+
+def _lowest(values: Values, seeds: set[int]) -> tuple[str, str, str] | None:
+    """Candidate with the lowest mean log over some seeds among those that have the most."""
+    logs = {
+        candidate: [math.log(by_seed[seed]) for seed in sorted(seeds & by_seed.keys())]
+        for candidate, by_seed in values.items()
+    }
+    most = max(map(len, logs.values()), default=0)
+    if most == 0:
         return None
-    means = np.log(table[counts == counts.max()]).mean(axis=1)
-    solver, grid, path = means.index[int(means.to_numpy().argmin())]
-    return solver, grid, path
+    means = {name: sum(own) / most for name, own in logs.items() if len(own) == most}
+    return min(means, key=means.__getitem__)
 
 
 def select_samplers(cells: pd.DataFrame) -> pd.DataFrame:
@@ -75,25 +88,25 @@ def select_samplers(cells: pd.DataFrame) -> pd.DataFrame:
         ``value`` (NaN where the choice has no scored cell on that seed) and ``basis``.
     """
     chosen = []
-    for key, group in cells.groupby([*PANEL, "label", "nfe_requested"], sort=True):
-        experiment, dataset, label, nfe = map(str, key)
-        selection, scoring = (_by_candidate(group, bank) for bank in ("selection", "scoring"))
-        for seed in sorted(set(group["train_seed"])):
-            others = selection.drop(columns=seed, errors="ignore")
-            own = others.shape[1] == 0
-            pick = _lowest(selection if own else others)
+    selection, scoring = (_by_candidate(cells, bank) for bank in ("selection", "scoring"))
+    for key, train_seeds in cells.groupby(GROUP, sort=True)["train_seed"]:
+        experiment, dataset, label, nfe = group = tuple(map(str, key))
+        values = selection.get(group, {})
+        seeds = {seed for by_seed in values.values() for seed in by_seed}
+        for seed in sorted(map(int, set(train_seeds))):
+            own = seeds <= {seed}
+            pick = _lowest(values, seeds if own else seeds - {seed})
             if pick is None:
                 continue
-            known = seed in scoring.columns and pick in scoring.index
             chosen.append(
                 {
                     "experiment": experiment,
                     "dataset": dataset,
                     "label": label,
                     "nfe": int(nfe),
-                    "train_seed": int(seed),
+                    "train_seed": seed,
                     **dict(zip(CANDIDATE, pick, strict=True)),
-                    "value": float(scoring.loc[pick, seed]) if known else math.nan,
+                    "value": scoring.get(group, {}).get(pick, {}).get(seed, math.nan),
                     "basis": "own seed" if own else "other seeds",
                 }
             )

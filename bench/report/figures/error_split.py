@@ -19,7 +19,7 @@ from bench.report.exact_field import (
     FIELD_ERRORS,
     SECOND_SOLVER,
     TOTAL,
-    by_nfe,
+    Cells,
     compared,
     exact_rows,
     over_log_snr,
@@ -121,6 +121,7 @@ def _draw_exact(axes: Axes, study: Study, panel: Panel, looks: Mapping[Kind, Loo
     axes.set_xlabel("evaluations (NFE)")
     axes.set_ylabel("endpoint RMSE to a fine solve")
     rows = exact_rows(study, panel)
+    cells = Cells(rows)
     # A solver with a grid of its own is drawn once a path, and looks like its path's first.
     first = {label: look for (label, _), look in reversed(list(looks.items()))}
     lines = {(label, COMMON_SOLVER, grid): look for (label, grid), look in looks.items()}
@@ -128,7 +129,7 @@ def _draw_exact(axes: Axes, study: Study, panel: Panel, looks: Mapping[Kind, Loo
         (label, SECOND_SOLVER, SOLVERS[SECOND_SOLVER].grid): look for label, look in first.items()
     }
     for (label, solver, grid), look in lines.items():
-        points = by_nfe(rows, label, solver, grid, DISCRETISATION)
+        points = cells.by_nfe(label, solver, grid, DISCRETISATION)
         if points:
             dashed = replace(look, dash=SOLVER_DASHES[solver])
             draw_curve(axes, dashed, list(points), list(points.values()))
@@ -140,11 +141,11 @@ def _draw_total(axes: Axes, study: Study, panel: Panel) -> None:
     axes.set_title(f"{panel.title}\n{title}", fontweight="normal")
     axes.set_xlabel("network evaluations (NFE)")
     axes.set_ylabel("endpoint RMSE")
-    rows, nfe = scored(study, panel), set[int]()
+    cells, nfe = Cells(scored(study, panel)), set[int]()
     for label in compared(study, panel):
         look, grid = look_of(label), study.own_grid(panel, label, COMMON_SOLVER)
         own, total = (
-            by_nfe(rows, label, COMMON_SOLVER, grid, metric) for metric in (DISCRETISATION, TOTAL)
+            cells.by_nfe(label, COMMON_SOLVER, grid, metric) for metric in (DISCRETISATION, TOTAL)
         )
         if not total:
             continue

@@ -145,7 +145,7 @@ def _grouped_by_time(
                     axes.plot(factor * front["seconds"], front["value"], color=GREY, linewidth=1,
                               zorder=1.5)  # fmt: skip
             robust_axis(axes, study, panel, values)
-            for label in set(group.labels) & set(found):
+            for label in filter(found.__contains__, group.labels):  # in one order, always
                 front = found[label][1]
                 places = (factor * front["seconds"]).tolist()
                 beyond(axes, places, front["value"].tolist(), look_of(label).colour)

@@ -16,7 +16,7 @@ from bench.report.exact_field import (
     FIELD_ERRORS,
     SECOND_SOLVER,
     TOTAL,
-    by_nfe,
+    Cells,
     compared,
     exact_rows,
     over_log_snr,
@@ -39,6 +39,7 @@ def _split_facts(study: Study, panel: Panel) -> Iterator[tuple[dict[str, Any], I
                 yield {"label": label, "metric": metric, "log_snr": point}, found, expected
     rows = scored(study, panel)
     rows = rows[(rows["grid"] != UNIFIED) & rows["tolerance"].isna()]
+    cells = Cells(rows)
     exact = list(dict.fromkeys(exact_rows(study, panel)["label"]))
     for label, solver, grid in sorted(
         set(zip(rows["label"], rows["solver"].fillna(""), rows["grid"].fillna(""), strict=True))
@@ -46,7 +47,7 @@ def _split_facts(study: Study, panel: Panel) -> Iterator[tuple[dict[str, Any], I
         if label not in (*labels, *exact):
             continue
         for metric in (DISCRETISATION, TOTAL, panel.primary):
-            for nfe, found in by_nfe(rows, label, solver, grid, metric).items():
+            for nfe, found in cells.by_nfe(label, solver, grid, metric).items():
                 where: dict[str, Any] = {"label": label, "solver": solver, "grid": grid, "nfe": nfe}
                 yield where | {"metric": metric}, found, 1 if label in exact else expected
 
@@ -61,8 +62,9 @@ def error_split(study: Study) -> Table:
             place | where | columns_of(found, expected)
             for where, found, expected in _split_facts(study, panel)
         ]
+        cells = Cells(scored(study, panel))
         for label in compared(study, panel):
-            text += _split_lines(study, panel, label)
+            text += _split_lines(study, panel, label, cells)
     primaries = "; ".join(f"{p.title}: {metric_title(p.primary)}" for p in split_panels(study))
     caption = (
         "Where the law of the data is known, so is the exact field, and the error splits. All are "
@@ -86,19 +88,19 @@ def error_split(study: Study) -> Table:
     )
 
 
-def _split_lines(study: Study, panel: Panel, label: str) -> Iterator[dict[str, str]]:
+def _split_lines(study: Study, panel: Panel, label: str, cells: Cells) -> Iterator[dict[str, str]]:
     """Lines of a label: a solver and an NFE each."""
-    rows, primary = scored(study, panel), panel.primary
+    primary = panel.primary
     known = exact_label(study.experiment(panel).formulation(label).final.path)
     field = study.model_metric(panel, label, FIELD)
     for solver in (COMMON_SOLVER, SECOND_SOLVER):
         grid = study.own_grid(panel, label, solver)
         columns = {
-            "solver, model": by_nfe(rows, label, solver, grid, DISCRETISATION),
-            "solver, exact field": by_nfe(rows, known, solver, grid, DISCRETISATION),
-            "total": by_nfe(rows, label, solver, grid, TOTAL),
-            f"{primary}, model": by_nfe(rows, label, solver, grid, primary),
-            f"{primary}, exact field": by_nfe(rows, known, solver, grid, primary),
+            "solver, model": cells.by_nfe(label, solver, grid, DISCRETISATION),
+            "solver, exact field": cells.by_nfe(known, solver, grid, DISCRETISATION),
+            "total": cells.by_nfe(label, solver, grid, TOTAL),
+            f"{primary}, model": cells.by_nfe(label, solver, grid, primary),
+            f"{primary}, exact field": cells.by_nfe(known, solver, grid, primary),
         }
         for nfe in columns["total"]:
             line: dict[str, str] = {

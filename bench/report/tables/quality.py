@@ -20,7 +20,7 @@ def quality(study: Study) -> Table:
     for panel in study.panels:
         expected = study.expected(panel)
         rows = study.at_selected(panel)
-        rows = rows[(rows["metric"] != SETUP).fillna(False)]
+        rows = rows[(rows["metric"] != SETUP).fillna(False)].fillna({"reference_set": ""})
         arrows = {"lower": " ↓", "higher": " ↑", None: ""}
         better = directions(study.experiment(panel).described(panel.dataset))
         names = {
@@ -28,7 +28,7 @@ def quality(study: Study) -> Table:
             + (" against train" if reference == TRAIN else "")
             + arrows[better.get(metric)]
             for metric, reference in sorted(
-                set(zip(rows["metric"].dropna(), rows["reference_set"].fillna(""), strict=False)),
+                set(zip(rows["metric"], rows["reference_set"], strict=True)),
                 key=lambda pair: (pair[0] != panel.primary, pair),
             )
         }
@@ -41,11 +41,10 @@ def quality(study: Study) -> Table:
                     "formulation": study.titles[label],
                     "NFE": str(nfe),
                 }
+                every = cell["value"].to_numpy(dtype=float, na_value=np.nan)
+                places = cell.groupby(["metric", "reference_set"], sort=False).indices
                 for (metric, reference), name in names.items():
-                    hit = (cell["metric"] == metric) & (
-                        cell["reference_set"].fillna("") == reference
-                    )
-                    values = cell[hit]["value"].to_numpy(dtype=float, na_value=np.nan)
+                    values = every[places.get((metric, reference), [])]
                     if not np.isfinite(values).any():
                         continue
                     found = interval(values, metric)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from bench.evidence.statistics import interval
 from bench.experiment.cells import EXACT, UNIFIED
 from bench.report.declared import DeclaredTable
-from bench.report.exact_field import DISCRETISATION, over_seeds, scored
+from bench.report.exact_field import DISCRETISATION, scored
 from bench.report.numbers import MISSING, bracket, plain, seeds
 from bench.report.study import Panel, Study
 from bench.report.table import BLOCK, INTERVAL_COLUMNS, INTERVAL_NOTE, Table, absent, columns_of
@@ -42,9 +43,11 @@ def unified_view(study: Study) -> Table:
         ranges |= dict.fromkeys(rows["interval"].dropna())
         paths = list(dict.fromkeys(rows["sampled_path"]))
         for (nfe, solver), cells in rows.groupby(["nfe_requested", "solver"], sort=True):
+            values = cells["value"].to_numpy(dtype=float)
+            places = cells.groupby(["label", "sampled_path", "metric"], sort=False).indices
+            swept = set(cells["label"].dropna())
             for label, (title, trained) in _view_titles(study, panel).items():
-                mine = cells[cells["label"] == label]
-                if mine.empty and (label == EXACT or not len(study.failures(panel, label))):
+                if label not in swept and (label == EXACT or not len(study.failures(panel, label))):
                     continue
                 line = {
                     BLOCK: panel.title,
@@ -55,13 +58,16 @@ def unified_view(study: Study) -> Table:
                 }
                 expected = 1 if label == EXACT else study.expected(panel)
                 for path in paths:
-                    there = mine[mine["sampled_path"] == path]
-                    quality = over_seeds(there, panel.primary)
+                    quality = interval(
+                        values[places.get((label, path, panel.primary), [])], panel.primary
+                    )
                     if not quality.n:
                         # No solver could spend it, a failure, or a path of another label alone.
                         line[path] = MISSING if label == EXACT else absent(study, panel, label)
                         continue
-                    rmse = over_seeds(there, DISCRETISATION)
+                    rmse = interval(
+                        values[places.get((label, path, DISCRETISATION), [])], DISCRETISATION
+                    )
                     mean, *bounds = bracket(quality).split(" ", 1)
                     shown = [mean + seeds(quality.n, expected), *bounds]
                     line[path] = "\n".join([*shown, f"RMSE {plain(rmse.estimate)}"])
