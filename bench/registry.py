@@ -21,6 +21,7 @@ FAMILIES: dict[str, str] = {
     "couplings": "bench.training.couplings",
     "data": "bench.data.sources",
     "extractors": "bench.metrics.extractors",
+    "figures": "bench.report.figures",
     "formulations": "bench.formulations.methods",
     "metrics": "bench.metrics.measures",
     "networks": "bench.models.networks",
@@ -28,6 +29,7 @@ FAMILIES: dict[str, str] = {
     "paths": "bench.models.paths",
     "solvers": "bench.sampling.solvers",
     "stages": "bench.stages",
+    "tables": "bench.report.tables",
     "time_sampling": "bench.training.time_sampling",
     "weightings": "bench.training.weightings",
 }

@@ -17,7 +17,7 @@ from bench.evidence import records
 from bench.experiment.layout import Layout
 from bench.experiment.spec import load
 from bench.files import read_json
-from bench.report import FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES
+from bench.report import CAPTIONS, FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES
 from bench.stages import clean, gate, publish, verify
 from bench.stages.gate import stage_folders
 from bench.stages.running.outcome import read_outcome
@@ -58,6 +58,8 @@ def test_a_run_leaves_everything_that_it_promises(finished: Path) -> None:
         assert (root / name).stat().st_size > 0
     tables = {f"{name}.{suffix}" for name in TABLES for suffix in TABLE_SUFFIXES}
     assert {path.name for path in (root / "tables").iterdir()} == tables
+    captions = {f"table_{name}.rst" for name in TABLES} | {f"figure_{n}.rst" for n in FIGURES}
+    assert {path.name for path in (root / CAPTIONS).iterdir()} == captions
     figures = {f"{name}.{suffix}" for name in FIGURES for suffix in FIGURE_SUFFIXES}
     assert {path.name for path in (root / "figures").iterdir()} == figures
 
@@ -139,6 +141,7 @@ def test_snakemake_makes_its_own_report(finished: Path, tmp_path: Path) -> None:
     for words in (
         "quality_vs_nfe.svg",
         "Every cell starts from the same noise",
+        "the sampler that was best on the other seeds and other noise",
         "Figures",
         "Tables",
     ):
@@ -241,8 +244,23 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def test_a_plot_draws_the_report_again_and_nothing_else(copied: Path) -> None:
-    path = copied / "bench" / "report" / "figures" / "style.py"
+    path = copied / "bench" / "report" / "style.py"
     edit(path, '"font.size": 9', '"font.size": 10')
+    assert planned(copied) == REPORTING
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("report/tables/grids.py", '"Grids against the solver\'s own"', '"Grids"'),
+        ("report/figures/budget.py", 'title="Budget and cost"', 'title="Cost"'),
+        ("metrics/measures/modes.py", '"share of modes covered"', '"modes covered"'),
+    ],
+)
+def test_what_a_table_a_figure_or_a_metric_is_called_makes_the_report_again(
+    copied: Path, module: str, old: str, new: str
+) -> None:
+    edit(copied / "bench" / module, old, new)
     assert planned(copied) == REPORTING
 
 

@@ -28,7 +28,7 @@ from bench.experiment.spec import Experiment
 from bench.files import digest_of
 from bench.formulations.grammar import TABULATED, Part, Stage
 from bench.metrics.declared import applicable
-from bench.registry import aside, place
+from bench.registry import aside, discover, place
 from bench.sampling.solvers.catalogue import GRIDS, SOLVERS, Solver
 
 CHOICES = {"solvers", "grids", "nfe", "tolerances", "few_step_nfe"}
@@ -45,10 +45,18 @@ _EVALUATION = (*_SAMPLING, "pot", "torch-fidelity")
 ENTRIES: dict[str, tuple[str, ...]] = {
     "adapters": ("Tabulated",),
     "data": ("build", "describe"),
+    "figures": ("FIGURE",),
     "metrics": ("compute",),
     "stages": ("run",),
+    "tables": ("TABLE",),
 }
 """What is taken from a member of a family; of all others their ``build``."""
+
+SHOWN = {"report": ("figures", "tables")}
+"""Families of which a verb reads every member, by name."""
+
+WORDS = ("TITLES", "DIRECTIONS")
+"""What the report says of a metric, and no number depends on."""
 
 
 # --- code -------------------------------------------------------------------------------------
@@ -76,7 +84,14 @@ def grid(name: str | None) -> tuple[Definition, ...]:
 
 def verb_digest(*verbs: str) -> str:
     """Digest of the code of some verbs."""
-    return code.digest(*(root for verb in verbs for root in member("stages", verb)))
+    roots = [root for verb in verbs for root in member("stages", verb)]
+    for verb in verbs:
+        for family in SHOWN.get(verb, ()):
+            roots += [root for name in discover(family) for root in member(family, name)]
+    if "report" in verbs:
+        metrics = [place("metrics", name) for name in discover("metrics")]
+        roots += [Definition(metric, word) for metric in metrics for word in WORDS]
+    return code.digest(*roots)
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -8,6 +8,8 @@ The file of a metric holds
   set's feature extractor (``fd_{extractor}`` becomes ``fd_digits``),
 * ``SCALES``: for each name the scale of its statistics, ``log`` for what is always positive and
   varies by factors, ``linear`` for the rest,
+* ``TITLES``: for each name what it is called in tables and figures; ``{features}`` stands for what
+  the extractor's network gives,
 * ``compute(context) -> list[Measurement]``, see :class:`bench.metrics.context.Context`.
 
 Unless its file says otherwise, a value is a mean over disjoint blocks of samples, each as large as
@@ -30,6 +32,10 @@ Direction = Literal["lower", "higher"] | None
 
 
 Scale = Literal["log", "linear"]
+
+
+EXTRACTOR = "{extractor}"
+"""What stands in a name for the data set's feature extractor."""
 
 
 @dataclass(frozen=True)
@@ -134,3 +140,30 @@ def measured_in(stem: str, extractor: str | None) -> str:
     if extractor == "inception":
         stem = stem.replace("fd_{extractor}", "fid")
     return stem.format(extractor=extractor)
+
+
+def titles(extractor: str, features: str) -> dict[str, str]:
+    """What every metric is called where the data set has a feature extractor, by name.
+
+    Args:
+        extractor: its name.
+        features: what its features are called.
+    """
+    stems = {
+        stem: title
+        for name in discover("metrics")
+        for stem, title in metric_module(name).TITLES.items()
+    }
+    # A name that is told as it stands comes last, and is not that of an extractor by chance.
+    in_order = sorted(stems.items(), key=lambda told: EXTRACTOR not in told[0])
+    return {
+        measured_in(stem, extractor): _titled(stem, title, extractor).format(features=features)
+        for stem, title in in_order
+    }
+
+
+def _titled(stem: str, title: str, extractor: str) -> str:
+    """The title of a metric in the features of an extractor; see :func:`measured_in` for FID."""
+    if extractor != "inception" or EXTRACTOR not in stem:
+        return title
+    return title.replace("Fréchet distance ({features})", "FID").replace("Fréchet distance", "FID")

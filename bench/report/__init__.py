@@ -1,44 +1,20 @@
 """Tables, figures and page: records in, files out, without torch.
 
-:data:`TABLES` and :data:`FIGURES` name every file under ``tables/`` and ``figures/``; each is
-always written, so that a workflow can declare them, also where an experiment has nothing to show.
+:data:`TABLES` and :data:`FIGURES` name every file under ``tables/`` and ``figures/``: one for each
+file of ``bench/report/tables`` and ``bench/report/figures``, which are not imported for that. Each
+is always written, so that a workflow can declare them, also where an experiment has nothing to
+show.
 """
+
+from bench.registry import discover
 
 RECORDS = "records.parquet"
 
-TABLES = (
-    "claims",
-    "summary",
-    "common_solver",
-    "adaptive",
-    "nfe_to_quality",
-    "across_datasets",
-    "quality",
-    "straightness",
-    "unified_view",
-    "error_split",
-    "convergence",
-    "grids",
-    "audit",
-    "likelihood",
-    "floor",
-    "variance",
-    "budget",
-    "cost",
-    "methods",
-    "status",
-)
+TABLES = discover("tables")
 TABLE_SUFFIXES = ("csv", "md", "tex")
 
-FIGURES = (
-    "quality_vs_nfe",
-    "quality_vs_wallclock",
-    "straightness",
-    "samples",
-    "trajectories",
-    "error_split",
-    "convergence",
-    "training",
-    "budget",
-)
+FIGURES = discover("figures")
 FIGURE_SUFFIXES = ("svg", "png")
+
+CAPTIONS = "captions"
+"""Folder of the captions of both, for Snakemake's report."""

@@ -15,32 +15,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 
 from bench.files import write_text
-from bench.report.figures.captions import FIGURE_CAPTIONS
+from bench.report import declared
+from bench.report.costs import cost_matrix, expected_seconds
+from bench.report.declared import SECTIONS, figures_of, tables_of
 from bench.report.findings import findings, warnings
 from bench.report.numbers import plain, scaled
 from bench.report.study import Study
 from bench.report.svg import data_uri
-from bench.report.tables.budget import cost_matrix, expected_seconds
+from bench.report.table import Table, is_loud
 from bench.report.tables.claims import section as claims_section
-from bench.report.tables.table import Table, is_loud
 from bench.report.titles import metric_title
 
 TEMPLATE = "page.html.j2"
-
-SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("quality", "Quality and evaluations", ("quality_vs_nfe",),
-     ("summary", "nfe_to_quality", "across_datasets", "common_solver", "adaptive", "floor",
-      "variance", "quality")),
-    ("time", "Quality and time", ("quality_vs_wallclock",), ()),
-    ("geometry", "Straightness", ("straightness", "trajectories"), ("straightness",)),
-    ("paths", "Field, path and solver", ("error_split",), ("unified_view", "error_split")),
-    ("likelihood", "Likelihood", (), ("likelihood",)),
-    ("solvers", "Solvers and grids", ("convergence",), ("convergence", "grids", "audit")),
-    ("samples", "Samples", ("samples",), ()),
-    ("cost", "Budget and cost", ("budget", "training"), ("budget", "cost")),
-    ("methods", "Methods", (), ("methods", "status")),
-)  # fmt: skip
-"""Anchor, heading, figures and tables of each section."""
 
 
 def write(study: Study, tables: Mapping[str, Table], figures: Path, target: Path) -> None:
@@ -77,10 +63,10 @@ def write(study: Study, tables: Mapping[str, Table], figures: Path, target: Path
             {
                 "anchor": anchor,
                 "title": title,
-                "figures": [_figure(figures, name) for name in names],
-                "tables": [_table(tables[name]) for name in listed],
+                "figures": [_figure(figures, name) for name in figures_of(anchor)],
+                "tables": [_table(tables[name]) for name in tables_of(anchor)],
             }
-            for anchor, title, names, listed in SECTIONS
+            for anchor, title in SECTIONS.items()
         ],
         manifests=[
             {"name": name, "text": json.dumps(_without_config(part), indent=1)}
@@ -132,9 +118,14 @@ def _seconds(study: Study) -> list[tuple[str, str, str]]:
 
 
 def _figure(folder: Path, name: str) -> dict[str, Any]:
-    title, caption = FIGURE_CAPTIONS[name]
+    declaration = declared.figure(name)
     drawing = (folder / f"{name}.svg").read_text(encoding="utf-8")
-    return {"name": name, "title": title, "caption": caption, "source": Markup(data_uri(drawing))}
+    return {
+        "name": name,
+        "title": declaration.title,
+        "caption": declaration.caption,
+        "source": Markup(data_uri(drawing)),
+    }
 
 
 def _table(table: Table) -> dict[str, Any]:
@@ -148,6 +139,7 @@ def _table(table: Table) -> dict[str, Any]:
     return {
         "name": table.name,
         "title": table.title,
+        "wordy": table.wordy,
         "caption": table.caption,
         "blocks": blocks if len(table.text) else [],
     }

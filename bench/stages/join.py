@@ -19,7 +19,7 @@ from bench.experiment.layout import CONFIG, Layout
 from bench.experiment.spec import Experiment
 from bench.files import read_json, replacing, write_json, write_text
 from bench.report import RECORDS
-from bench.report.figures import FROM_ARRAYS
+from bench.report.figures import from_arrays
 from bench.report.study import Study
 from bench.report.svg import drawing_in
 from bench.stages import collect, report
@@ -91,7 +91,7 @@ def _keep(source: Path, target: Path) -> None:
     if not (source / report.PAGE).is_file():
         return
     page = (source / report.PAGE).read_text(encoding="utf-8")
-    for name in FROM_ARRAYS:
+    for name in from_arrays():
         drawing = drawing_in(page, name)
         if drawing is not None:
             write_text(target / "figures" / f"{name}.svg", f"{drawing}\n")

@@ -6,7 +6,7 @@ import sys
 
 from bench.experiment.layout import Layout
 from bench.experiment.spec import Experiment
-from bench.report import figures, page, tables
+from bench.report import CAPTIONS, captions, figures, page, tables
 from bench.report.study import Study
 
 PAGE = "report.html"
@@ -18,10 +18,11 @@ def run(experiment: Experiment, layout: Layout) -> None:
 
 
 def write(study: Study, layout: Layout) -> None:
-    """Write ``tables/``, ``figures/`` and ``report.html`` of a study."""
+    """Write ``tables/``, ``figures/``, ``captions/`` and ``report.html`` of a study."""
     built = tables.build_all(study)
     for table in built.values():
         table.write(layout.root / "tables")
     figures.write_all(study, layout.root / "figures")
+    captions.write_all(built, layout.root / CAPTIONS)
     page.write(study, built, layout.root / "figures", layout.root / PAGE)
     print(f"report: {layout.root / PAGE}", file=sys.stderr)

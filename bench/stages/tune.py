@@ -22,7 +22,7 @@ from bench.experiment.spec import Experiment, untuned
 from bench.report import RECORDS
 from bench.report.numbers import MISSING, plain, tick
 from bench.report.study import Study
-from bench.report.tables.table import BLOCK, FAILED, Table
+from bench.report.table import BLOCK, FAILED, Table
 
 BANK = "selection"
 

@@ -81,6 +81,7 @@ def test_measures_what_it_declares(
     measured = module.compute(context(dataset, disturbed(real_data(dataset), 0.1)))
     assert {m.metric for m in measured} == set(declared(description(dataset), metric))
     assert module.SCALES.keys() == module.DIRECTIONS.keys()
+    assert module.TITLES.keys() == module.DIRECTIONS.keys()
     for m in measured:
         assert m.refusal is None
         assert math.isfinite(m.value)

@@ -10,8 +10,8 @@ import pytest
 
 from bench.evidence.claims import CLAIMS, Test
 from bench.report.study import Study
+from bench.report.table import latex, markdown
 from bench.report.tables.claims import claims, section, show
-from bench.report.tables.table import latex, markdown
 
 
 def test_every_part_on_every_data_set_has_a_row(study: Study) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from bench.evidence import records
 from bench.report.study import Study
+from bench.report.table import latex, markdown
 from bench.report.tables.likelihood import likelihood
-from bench.report.tables.table import latex, markdown
 from tests import synthetic
 
 SEEDS = [0, 1, 2]

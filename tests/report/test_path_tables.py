@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.report.figures.paths import error_split as draw
+from bench.report.figures.error_split import error_split as draw
 from bench.report.study import Study
-from bench.report.tables.paths import error_split, unified_view
+from bench.report.tables.error_split import error_split
+from bench.report.tables.unified_view import unified_view
 from tests import synthetic
 from tests.report.conftest import SEEDS
 from tests.report.test_tables import csv, parquet

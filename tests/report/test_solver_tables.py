@@ -10,11 +10,15 @@ import pandas as pd
 import pytest
 
 from bench.evidence import records
-from bench.report.figures.solvers import convergence as draw
+from bench.report.figures.convergence import convergence as draw
+from bench.report.solver_orders import measured_order
 from bench.report.study import SETUP, Study
-from bench.report.tables.quality import common_solver, quality
-from bench.report.tables.solvers import audit, convergence, grids, measured_order
-from bench.report.tables.table import MISMATCH, is_loud
+from bench.report.table import MISMATCH, is_loud
+from bench.report.tables.audit import audit
+from bench.report.tables.common_solver import common_solver
+from bench.report.tables.convergence import convergence
+from bench.report.tables.grids import grids
+from bench.report.tables.quality import quality
 from bench.sampling.solvers.catalogue import SOLVERS
 from tests import synthetic
 from tests.report.conftest import SEEDS

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.report import FIGURES
-from bench.report.figures.style import new_figure, styled
+from bench.report.style import new_figure, styled
 from bench.report.svg import data_uri, drawing_in, lightened
 
 LINK = "{http://www.w3.org/1999/xlink}href"

@@ -18,9 +18,9 @@ from bench.registry import discover
 from bench.report import TABLE_SUFFIXES, TABLES
 from bench.report.numbers import bracket, fraction, plain, scaled, tick
 from bench.report.study import Study
+from bench.report.table import Table, latex, markdown
 from bench.report.tables import build_all
 from bench.report.tables.across_datasets import across_datasets
-from bench.report.tables.table import Table, latex, markdown
 from bench.report.titles import metric_title
 from tests import synthetic
 from tests.report.conftest import FAILED, SEEDS, WHOLE

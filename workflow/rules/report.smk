@@ -1,8 +1,11 @@
 """From outcomes to records, from records to the report, and the verdict on the run."""
 
 from bench.files import sha256
-from bench.report import FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES
+from bench.report import CAPTIONS, FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES
 from bench.stages.gate import stage_folders
+
+# A relative one would be sought beside this file.
+captions = (files.root / CAPTIONS).resolve()
 
 TEMPLATES = sorted((ROOT / "bench/report").glob("*.j2"))
 
@@ -33,7 +36,7 @@ rule report:
         [
             report(
                 files.root / f"{kind}s/{name}.{shown}",
-                caption=f"../report/{kind}_{name}.rst",
+                caption=str(captions / f"{kind}_{name}.rst"),
                 category=f"{kind.capitalize()}s",
                 labels={kind: name.replace("_", " ")},
             )
@@ -53,6 +56,8 @@ rule report:
             name=FIGURES,
             suffix=FIGURE_SUFFIXES[1:],
         ),
+        expand(files.root / CAPTIONS / "table_{name}.rst", name=TABLES),
+        expand(files.root / CAPTIONS / "figure_{name}.rst", name=FIGURES),
         files.root / "report.html",
     log:
         logs / "report.log",

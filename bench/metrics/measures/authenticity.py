@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NEEDS = Needs(kinds=("image",), levels=True)
 DIRECTIONS = {"authenticity": None}
 SCALES = {"authenticity": "linear"}
+TITLES = {"authenticity": "authenticity"}
 
 
 def compute(context: Context) -> list[Measurement]:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 NEEDS = Needs(kinds=("image",), extractor=True)
 DIRECTIONS = {"density_{extractor}": "higher", "coverage_{extractor}": "higher"}
 SCALES = {"density_{extractor}": "linear", "coverage_{extractor}": "linear"}
+TITLES = {
+    "density_{extractor}": "density",
+    "coverage_{extractor}": "coverage",
+}
 NEIGHBOURS: Final = 5
 
 

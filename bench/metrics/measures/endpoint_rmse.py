@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NEEDS = Needs(reference_solve=True)
 DIRECTIONS = {"endpoint_rmse": "lower"}
 SCALES = {"endpoint_rmse": "log"}
+TITLES = {"endpoint_rmse": "endpoint RMSE to a fine solve"}
 
 
 def compute(context: Context) -> list[Measurement]:

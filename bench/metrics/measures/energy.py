@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NEEDS = Needs(kinds=("vector",))
 DIRECTIONS = {"energy_distance": "lower"}
 SCALES = {"energy_distance": "linear"}
+TITLES = {"energy_distance": "energy distance"}
 
 
 def compute(context: Context) -> list[Measurement]:

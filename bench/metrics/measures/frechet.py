@@ -38,6 +38,12 @@ SCALES = {
     "precision_{extractor}": "linear",
     "recall_{extractor}": "linear",
 }
+TITLES = {
+    "fd_{extractor}": "Fréchet distance ({features})",
+    "kid_{extractor}": "KID ({features})",
+    "precision_{extractor}": "precision",
+    "recall_{extractor}": "recall",
+}
 
 
 def register(extractor: str) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 NEEDS = Needs(kinds=("image",), extractor=True)
 DIRECTIONS = {"fd_{extractor}_inf": "lower"}
 SCALES = {"fd_{extractor}_inf": "linear"}
+TITLES = {"fd_{extractor}_inf": "Fréchet distance extrapolated to infinite samples"}
 PARTS: Final = (1, 2, 3, 4)
 """Numbers of parts into which the samples are divided, a point of the fit each."""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NEEDS = Needs(kinds=("image",), extractor=True)
 DIRECTIONS = {"fd_{extractor}_full": "lower"}
 SCALES = {"fd_{extractor}_full": "log"}
+TITLES = {"fd_{extractor}_full": "Fréchet distance, all samples against all training data"}
 LEFT_OUT: Final = 10
 """Blocks of samples that the jackknife leaves out in turn."""
 

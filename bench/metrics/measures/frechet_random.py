@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NEEDS = Needs(kinds=("image",), extractor=True)
 DIRECTIONS = {"fd_random_conv": "lower"}
 SCALES = {"fd_random_conv": "log"}
+TITLES = {"fd_random_conv": "Fréchet distance (untrained network's features)"}
 
 
 def compute(context: Context) -> list[Measurement]:

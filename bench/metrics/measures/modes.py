@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 NEEDS = Needs(kinds=("vector",), exact=True)
 DIRECTIONS = {"mode_coverage": "higher", "mode_tv": "lower"}
 SCALES = {"mode_coverage": "linear", "mode_tv": "linear"}
+TITLES = {
+    "mode_coverage": "share of modes covered",
+    "mode_tv": "total variation of mode weights",
+}
 INSIDE: Final = 0.99
 """Probability of the ellipsoid of a mode."""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 NEEDS = Needs(exact=True)
 DIRECTIONS = {"sample_nll": None}
 SCALES = {"sample_nll": "linear"}
+TITLES = {"sample_nll": "negative log density of samples under the exact law (nats)"}
 
 
 def compute(context: Context) -> list[Measurement]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NEEDS = Needs(kinds=("vector",))
 DIRECTIONS = {"sliced_w2": "lower"}
 SCALES = {"sliced_w2": "log"}
+TITLES = {"sliced_w2": "sliced 2-Wasserstein distance"}
 PROJECTIONS: Final = 32
 
 

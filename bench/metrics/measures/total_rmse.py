@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NEEDS = Needs(exact=True, exact_solve=True)
 DIRECTIONS = {"total_rmse": "lower"}
 SCALES = {"total_rmse": "log"}
+TITLES = {"total_rmse": "endpoint RMSE to the exact flow"}
 
 
 def compute(context: Context) -> list[Measurement]:

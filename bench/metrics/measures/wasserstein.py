@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NEEDS = Needs(kinds=("vector",))
 DIRECTIONS = {"w2": "lower"}
 SCALES = {"w2": "log"}
+TITLES = {"w2": "2-Wasserstein distance"}
 
 
 def compute(context: Context) -> list[Measurement]:

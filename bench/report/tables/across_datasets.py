@@ -14,9 +14,10 @@ from bench.evidence.statistics.datasets import (
     probability_of_improvement,
     ranks,
 )
+from bench.report.declared import DeclaredTable
 from bench.report.numbers import MISSING, plain, seeds
 from bench.report.study import Panel, Study
-from bench.report.tables.table import BLOCK, Table
+from bench.report.table import BLOCK, Table
 
 LEAST = 2
 """Data sets that a summary over data sets is taken of."""
@@ -114,3 +115,14 @@ def _summaries(scores: dict[str, Scores], floors: Scores) -> list[dict[str, Any]
             }
         )
     return rows
+
+
+TABLE = DeclaredTable(
+    section="quality",
+    rank=30,
+    build=across_datasets,
+    columns=(
+        "experiment", "nfe", "datasets", "label", "mean_rank", "critical_difference",
+        "iqm", "improvement", "seeds", "formulations",
+    ),
+)  # fmt: skip

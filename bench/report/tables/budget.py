@@ -1,4 +1,4 @@
-"""Tables of what the models have cost: budgets by stage, core-seconds by kind of work."""
+"""The budget of every model by stage, and what was measured beside it: the table ``budget``."""
 
 from __future__ import annotations
 
@@ -6,36 +6,11 @@ import math
 
 import pandas as pd
 
-from bench.experiment.costs import KINDS, Plan
-from bench.report.numbers import (
-    MISSING,
-    fraction,
-    plain,
-    scaled,
-    seeds,
-)
-from bench.report.study import (
-    Panel,
-    Study,
-)
-from bench.report.tables.table import BLOCK, Table, absent
-
-_SUMS = ("updates", "samples", "flops", "network_passes", "device_seconds", "coupling_seconds",
-         "wall_seconds")  # fmt: skip
-
-
-def budget_rows(study: Study, panel: Panel, label: str) -> pd.DataFrame:
-    """Means over seeds of what each stage planned, spent and measured; stages in their order."""
-    wide = study.charges(panel, label)
-    if wide.empty:
-        return pd.DataFrame()
-    summed = pd.DataFrame({kind: wide.filter(regex=rf"\.{kind}$").sum(axis=1) for kind in _SUMS})
-    for kind in ("planned", "spent", "peak_memory_bytes"):
-        summed[kind] = wide.get(kind, math.nan)
-    means = summed.groupby("stage").mean()
-    means["seeds"] = summed.groupby("stage").size()
-    order = [s.name for s in study.experiment(panel).formulation(label).stages]
-    return means.reindex([name for name in order if name in means.index])
+from bench.report.costs import SUMS, budget_rows
+from bench.report.declared import DeclaredTable
+from bench.report.numbers import MISSING, fraction, plain, scaled, seeds
+from bench.report.study import Study
+from bench.report.table import BLOCK, Table, absent
 
 
 def budget(study: Study) -> Table:
@@ -85,7 +60,7 @@ def budget(study: Study) -> Table:
                         "spent_over_planned": ratio,
                         "share_of_spent": row["spent"] / whole["spent"],
                         "spent_without_upstream": own,
-                        **{kind: row[kind] for kind in _SUMS},
+                        **{kind: row[kind] for kind in SUMS},
                         "peak_memory_bytes": row["peak_memory_bytes"],
                         "seeds": int(row["seeds"]),
                         "seeds_expected": study.expected(panel),
@@ -127,66 +102,14 @@ def _unit(unit: str) -> str:
     return {"flops": "FLOP", "network_passes": "passes", "device_seconds": "s"}[unit]
 
 
-def cost_matrix(study: Study) -> pd.DataFrame:
-    """Core-seconds with a row a (experiment, dataset, label) and a column a kind."""
-    costs = study.costs()
-    wide = costs.fillna({"dataset": "", "label": ""}).pivot_table(
-        index=["experiment", "dataset", "label"],
-        columns="kind",
-        values="value",
-        aggfunc="sum",
-        fill_value=0.0,
-        sort=False,
-    )
-    others = sorted(set(wide.columns) - set(KINDS))
-    return wide.reindex(columns=[*KINDS, *others], fill_value=0.0)
-
-
-EVERYTHING = "Whole run"
-
-
-def expected_seconds(study: Study) -> dict[str, float]:
-    """Core-seconds by kind that the plan expects of all experiments."""
-    plans = [Plan(experiment).seconds() for experiment in study.experiments]
-    return {kind: sum(plan[kind] for plan in plans) for kind in KINDS}
-
-
-def cost(study: Study) -> Table:
-    """Core-seconds by import, training, sampling, metrics and timing."""
-    wide = cost_matrix(study)
-    kinds = list(wide.columns)
-    data = wide.assign(total=wide.sum(axis=1)).reset_index()
-    title = {(p.experiment, p.dataset): p.title for p in study.panels}
-    text = [
-        {
-            "data set": title.get(
-                (row["experiment"], row["dataset"]), row["dataset"] or EVERYTHING
-            ),
-            "what": study.titles.get(row["label"], row["label"]),
-            **{kind: plain(row[kind]) for kind in kinds},
-            "total": plain(row["total"]),
-        }
-        for _, row in data.iterrows()
-    ]
-    if len(data):
-        sums = wide.sum()
-        text.append(
-            {BLOCK: EVERYTHING, "what": "measured"}
-            | {kind: plain(sums[kind]) for kind in kinds}
-            | {"total": plain(sums.sum())}
-        )
-    expected = expected_seconds(study)
-    text.append(
-        {BLOCK: EVERYTHING, "what": "expected by plan"}
-        | {kind: plain(expected.get(kind, math.nan)) for kind in kinds}
-        | {"total": plain(sum(expected.values()))}
-    )
-    caption = (
-        "Core-seconds (CPU time of the processes) that the run has spent: importing libraries, "
-        "training, sampling, metrics and timing; sums over all seeds. Work that was finished "
-        "before a run was started again counts with what it cost when it was done. Expected: what "
-        "the plan says beforehand, for its reference machine."
-    )
-    columns = ["data set", "what", *kinds, "total"]
-    frame = pd.DataFrame(text, columns=columns)
-    return Table("cost", "Core-seconds", caption, data, frame)
+TABLE = DeclaredTable(
+    section="cost",
+    rank=10,
+    build=budget,
+    columns=(
+        "experiment", "dataset", "label", "stage", "unit", "accounting",
+        "budget_total", "planned", "spent", "spent_over_planned", "share_of_spent",
+        "spent_without_upstream", *SUMS, "peak_memory_bytes", "seeds",
+        "seeds_expected",
+    ),
+)  # fmt: skip

@@ -15,9 +15,10 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.claims import Claim, Finding, Test, Verdict
+from bench.report.declared import DeclaredTable
 from bench.report.numbers import MISSING, plain
 from bench.report.study import Study
-from bench.report.tables.table import BLOCK, Table
+from bench.report.table import BLOCK, Table
 
 ORDER: tuple[Verdict, ...] = ("supported", "refuted", "inconclusive", "not tested")
 MARKS: dict[Verdict, str] = {
@@ -147,9 +148,8 @@ def claims(study: Study) -> Table:
     )
     columns = [BLOCK, "claim", "compared", "budget", "verdict", "effect", "p (Holm)",
                "replicates", "in words"]  # fmt: skip
-    return Table(
-        "claims", "Claims", caption, pd.DataFrame(data), pd.DataFrame(text, columns=columns)
-    )
+    frame = pd.DataFrame(text, columns=columns)
+    return Table("claims", "Claims", caption, pd.DataFrame(data), frame, wordy=True)
 
 
 def _asked(study: Study) -> list[Claim]:
@@ -223,3 +223,15 @@ def _plot(finding: Finding) -> dict[str, float] | None:
 
     plot = {"low": place(test.low), "high": place(test.high)}
     return plot if math.isnan(test.estimate) else plot | {"estimate": place(test.estimate)}
+
+
+TABLE = DeclaredTable(
+    section=None,
+    rank=10,
+    build=claims,
+    columns=(
+        "claim", "question", "claimed", "sources", "compared", "rule", "experiment",
+        "dataset", "accounting", "verdict", "estimate", "low", "high", "level",
+        "p_unadjusted", "p_holm", "comparisons", "replicates", "missing", "sentence",
+    ),
+)  # fmt: skip

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from bench.report.by_evaluations import primaries
+from bench.report.declared import DeclaredTable
 from bench.report.numbers import (
     MISSING,
     bracket,
@@ -14,14 +16,7 @@ from bench.report.numbers import (
     seeds,
 )
 from bench.report.study import Level, Study
-from bench.report.tables.quality import _primaries
-from bench.report.tables.table import (
-    BLOCK,
-    FAILED,
-    Table,
-    absent,
-    columns_of,
-)
+from bench.report.table import BLOCK, FAILED, Table, absent, columns_of
 from bench.report.titles import FLOORS
 
 SHORT = {
@@ -73,7 +68,7 @@ def floor(study: Study) -> Table:
                 data.append(place | {"label": key} | facts | columns)
             text.append(line)
     caption = (
-        f"Where the scale of the primary metric lies ({_primaries(study)}). Train vs held-out is "
+        f"Where the scale of the primary metric lies ({primaries(study)}). Train vs held-out is "
         "the floor: real data at the same sample size, mean over disjoint blocks and its standard "
         "error. A fitted Gaussian needs no network; an untrained network is the start of training. "
         "Each formulation stands with its lowest seed mean over the NFEs. The ratios say how many "
@@ -86,3 +81,15 @@ def floor(study: Study) -> Table:
         pd.DataFrame(data),
         pd.DataFrame(text).fillna(MISSING),
     )
+
+
+TABLE = DeclaredTable(
+    section="quality",
+    rank=60,
+    build=floor,
+    columns=(
+        "experiment", "dataset", "metric", "label", "estimate", "standard_error",
+        "over_floor", "over_Gaussian", "over_untrained", "low", "high", "scale",
+        "seeds", "seeds_expected", "nfe",
+    ),
+)  # fmt: skip

@@ -7,10 +7,12 @@ from typing import Any
 import pandas as pd
 
 from bench.experiment.cells import has_likelihood
+from bench.report.declared import DeclaredTable
 from bench.report.numbers import MISSING, bracket, plain, seeds, tick
 from bench.report.study import Panel, Study
-from bench.report.tables.table import (
+from bench.report.table import (
     BLOCK,
+    INTERVAL_COLUMNS,
     INTERVAL_NOTE,
     NOT_APPLICABLE,
     Table,
@@ -113,3 +115,14 @@ def _shown(study: Study, panel: Panel, label: str, rows: pd.DataFrame) -> dict[s
     line["NFE (min to max)"] = f"{plain(float(mean))} ({low:.0f} to {high:.0f})"
     line["tolerance"] = tick(float(rows["tolerance"].iloc[0]))
     return line
+
+
+TABLE = DeclaredTable(
+    section="likelihood",
+    rank=10,
+    build=likelihood,
+    columns=(
+        "experiment", "dataset", "label", "metric", *INTERVAL_COLUMNS, "value_se",
+        "tolerance", "samples", "nfe_mean", "nfe_min", "nfe_max",
+    ),
+)  # fmt: skip

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bench.report.by_evaluations import without_flow
+from bench.report.declared import DeclaredTable
 from bench.report.numbers import (
     MISSING,
     bracket,
     seeds,
 )
 from bench.report.study import Study
-from bench.report.tables.quality import _without_flow
-from bench.report.tables.table import (
+from bench.report.table import (
     BLOCK,
+    INTERVAL_COLUMNS,
     INTERVAL_NOTE,
     NOT_APPLICABLE,
     Table,
@@ -55,7 +57,15 @@ def straightness(study: Study) -> Table:
         "and normalised time, over the squared chord (0 is straight). Arc over chord: length of "
         "the trajectory over the distance between its ends (1 is straight). Linear: native after "
         "change to the linear path. The three answer different questions and may disagree. "
-        f"{_without_flow(study, 'No trajectory have')}{INTERVAL_NOTE}"
+        f"{without_flow(study, 'No trajectory have')}{INTERVAL_NOTE}"
     )
     frame = pd.DataFrame(text).fillna(MISSING)
     return Table("straightness", "Straightness", caption, pd.DataFrame(data), frame)
+
+
+TABLE = DeclaredTable(
+    section="geometry",
+    rank=10,
+    build=straightness,
+    columns=("experiment", "dataset", "label", "metric", *INTERVAL_COLUMNS),
+)

@@ -18,9 +18,10 @@ from bench.evidence.statistics.components import (
 )
 from bench.evidence.statistics.power import MOST_SEEDS, seeds_needed, smallest_ratio
 from bench.experiment.cells import SCORING
+from bench.report.declared import DeclaredTable
 from bench.report.numbers import MISSING, fraction, plain
 from bench.report.study import Panel, Study
-from bench.report.tables.table import BLOCK, Table, absent
+from bench.report.table import BLOCK, Table, absent
 from bench.report.titles import metric_title
 
 RATIOS = (1.05, 1.1, 1.2)
@@ -125,3 +126,17 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
         smallest = row["smallest_ratio"]
         shown["smallest ratio seen"] = MISSING if math.isinf(smallest) else plain(smallest)
     return shown
+
+
+TABLE = DeclaredTable(
+    section="quality",
+    rank=70,
+    build=variance,
+    columns=(
+        "experiment", "dataset", "metric", "samples", "retraining_sd",
+        "retraining_low", "retraining_high", "retraining_variance", "resampling_sd",
+        "share", "seeds", "paired_retraining_sd", "paired_resampling_sd", "paired_sd",
+        "smallest_ratio", *(f"seeds_for_{ratio:g}" for ratio in RATIOS), "label",
+        "nfe",
+    ),
+)  # fmt: skip

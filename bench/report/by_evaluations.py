@@ -1,0 +1,75 @@
+"""Quality at each number of evaluations: what the tables of one sampler a formulation share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from bench.report.numbers import MISSING, bracket, plain, seeds
+from bench.report.study import COMMON_SOLVER, Study
+from bench.report.table import BLOCK, FAILED, NOT_APPLICABLE, absent, columns_of
+from bench.report.titles import metric_title
+
+
+def sampler_mix(counts: dict[str, int]) -> str:
+    """How often each sampler was chosen, in words; its name alone where it always was."""
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{name} x{n}" for name, n in counts.items())
+
+
+def quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tuple[Any, Any]:
+    """Data and text of a table of the primary metric: a line a label, a column an NFE."""
+    data, text = [], []
+    for panel in study.panels:
+        expected, nfe_list = study.expected(panel), study.nfe(panel)
+        real = study.floor(panel, "floor.train")
+        floor = math.nan if real is None else real.value
+        for label in study.labels(panel):
+            curve = study.curve(panel, label, chosen)
+            missing = absent(study, panel, label)
+            line = {BLOCK: panel.title, "formulation": study.titles[label]}
+            for nfe in nfe_list:
+                found = curve.get(nfe)
+                mix = study.samplers(panel, label, nfe) if with_sampler else {}
+                if found is None:
+                    cell = missing
+                else:
+                    mean, *bounds = bracket(found).split(" ", 1)
+                    parts = [mean + seeds(found.n, expected), *bounds]
+                    cell = "\n".join(parts + ([sampler_mix(mix)] if mix else []))
+                    data.append(
+                        {
+                            "experiment": panel.experiment,
+                            "dataset": panel.dataset,
+                            "label": label,
+                            "metric": panel.primary,
+                            "nfe": nfe,
+                            "sampler": sampler_mix(mix) if mix else COMMON_SOLVER,
+                            **columns_of(found, expected),
+                            "floor": floor,
+                        }
+                    )
+                line[f"NFE {nfe}"] = cell
+            if not curve and missing != FAILED:
+                line |= {f"NFE {nfe}": NOT_APPLICABLE for nfe in nfe_list}
+            text.append(line | {"floor": plain(floor)})
+    return pd.DataFrame(data), pd.DataFrame(text).fillna(MISSING)
+
+
+def primaries(study: Study) -> str:
+    """The primary metric of every panel, in words."""
+    return "; ".join(f"{p.title}: {metric_title(p.primary)}" for p in study.panels)
+
+
+def without_flow(study: Study, words: str) -> str:
+    """``words`` and the formulations that solve no equation, or nothing where all do."""
+    found = [
+        study.titles[label]
+        for panel in study.panels
+        for label in study.labels(panel)
+        if not study.has_flow(panel, label)
+    ]
+    return f"{words} {', '.join(dict.fromkeys(found))}. " if found else ""
