@@ -131,10 +131,7 @@ def test_the_front_page_is_short_and_says_how_to_start() -> None:
 def test_the_front_page_leads_to_every_part_that_can_be_added() -> None:
     """A wing without a way to it from the front page is not found."""
     links = {link.partition("#")[0] for link in LINK.findall((ROOT / "README.md").read_text())}
-    reached = {f"bench/{wing}/README.md" for wing in WINGS} - {
-        "bench/experiment/README.md",
-        "bench/report/README.md",
-    }
+    reached = {f"bench/{wing}/README.md" for wing in WINGS if wing != "experiment"}
     assert reached <= links
     inner = {
         link.partition("#")[0] for link in LINK.findall((ROOT / "bench/README.md").read_text())

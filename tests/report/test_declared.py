@@ -6,9 +6,11 @@ from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from docutils.core import publish_parts
+from matplotlib.figure import Figure
 
 from bench.evidence import records
 from bench.registry import discover
@@ -16,6 +18,7 @@ from bench.report import CAPTIONS, FIGURES, TABLES
 from bench.report.captions import restructured
 from bench.report.declared import SECTIONS, figure, figures_of, table, tables_of
 from bench.report.study import Study
+from bench.report.style import styled
 from bench.report.tables import build, build_all
 from bench.report.titles import metric_title
 from tests import synthetic
@@ -67,6 +70,15 @@ def test_a_table_without_a_row_has_its_header(
     declared = list(table(name).columns)
     assert [column for column in declared or header if column in whole] == whole
     assert header == declared or not declared
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_drawn_or_says_why_not(nothing: Study, study: Study, name: str) -> None:
+    with styled():
+        drawn = figure(name).draw(study)
+        assert isinstance(drawn, Figure)
+        plt.close(drawn)
+        assert str(figure(name).draw(nothing)).endswith(".")
 
 
 def test_snakemake_shows_the_captions_of_the_page(finished: Path, study: Study) -> None:
