@@ -104,6 +104,7 @@ def test_a_finished_run_cleans_nothing(
     experiment = load(finished / "configs" / "smoke.yaml")
     layout = Layout(Path("results", "smoke"))
     assert list(clean.orphans(experiment, layout)) == []
+    assert list(clean.old_features(experiment, layout)) == []
     fewer = experiment.model_copy(update={"seeds": [0, 1]})
     orphans = {str(folder.relative_to(layout.root)) for folder in clean.orphans(fewer, layout)}
     assert "runs/digits/consistency_distillation/seed2/teacher" in orphans

@@ -16,8 +16,8 @@ from bench.experiment.layout import Layout
 from bench.experiment.spec import Experiment
 from bench.stages.running import run_lock
 
-FEATURES = 2
-"""Files of real features that a data set with an extractor can use: of both halves."""
+FEATURES = 4
+"""Files of features that a data set with an extractor can use: both halves, by it and at random."""
 
 
 def run(experiment: Experiment, layout: Layout, *, dry_run: bool) -> None:

@@ -184,15 +184,15 @@ def test_clean_leaves_as_many_features_as_the_data_sets_can_use(
     monkeypatch.chdir(tmp_path)
     layout = Layout(Path("results/verdict"))
     layout.features.mkdir(parents=True)
-    for age, name in enumerate(("newest", "new", "old", "oldest")):
+    for age, name in enumerate("abcdef"):
         (layout.features / name).touch()
         os.utime(layout.features / name, (1e9 - age, 1e9 - age))
     amount = {"amount": {"mixture2d": 1e12, "digits": 1e12}}
     with_digits = experiment(datasets={"mixture2d": {}, "digits": {}}, budget=amount)
     clean.run(with_digits, layout, dry_run=True)
-    assert len(list(layout.features.iterdir())) == 4
+    assert len(list(layout.features.iterdir())) == 6
     clean.run(with_digits, layout, dry_run=False)
-    assert {path.name for path in layout.features.iterdir()} == {"newest", "new"}
+    assert {path.name for path in layout.features.iterdir()} == {*"abcd"}, "the newest stay"
     clean.run(experiment(), layout, dry_run=False)
     assert not layout.features.exists(), "vectors have no features"
 
