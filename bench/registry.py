@@ -58,9 +58,16 @@ def place(family: str, name: str) -> str:
 
 
 @aside("what stands there is in a digest by its definitions")
+def module_file(module_name: str) -> Path:
+    """The file of a module of the house: its own, or its package's face."""
+    place = _PACKAGES.joinpath(*module_name.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
+@aside("what stands there is in a digest by its definitions")
 def source(family: str, name: str) -> Path:
     """The file of a member."""
-    return _PACKAGES.joinpath(*place(family, name).split(".")).with_suffix(".py")
+    return module_file(place(family, name))
 
 
 @aside("a digest names the members that it depends on")

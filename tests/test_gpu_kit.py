@@ -701,9 +701,9 @@ def test_the_whole_kit_on_a_bare_machine(
         process.send_signal(signal.SIGKILL)
         process.wait()
     done = finished_models(first)
-    assert {"rectified_flow/seed0", "consistency_training/seed0"} <= done
-    assert done < {"rectified_flow/seed0", "consistency_training/seed0", "rectified_flow/seed1",
-                   "consistency_training/seed1"}  # fmt: skip
+    assert {"rectified_flow/seed0", "flow_matching/seed0"} <= done
+    assert done < {"rectified_flow/seed0", "flow_matching/seed0", "rectified_flow/seed1",
+                   "flow_matching/seed1"}  # fmt: skip
     ledgers = ledgers_in(first)
 
     # Another one goes on.

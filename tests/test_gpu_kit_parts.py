@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +131,11 @@ def group(*found: Measurement, seconds: float = 0.0) -> Group:
     return Group(tuple(row.subject for row in found), seconds, lambda: found)
 
 
+def a_minute() -> Deadline:
+    """A minute from now, however long the tests of this process have run."""
+    return Deadline(time.process_time() + 60)
+
+
 def test_a_part_measures_what_is_missing_and_says_whether_that_was_all(tmp_path: Path) -> None:
     asked: list[str] = []
 
@@ -137,7 +143,7 @@ def test_a_part_measures_what_is_missing_and_says_whether_that_was_all(tmp_path:
         return Group((name,), seconds, lambda: (asked.append(name), [figure(name)])[1])
 
     groups = [measured("a"), measured("long", 1e6), measured("b")]
-    assert measure_all(begin(tmp_path), Deadline(60), groups) == 0
+    assert measure_all(begin(tmp_path), a_minute(), groups) == 0
     assert asked == ["a", "b"]  # what does not fit is left out, what comes behind it is not
     assert not read(tmp_path / "part.json")["complete"]
     assert measure_all(begin(tmp_path), Deadline(1e9), groups) == 0
@@ -147,7 +153,7 @@ def test_a_part_measures_what_is_missing_and_says_whether_that_was_all(tmp_path:
 
 def test_an_error_beyond_its_bound_is_a_failure_and_is_kept(tmp_path: Path) -> None:
     groups = [group(figure("right", 1.0, 1.0)), group(figure("wrong", 1.1, 1.0))]
-    assert measure_all(begin(tmp_path), Deadline(60), groups, checks=True) == 1
+    assert measure_all(begin(tmp_path), a_minute(), groups, checks=True) == 1
     known = read(tmp_path / "part.json")
     assert [row["subject"] for row in known["measurements"]] == ["right", "wrong"]
     assert [row["subject"] for row in known["failures"]] == ["wrong"]
@@ -158,7 +164,7 @@ def test_what_raises_is_a_failure_of_its_group_alone(tmp_path: Path) -> None:
         raise RuntimeError("no")
 
     groups = [Group(("x", "y"), 0.0, broken), group(figure("a"))]
-    assert measure_all(begin(tmp_path), Deadline(60), groups) == 1
+    assert measure_all(begin(tmp_path), a_minute(), groups) == 1
     known = read(tmp_path / "part.json")
     assert [row["subject"] for row in known["failures"]] == ["x", "y"]
     assert [row["subject"] for row in known["measurements"]] == ["a"]

@@ -17,7 +17,7 @@ import yaml
 
 from bench.evidence import records
 from bench.files import read_json
-from bench.stages.running import run_lock as alive
+from bench.stages.running import run_lock
 from tests.checkouts import copy_checkout
 
 STORY: dict[str, Any] = {
@@ -85,7 +85,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(checkout: Path, *options: str) -> subprocess.Popen[str]:
     """Start what ``make bench`` starts, in a process group of its own, as a terminal does."""
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    environment.pop(alive.VARIABLE, None)
+    environment.pop(run_lock.VARIABLE, None)
     return subprocess.Popen(
         [sys.executable, "workflow/launch.py", "story.yaml", *options],
         cwd=checkout,
@@ -123,7 +123,7 @@ def children(pid: int) -> Iterator[int]:
 
 
 def test_the_story(checkout: Path) -> None:
-    lock = checkout / alive.LOCK
+    lock = checkout / run_lock.LOCK
     results = checkout / "results" / "story"
 
     # Ctrl-C: the whole group is stopped, and says how to go on.
@@ -133,7 +133,7 @@ def test_the_story(checkout: Path) -> None:
     code, said = finish(process)
     assert code == 1
     assert "the same command goes on from here" in said
-    assert not alive.is_held(lock, patience=0)
+    assert not run_lock.is_held(lock, patience=0)
     prepared = (results / "data" / "mixture2d" / "finished.json").stat().st_mtime_ns
 
     # kill -9 of the run alone: its jobs end by themselves, its lock stays.
@@ -143,7 +143,7 @@ def test_the_story(checkout: Path) -> None:
     os.kill(workflow, signal.SIGKILL)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert not alive.is_held(lock, patience=20)
+    assert not run_lock.is_held(lock, patience=20)
     assert list((checkout / ".snakemake" / "locks").iterdir())
     trained = (checkout / TRAINED).stat().st_mtime_ns
 
@@ -208,7 +208,8 @@ def test_a_second_run_in_the_same_folder_is_refused_in_one_line(tmp_path: Path) 
         yaml.safe_dump({**STORY, "formulations": {"flow_matching": {}}})
     )
     script = (
-        "import time; from bench import alive; assert alive.hold(alive.LOCK); "
+        "import time; from bench.stages.running import run_lock; "
+        "assert run_lock.hold(run_lock.LOCK); "
         "print('held', flush=True); time.sleep(100)"
     )
     holder = subprocess.Popen(

@@ -26,7 +26,7 @@ from pydantic_core import PydanticCustomError
 from bench.errors import InputError
 from bench.formulations.grammar import Factor, Part
 from bench.options import OptionModel, number
-from bench.registry import discover, module, nearest, source
+from bench.registry import discover, module, module_file, nearest, source
 
 ROOMS: dict[Factor, str] = {
     "path": "paths",
@@ -127,7 +127,7 @@ def _constructor(room: str, name: str) -> _Constructor:
     """The constructor of what a part's ``build`` names; a class without one takes no options."""
     body = _body(room, name)
     built = next(value.id for name, value in _assigned(body) if name == "build")
-    cls = next(node for node in body if isinstance(node, ast.ClassDef) and node.name == built)
+    cls, body = _class(built, body)
     init = next(
         (n for n in cls.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"),
         ast.parse("def __init__(self): pass").body[0],
@@ -144,6 +144,19 @@ def _constructor(room: str, name: str) -> _Constructor:
         defaults={o: ast.literal_eval(defaults[o]) for o in options if o in defaults},
         refuse=_refusals(init, options, known, {"math": math, **constants}),
     )
+
+
+def _class(name: str, body: list[ast.stmt]) -> tuple[ast.ClassDef, list[ast.stmt]]:
+    """A class that a file defines or takes from another file of the house, and that file's body."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return node, body
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("bench."):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    text = module_file(node.module).read_text(encoding="utf-8")
+                    return _class(alias.name, ast.parse(text).body)
+    raise InputError(f"{name}: no class of this name is defined or imported where build names it")
 
 
 def _body(room: str, name: str) -> list[ast.stmt]:

@@ -167,7 +167,8 @@ def test_the_file_gives_the_data_back(name: str, real_data: RealData, tmp_path: 
 def test_declarations_of_data_and_metrics_import_no_torch() -> None:
     options = [(name, sources.OPTIONS.get(name, {})) for name in DATASETS]
     code = (
-        "import sys; from bench.data import described; from bench.metrics import directions;"
+        "import sys; from bench.data.dataset import described; "
+        "from bench.metrics.declared import directions;"
         f"[directions(described(n, o)) for n, o in {options!r}];"
         "assert not {'torch', 'torch_fidelity', 'sklearn', 'ot', 'PIL'} & set(sys.modules)"
     )

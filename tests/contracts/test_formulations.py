@@ -135,7 +135,8 @@ def test_a_misspelt_option_is_refused(name: str) -> None:
 def test_declarations_do_not_import_torch() -> None:
     program = (
         "import sys\n"
-        "from bench.formulations.grammar import discover, formulation_module\n"
+        "from bench.formulations.parts import formulation_module\n"
+        "from bench.registry import discover\n"
         "for name in discover('formulations'):\n"
         "    module = formulation_module(name)\n"
         "    module.formulation(module.Options())\n"
