@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import takewhile
 from types import ModuleType
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Union, cast
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr, create_model, model_validator
 from pydantic_core import PydanticCustomError
@@ -47,9 +47,8 @@ TYPES: dict[str, Any] = {
     "float": Annotated[float, Field(allow_inf_nan=False), BeforeValidator(number)],
     "int": Annotated[int, BeforeValidator(number)],
     "str": StrictStr,
-    "Literal": Literal,
 }
-"""What the type of an option may be made of."""
+"""What the type of an option may be made of, beside ``Literal`` and alternatives."""
 
 
 @dataclass(frozen=True)
@@ -182,13 +181,16 @@ def _plain(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:
 
 def _type(annotation: ast.expr | None) -> Any:
     """The type that an annotation names; anything where it is not made of :data:`TYPES`."""
-    if annotation is None:
-        return Any
-    expression = compile(ast.Expression(annotation), "<annotation>", "eval")
-    try:
-        return eval(expression, {"__builtins__": {}, **TYPES})  # noqa: S307 - code of ours
-    except NameError:
-        return Any
+    match annotation:
+        case ast.Name(name):
+            return TYPES.get(name, Any)
+        case ast.Constant(None):
+            return None
+        case ast.BinOp(left, ast.BitOr(), right):
+            return Union[_type(left), _type(right)]  # noqa: UP007 - of values, not of names
+        case ast.Subscript(ast.Name("Literal"), words):
+            return Literal[ast.literal_eval(words)]
+    return Any
 
 
 def _refusals(

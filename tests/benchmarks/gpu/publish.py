@@ -303,8 +303,11 @@ def read_measurements(path: Path) -> list[tuple[str, Measurement]]:
 
 
 def _measurement(row: Mapping[str, str]) -> Measurement:
-    numbers = {name: float(row[name]) if row[name] else None for name in ("value", "low", "high")}
-    return Measurement(**{**row, **numbers})  # type: ignore[arg-type]
+    low, high = (float(row[name]) if row[name] else None for name in ("low", "high"))
+    return Measurement(
+        row["part"], row["subject"], row["quantity"], float(row["value"]), low, high,
+        row["unit"], row["note"],
+    )  # fmt: skip
 
 
 def with_block(readme: str, text: str) -> str:
