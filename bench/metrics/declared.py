@@ -6,8 +6,9 @@ The file of a metric holds
 * ``DIRECTIONS``: for each name the file measures whether ``lower`` or ``higher`` is better, or
   None where the best value is that of real data; ``{extractor}`` in a name stands for the data
   set's feature extractor (``fd_{extractor}`` becomes ``fd_digits``),
-* ``SCALES``: for each name the scale of its statistics, ``log`` for what is always positive and
-  varies by factors, ``linear`` for the rest,
+* ``SCALES``: for each name the scale of its statistics, which no interval leaves: ``log`` for what
+  is always positive and varies by factors, ``logit`` for shares between 0 and 1, ``linear`` for
+  what may be of either sign,
 * ``TITLES``: for each name what it is called in tables and figures; ``{features}`` stands for what
   the extractor's network gives,
 * ``compute(context) -> list[Measurement]``, see :class:`bench.metrics.context.Context`.
@@ -30,11 +31,7 @@ from bench.registry import discover, module
 Direction = Literal["lower", "higher"] | None
 
 
-Scale = Literal["log", "linear"]
-
-EXTRACTOR = "{extractor}"
-"""Stands in the name of a metric for that of the data set's feature extractor."""
-
+Scale = Literal["log", "linear", "logit"]
 
 EXTRACTOR = "{extractor}"
 """What stands in a name for the data set's feature extractor."""

@@ -56,21 +56,19 @@ def seeds(n: int, expected: int) -> str:
 
 
 def crossing(c: CrossingSummary, expected: int) -> str:
-    """``6.3 [5.1, 7.8]`` where all seeds reach the target inside the sweep, else the median.
+    """``5–8 [3, 12]``: bounds of the median over seeds, and its order-statistic interval.
 
-    The median stands with its order-statistic interval, ``12 [6, > 64] (4/5 reach it)``.
+    Seeds that do not reach the target are told: ``9–12 [5, > 64] (4/5 reach it)``.
     """
     if c.n == 0:
         return MISSING
-    if c.interval is not None:
-        return bracket(c.interval) + seeds(c.n, expected)
-    median = _censored(c.median, c)
-    if c.n > 1 and c.reached:
-        median += f" [{_censored(c.low, c)}, {_censored(c.high, c)}]"
-    return f"{median} ({c.reached}/{c.n} reach it)"
-
-
-def _censored(nfe: float, c: CrossingSummary) -> str:
-    if math.isinf(nfe):
-        return f"> {c.limit:.0f}"
-    return f"{'≤ ' if nfe <= c.early else ''}{plain(nfe)}"
+    beyond = f"> {c.limit:.0f}"
+    if math.isinf(c.most):
+        text = beyond
+    else:
+        text = f"{c.most:.0f}" if c.least == c.most else f"{c.least:.0f}–{c.most:.0f}"
+    if c.n > 1 and c.reached and (c.low, c.high) != (c.least, c.most):
+        text += f" [{c.low:.0f}, {beyond if math.isinf(c.high) else f'{c.high:.0f}'}]"
+    return (
+        f"{text} ({c.reached}/{c.n} reach it)" if c.reached < c.n else text + seeds(c.n, expected)
+    )

@@ -180,7 +180,7 @@ def test_common_solver(finished: Path) -> None:
 
 
 def test_nfe_to_quality(finished: Path) -> None:
-    """Targets and crossings from the summary's own seeds, with numpy's interpolation."""
+    """Targets and bounds from the summary's own seeds, by hand."""
     records = parquet(finished)
     labels = list(synthetic.PLATEAU)
     grid = [1, 2, 4, 8, 16, 32, 64]
@@ -192,19 +192,15 @@ def test_nfe_to_quality(finished: Path) -> None:
     best = min(np.exp(np.log(curve[-1]).mean()) for curve in curves.values())
     table = csv(finished, "nfe_to_quality")
     table = table[(table["dataset"] == "digits") & (table["sampler"] == "selected sampler")]
+    n = len(SEEDS)
     for label, curve in curves.items():
         row = table[(table["label"] == label) & (table["factor"] == 1.5)].iloc[0]
         assert row["target"] == pytest.approx(1.5 * best)
-        if row["seeds_reaching"] < len(SEEDS):
-            assert math.isnan(row["low"])
-            continue
-        crossings = [
-            np.exp(np.interp(-np.log(1.5 * best), -np.log(seed[: k + 2]), np.log(grid[: k + 2])))
-            for seed in curve.T
-            for k in [int(np.argmax(seed <= 1.5 * best)) - 1]
-        ]
-        expected = t_interval(crossings)
-        assert (row["nfe"], row["low"], row["high"]) == pytest.approx(expected)
+        met = [seed <= 1.5 * best for seed in curve.T]
+        most = sorted(grid[int(np.argmax(m))] if m.any() else math.inf for m in met)
+        least = sorted(max([0, *np.array(grid)[~np.logical_or.accumulate(m)]]) + 1 for m in met)
+        assert (row["least"], row["most"]) == (least[(n - 1) // 2], most[n // 2])
+        assert (row["low"], row["high"]) == (least[0], most[-1])
 
 
 def test_budget_adds_up_to_the_ledgers(finished: Path) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from bench.evidence.claims.rules import NotTestedError
 from bench.evidence.statistics import (
+    Crossing,
     exact_cells,
     fixed_sampler,
     nfe_to_quality,
@@ -214,25 +215,16 @@ class Evidence:
 
     def evaluations_needed(
         self, label: str, chosen: pd.DataFrame, factor: float
-    ) -> dict[int, tuple[float, float]]:
-        """Bounds of the NFE at which each seed comes within ``factor`` of the best attainable.
-
-        Both bounds are equal where the crossing lies inside the sweep; the upper one is infinite
-        where the most evaluations do not reach the target, and the lower one is 0 where the fewest
-        already do.
-        """
+    ) -> dict[int, Crossing]:
+        """Bounds of the NFE at which each seed comes within ``factor`` of the best attainable."""
         rows = chosen[chosen["label"] == label]
         if rows.empty or factor not in self._targets:
             raise NotTestedError(f"no scored samples of {label} with this sampler")
-        bounds = {}
-        for seed, curve in rows.groupby("train_seed"):
-            found = nfe_to_quality(
-                curve["nfe"].tolist(), curve["value"].tolist(), self._targets[factor]
-            )
-            low = 0.0 if found.bound == "<=" else found.nfe
-            high = math.inf if found.bound == ">" else found.nfe
-            bounds[int(str(seed))] = (low, high)
-        return bounds
+        target = self._targets[factor]
+        return {
+            int(str(seed)): nfe_to_quality(curve["nfe"].tolist(), curve["value"].tolist(), target)
+            for seed, curve in rows.groupby("train_seed")
+        }
 
     # --- exact fields ----------------------------------------------------------------------------
 

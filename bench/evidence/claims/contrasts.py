@@ -22,7 +22,7 @@ from bench.evidence.claims.rules import (
     jointly,
     opposite,
 )
-from bench.evidence.statistics import LEVEL
+from bench.evidence.statistics import LEVEL, Crossing
 from bench.evidence.statistics.comparisons import MARGIN
 
 Contrast = Callable[[Evidence], Test]
@@ -64,23 +64,33 @@ def fewer_evaluations(one: Role, other: Role, factor: float, sampler: Sampler) -
     def contrast(evidence: Evidence) -> Test:
         first, second = evidence.matched(one, other)
         chosen = evidence.selected if sampler == "selected" else evidence.common
-        mine = evidence.evaluations_needed(first, chosen, factor)
+        ours = evidence.evaluations_needed(first, chosen, factor)
         theirs = evidence.evaluations_needed(second, chosen, factor)
-        seeds = sorted(set(mine) & set(theirs))
+        seeds = sorted(set(ours) & set(theirs))
         return censored_difference(
-            [_log_ratio(mine[s][0], theirs[s][1]) for s in seeds],
-            [_log_ratio(mine[s][1], theirs[s][0]) for s in seeds],
+            [_log_ratio(ours[s].least, theirs[s].most) for s in seeds],
+            [_log_ratio(ours[s].most, theirs[s].least) for s in seeds],
             "less",
+            _resolution([crossings[s] for s in seeds for crossings in (ours, theirs)]),
         )
 
     return contrast
 
 
 def _log_ratio(a: float, b: float) -> float:
-    """Log of ``a/b`` for bounds: 0 over anything is no lower bound, infinity no upper one."""
-    if a == 0 or math.isinf(b):
-        return -math.inf
-    return math.inf if math.isinf(a) or b == 0 else math.log(a / b)
+    """Log of ``a/b`` for bounds: over infinity there is no lower bound, of it no upper one."""
+    return -math.inf if math.isinf(b) else math.inf if math.isinf(a) else math.log(a / b)
+
+
+def _resolution(crossings: list[Crossing]) -> float:
+    """Standard deviation of the rounding of a log ratio of two whole numbers of evaluations.
+
+    What is rounded up to N is spread evenly over ``log(N - 1) .. log N``, and so is not where N is
+    1: fewer evaluations than one do not exist.
+    """
+    numbers = [int(c.most) if math.isfinite(c.most) else c.least for c in crossings]
+    squares = [math.log(n / (n - 1)) ** 2 / 12 for n in numbers if n > 1]
+    return math.sqrt(2 * sum(squares) / len(numbers)) if numbers else 0.0
 
 
 def _sides(evidence: Evidence) -> tuple[list[str], list[str]]:

@@ -19,16 +19,20 @@ MARGIN = 1.1
 """Ratio within which two log metrics count as equal, either way."""
 
 
-def tail(d: ArrayLike, bound: float) -> float:
+def tail(d: ArrayLike, bound: float, resolution: float = 0.0) -> float:
     """P-value of the one-sided t test that the mean of ``d [n]`` is above ``bound``.
 
-    NaN with fewer than two values. Values that are all the same (an NFE that every seed meets at
-    the end of the sweep) have no spread to judge by: theirs is the sign test, ``2^-n``.
+    NaN with fewer than two values. Values that are rounded, as whole numbers of evaluations are,
+    can be all the same and have no spread to judge by, though what was rounded had one:
+    ``resolution`` is the standard deviation of the rounding, and its square is added to the
+    variance (Sheppard 1898, with the sign that is safe). Without it, values that are all the same
+    are judged by the sign test, ``2^-n``.
     """
     x = np.asarray(d, dtype=float)
     if len(x) < 2:
         return math.nan
-    gap, error = float(x.mean()) - bound, float(x.std(ddof=1)) / math.sqrt(len(x))
+    gap = float(x.mean()) - bound
+    error = math.hypot(float(x.std(ddof=1)), resolution) / math.sqrt(len(x))
     if error == 0:
         return 0.5 ** len(x) if gap > 0 else 0.5 if gap == 0 else 1.0
     return float(stdtr(len(x) - 1, -gap / error))

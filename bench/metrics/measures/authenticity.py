@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NEEDS = Needs(kinds=("image",), levels=True)
 DIRECTIONS = {"authenticity": None}
-SCALES = {"authenticity": "linear"}
+SCALES = {"authenticity": "logit"}
 TITLES = {"authenticity": "authenticity"}
 
 

@@ -35,8 +35,8 @@ DIRECTIONS = {
 SCALES = {
     "fd_{extractor}": "log",
     "kid_{extractor}": "linear",
-    "precision_{extractor}": "linear",
-    "recall_{extractor}": "linear",
+    "precision_{extractor}": "logit",
+    "recall_{extractor}": "logit",
 }
 TITLES = {
     "fd_{extractor}": "Fréchet distance ({features})",

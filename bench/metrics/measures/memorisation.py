@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NEEDS = Needs(kinds=("image",), levels=True)
 DIRECTIONS = {"memorisation": None}
-SCALES = {"memorisation": "linear"}
+SCALES = {"memorisation": "logit"}
 TITLES = {"memorisation": "memorisation"}
 AT_ONCE: Final = 2**26
 """Distances that are held at a time: between all images of a large set they fill no memory."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NEEDS = Needs(exact=True)
 DIRECTIONS = {"mmd": "lower", "mmd2_unbiased": "lower"}
-SCALES = {"mmd": "linear", "mmd2_unbiased": "linear"}
+SCALES = {"mmd": "log", "mmd2_unbiased": "linear"}
 TITLES = {
     "mmd": "maximum mean discrepancy to the exact law",
     "mmd2_unbiased": "squared maximum mean discrepancy, unbiased",

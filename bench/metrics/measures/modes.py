@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NEEDS = Needs(kinds=("vector",), exact=True)
 DIRECTIONS = {"mode_coverage": "higher", "mode_tv": "lower"}
-SCALES = {"mode_coverage": "linear", "mode_tv": "linear"}
+SCALES = {"mode_coverage": "logit", "mode_tv": "logit"}
 TITLES = {
     "mode_coverage": "share of modes covered",
     "mode_tv": "total variation of mode weights",

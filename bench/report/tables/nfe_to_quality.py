@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
-from bench.evidence.statistics.crossings import order_statistics
+from bench.evidence.statistics.intervals import order_statistics
 from bench.report.declared import DeclaredTable
 from bench.report.numbers import (
     MISSING,
@@ -35,7 +33,6 @@ def nfe_to_quality(study: Study) -> Table:
                         line[column] = FAILED if failed else NOT_APPLICABLE
                         continue
                     line[column] = crossing(found, expected)
-                    inside = found.interval
                     data.append(
                         {
                             "experiment": panel.experiment,
@@ -45,14 +42,12 @@ def nfe_to_quality(study: Study) -> Table:
                             "factor": factor,
                             "target": target,
                             "sampler": kind,
-                            "nfe": inside.estimate if inside else found.median,
-                            "low": inside.low if inside else math.nan,
-                            "high": inside.high if inside else math.nan,
-                            "median": found.median,
-                            "median_low": found.low,
-                            "median_high": found.high,
-                            "median_coverage": found.coverage,
-                            "censored_above": math.nan if inside else found.limit,
+                            "least": found.least,
+                            "most": found.most,
+                            "low": found.low,
+                            "high": found.high,
+                            "coverage": found.coverage,
+                            "largest_nfe": found.limit,
                             "seeds_reaching": found.reached,
                             "seeds": found.n,
                             "seeds_expected": expected,
@@ -64,14 +59,13 @@ def nfe_to_quality(study: Study) -> Table:
         for panel in study.panels
     )
     caption = (
-        "Evaluations until the primary metric first falls to a target that is common to all: 1.1 "
-        "and 1.5 times the lowest seed mean at the largest NFE over the formulations "
-        f"({targets}). Interpolated on log-log axes between swept NFEs for each seed, never "
-        "extrapolated: '> 64' means that the largest NFE swept does not reach the target. "
-        "Geometric mean over seeds and 95% Student t interval on the log scale where every seed "
-        "reaches it inside the sweep. Elsewhere the median over seeds, with the interval between "
-        f"order statistics, a bound of which may lie beyond the sweep{_coverages(study)}. The "
-        "error of the target, common to all, is in no interval."
+        "Evaluations after which the primary metric is first at a target that is common to all: "
+        "1.1 and 1.5 times the lowest seed mean at the largest NFE over the formulations "
+        f"({targets}). They are whole numbers, known between two that were swept: '5–8' means that "
+        "4 do not reach it and 8 do. Nothing is interpolated, nothing extrapolated: '> 64' means "
+        "that the largest number swept does not reach the target. The median over seeds, with the "
+        f"interval between order statistics{_coverages(study)}, where that says more. The error of "
+        "the target, common to all, is in no interval."
     )
     return Table(
         "nfe_to_quality",
@@ -95,8 +89,7 @@ TABLE = DeclaredTable(
     build=nfe_to_quality,
     columns=(
         "experiment", "dataset", "label", "metric", "factor", "target", "sampler",
-        "nfe", "low", "high", "median", "median_low", "median_high",
-        "median_coverage", "censored_above", "seeds_reaching", "seeds",
+        "least", "most", "low", "high", "coverage", "largest_nfe", "seeds_reaching", "seeds",
         "seeds_expected",
     ),
 )  # fmt: skip

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.evidence import records
 
-NFE = (1, 4, 16, 64)
+NFE = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 SEEDS = (0, 1, 2, 3, 4)
 DATASET = "mixture2d"
 
