@@ -45,9 +45,23 @@ def fraction(x: float) -> str:
 
 def bracket(i: Interval) -> str:
     """``12.3 [11.0, 13.8]``; without brackets where one seed leaves no interval."""
-    if math.isnan(i.low):
-        return plain(i.estimate)
-    return f"{plain(i.estimate)} [{plain(i.low)}, {plain(i.high)}]"
+    return bounded(i.estimate, i.low, i.high)
+
+
+def bounded(estimate: float, low: float, high: float) -> str:
+    """An estimate and its interval, whose width decides the digits: it has two.
+
+    What is smaller than the width keeps its first digits, the estimate two and a bound one.
+    """
+    width = high - low
+    if not (math.isfinite(width) and math.isfinite(estimate)):
+        return plain(estimate)
+    if width == 0:
+        return f"{plain(estimate)} [{plain(low)}, {plain(high)}]"
+    wanted = ((width, 2), (estimate, 2), (low, 1), (high, 1))
+    places = [digits - 1 - math.floor(math.log10(abs(x))) for x, digits in wanted if x]
+    texts = (f"{x:,.{max(0, *places)}f}" for x in (estimate, low, high))
+    return "{} [{}, {}]".format(*texts)
 
 
 def seeds(n: int, expected: int) -> str:
@@ -56,9 +70,9 @@ def seeds(n: int, expected: int) -> str:
 
 
 def crossing(c: CrossingSummary, expected: int) -> str:
-    """``5–8 [3, 12]``: bounds of the median over seeds, and its order-statistic interval.
+    """``5 to 8 [3, 12]``: bounds of the median over seeds, and its order-statistic interval.
 
-    Seeds that do not reach the target are told: ``9–12 [5, > 64] (4/5 reach it)``.
+    Seeds that do not reach the target are told: ``9 to 12 [5, > 64] (4/5 reach it)``.
     """
     if c.n == 0:
         return MISSING
@@ -66,7 +80,7 @@ def crossing(c: CrossingSummary, expected: int) -> str:
     if math.isinf(c.most):
         text = beyond
     else:
-        text = f"{c.most:.0f}" if c.least == c.most else f"{c.least:.0f}–{c.most:.0f}"
+        text = f"{c.most:.0f}" if c.least == c.most else f"{c.least:.0f} to {c.most:.0f}"
     if c.n > 1 and c.reached and (c.low, c.high) != (c.least, c.most):
         text += f" [{c.low:.0f}, {beyond if math.isinf(c.high) else f'{c.high:.0f}'}]"
     return (

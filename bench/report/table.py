@@ -34,8 +34,10 @@ MISMATCH = "mismatch"
 REFUSAL = "cannot spend this NFE exactly"
 
 INTERVAL_NOTE = (
-    "Intervals: 95%, Student t over training seeds, on the log scale with the geometric mean for "
-    "positive metrics, on the linear scale for the others. (k/n) marks cells with k of n seeds."
+    "Intervals: 95%, Student t over training seeds; on the log scale with the geometric mean for "
+    "positive metrics, on the logit scale for shares, on the linear scale for the others, and the "
+    "range of order statistics where a value lies on the border of its scale. (k/n) marks cells "
+    "with k of n seeds."
 )
 
 
@@ -150,7 +152,6 @@ _LATEX = {
     "[": "{[}",
     "]": "{]}",
     "—": "---",
-    "–": "--",
     "é": r"\'e",
     "∞": r"$\infty$",
     "≤": r"$\le$",

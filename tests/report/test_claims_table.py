@@ -73,7 +73,7 @@ def test_parts_that_lack_the_same_thing_share_a_row(study: Study) -> None:
 @pytest.mark.parametrize(
     ("bounds", "shown"),
     [
-        ((0.5, 0.4, 0.6), "0.500 [0.400, 0.600]"),
+        ((0.5, 0.4, 0.6), "0.50 [0.40, 0.60]"),
         ((float("nan"), 0.0, 0.3), "less than 0.300"),
         ((float("nan"), 2.0, float("inf")), "more than 2.00"),
         ((float("nan"), 0.2, 0.9), "between 0.200 and 0.900"),

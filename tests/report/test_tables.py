@@ -203,6 +203,26 @@ def test_nfe_to_quality(finished: Path) -> None:
         assert (row["low"], row["high"]) == (least[0], most[-1])
 
 
+def test_pairs(finished: Path) -> None:
+    """Every pair at every number of evaluations, by hand for one of them."""
+    records = parquet(finished)
+    table = csv(finished, "pairs")
+    table = table[(table["dataset"] == "digits") & (table["nfe"] == 64)]
+    assert len(table) == 6  # four that solve an equation; consistency models stop at 4
+    row = table[(table["label"] == "flow_matching") & (table["over"] == "vp_diffusion")].iloc[0]
+    ours, theirs = (
+        np.log(selected_by_hand(cells(records, "digits", label), 64))
+        for label in ("flow_matching", "vp_diffusion")
+    )
+    expected = t_interval(np.exp(ours - theirs).tolist())
+    assert (row["estimate"], row["low"], row["high"]) == pytest.approx(expected)
+    assert row["p"] == pytest.approx(stats.ttest_rel(ours, theirs).pvalue)
+    assert (table["pairs"] == 6).all()
+    assert (table["p_adjusted"] >= table["p"]).all()
+    text = (finished / "tables" / "pairs.md").read_text()
+    assert "Flow matching and VP diffusion" in text or "VP diffusion and Flow matching" in text
+
+
 def test_budget_adds_up_to_the_ledgers(finished: Path) -> None:
     experiment = synthetic.experiment(seeds=SEEDS)
     table = csv(finished, "budget").set_index(["dataset", "label", "stage"])
@@ -341,5 +361,5 @@ def test_other_numbers() -> None:
     assert [tick(x) for x in (0.05, 2.0, 1000.0, 0.001)] == ["0.05", "2", "1,000", "0.001"]
     assert [scaled(x) for x in (13.2e12, 4050.0, 7.0)] == ["13.2 T", "4.05 k", "7.00"]
     assert fraction(0.996) == "99.6%"
-    assert bracket(Interval(2.0, 1.0, 3.0, 5, "log")) == "2.00 [1.00, 3.00]"
+    assert bracket(Interval(2.0, 1.0, 3.0, 5, "log")) == "2.0 [1.0, 3.0]"
     assert bracket(Interval(2.0, math.nan, math.nan, 1, "log")) == "2.00"

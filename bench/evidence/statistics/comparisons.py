@@ -1,4 +1,4 @@
-"""The test under every comparison within the seed, and many tests at once.
+"""The test under every comparison within the seed, many tests at once, and all pairs of labels.
 
 Seeds share data order and noise between formulations (common random numbers), so the sample is the
 n paired differences d_s of one metric, mostly of its log, and every test is Student's with n - 1
@@ -9,11 +9,18 @@ degrees of freedom on their mean. What is made of it, a difference or an equalit
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr
+
+from bench.evidence.statistics.intervals import Interval, paired_ratio
+
+LEVEL_OF_PAIRS = 0.05
+"""A pair is told apart where its adjusted p-value is at most this."""
 
 MARGIN = 1.1
 """Ratio within which two log metrics count as equal, either way."""
@@ -52,3 +59,52 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, p * (len(order) - done)))
         adjusted[place] = largest
     return adjusted
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two labels, compared seed by seed.
+
+    Attributes:
+        labels: the one with the lower mean first.
+        ratio: geometric mean of the first over the second, with its own 95% interval.
+        p: two-sided p-value of the paired t test; NaN with fewer than two seeds.
+        adjusted: the same after Holm's method over all pairs that were compared together.
+    """
+
+    labels: tuple[str, str]
+    ratio: Interval
+    p: float
+    adjusted: float
+
+    @property
+    def apart(self) -> bool:
+        """Whether these seeds tell the two apart. That they do not is never equality."""
+        return self.adjusted <= LEVEL_OF_PAIRS
+
+
+def all_pairs(values: Mapping[str, Mapping[int, float]]) -> list[Pair]:
+    """Paired ratios of every pair of labels, as one family.
+
+    Args:
+        values: of each label and seed; what is not positive has no ratio and is left out.
+    """
+    positive = {
+        label: {seed: value for seed, value in by_seed.items() if value > 0}
+        for label, by_seed in values.items()
+    }
+    pairs = []
+    for labels in combinations(positive, 2):
+        ratio = paired_ratio(*(positive[label] for label in labels))
+        if ratio.n == 0:
+            continue
+        if ratio.estimate > 1:
+            labels = labels[1], labels[0]
+            ratio = paired_ratio(*(positive[label] for label in labels))
+        first, second = (positive[label] for label in labels)
+        d = [math.log(first[seed] / second[seed]) for seed in sorted(first.keys() & second.keys())]
+        pairs.append(
+            (labels, ratio, min(1.0, 2 * tail(np.negative(d), 0.0)) if len(d) > 1 else math.nan)
+        )
+    adjusted = holm([p for _, _, p in pairs])
+    return [Pair(*pair, p) for pair, p in zip(pairs, adjusted, strict=True)]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from bench.evidence.claims import Claim, Finding, Test, Verdict
 from bench.report.declared import DeclaredTable
-from bench.report.numbers import MISSING, plain
+from bench.report.numbers import MISSING, bounded, plain
 from bench.report.study import Study
 from bench.report.table import BLOCK, Table
 
@@ -51,7 +51,7 @@ RULES = (
 def show(test: Test) -> str:
     """Effect and interval: ``0.54 [0.50, 0.58]``, or the bound that censoring leaves."""
     if not math.isnan(test.estimate):
-        return f"{plain(test.estimate)} [{plain(test.low)}, {plain(test.high)}]"
+        return bounded(test.estimate, test.low, test.high)
     if math.isinf(test.high):
         return f"more than {plain(test.low)}" if test.low > 0 else "censored"
     if test.low > 0:

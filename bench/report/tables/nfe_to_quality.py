@@ -61,11 +61,11 @@ def nfe_to_quality(study: Study) -> Table:
     caption = (
         "Evaluations after which the primary metric is first at a target that is common to all: "
         "1.1 and 1.5 times the lowest seed mean at the largest NFE over the formulations "
-        f"({targets}). They are whole numbers, known between two that were swept: '5–8' means that "
-        "4 do not reach it and 8 do. Nothing is interpolated, nothing extrapolated: '> 64' means "
-        "that the largest number swept does not reach the target. The median over seeds, with the "
-        f"interval between order statistics{_coverages(study)}, where that says more. The error of "
-        "the target, common to all, is in no interval."
+        f"({targets}). They are whole numbers, known between two that were swept: '5 to 8' means "
+        "that 4 do not reach it and 8 do. Nothing is interpolated, nothing extrapolated: '> 64' "
+        "means that the largest number swept does not reach the target. The median over seeds, "
+        f"with the interval between order statistics{_coverages(study)}, where that says more. The "
+        "error of the target, common to all, is in no interval."
     )
     return Table(
         "nfe_to_quality",
