@@ -94,17 +94,14 @@ def all_pairs(values: Mapping[str, Mapping[int, float]]) -> list[Pair]:
         for label, by_seed in values.items()
     }
     pairs = []
-    for labels in combinations(positive, 2):
-        ratio = paired_ratio(*(positive[label] for label in labels))
+    for one, other in combinations(positive, 2):
+        ratio = paired_ratio(positive[one], positive[other])
         if ratio.n == 0:
             continue
-        if ratio.estimate > 1:
-            labels = labels[1], labels[0]
-            ratio = paired_ratio(*(positive[label] for label in labels))
-        first, second = (positive[label] for label in labels)
-        d = [math.log(first[seed] / second[seed]) for seed in sorted(first.keys() & second.keys())]
-        pairs.append(
-            (labels, ratio, min(1.0, 2 * tail(np.negative(d), 0.0)) if len(d) > 1 else math.nan)
-        )
+        labels = (one, other) if ratio.estimate <= 1 else (other, one)
+        first, second = positive[labels[0]], positive[labels[1]]
+        logs = [math.log(second[seed] / first[seed]) for seed in sorted(first.keys() & second)]
+        p = min(1.0, 2 * tail(logs, 0.0)) if len(logs) > 1 else math.nan
+        pairs.append((labels, paired_ratio(first, second), p))
     adjusted = holm([p for _, _, p in pairs])
     return [Pair(*pair, p) for pair, p in zip(pairs, adjusted, strict=True)]
