@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONFIG = "config.yaml"
+PAGE = "report.html"
 OUTCOME = "outcome.json"
 FAILED_OUTCOME = "outcome.failed.json"
 FINISHED = "finished.json"

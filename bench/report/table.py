@@ -79,11 +79,18 @@ class Table:
         """Columns that hold words, not numbers."""
         return tuple(self.text.columns) if self.wordy else WORDS
 
+    def files(self) -> dict[str, str]:
+        """Text of its files by suffix: ``csv``, ``md`` and ``tex``."""
+        return {
+            "csv": self.data.to_csv(index=False, lineterminator="\n"),
+            "md": markdown(self),
+            "tex": latex(self),
+        }
+
     def write(self, folder: Path) -> None:
         """Write ``<name>.csv``, ``<name>.md`` and ``<name>.tex``."""
-        write_text(folder / f"{self.name}.csv", self.data.to_csv(index=False, lineterminator="\n"))
-        write_text(folder / f"{self.name}.md", markdown(self))
-        write_text(folder / f"{self.name}.tex", latex(self))
+        for suffix, text in self.files().items():
+            write_text(folder / f"{self.name}.{suffix}", text)
 
 
 INTERVAL_COLUMNS = ("estimate", "low", "high", "scale", "seeds", "seeds_expected")
