@@ -142,19 +142,6 @@ class Evidence:
         rows = self._rows(metric)
         return _positive(rows[rows["label"] == label].groupby("train_seed")["value"].mean())
 
-    def training_seconds(self, label: str) -> BySeed:
-        """Measured device seconds of all training stages of a model, its coupling included."""
-        rows = self._rows("budget.train.device_seconds")
-        return _positive(rows[rows["label"] == label].groupby("train_seed")["value"].sum())
-
-    def coupling_seconds(self, label: str) -> BySeed:
-        """CPU seconds of the coupling in all training stages of a model."""
-        rows = self._rows("budget.train.coupling_seconds")
-        rows = rows[rows["label"] == label]
-        if rows.empty:
-            raise NotTestedError(f"no measured seconds of the coupling of {label}")
-        return _positive(rows.groupby("train_seed")["value"].sum())
-
     # --- quality -------------------------------------------------------------------------------
 
     @cached_property

@@ -45,8 +45,6 @@ WORLD: dict[str, Any] = {
     "straightness_native": 1.0,
     "arc_over_chord": 1.4,
     "straightness_linear": 1.0,
-    "training_seconds": 40.0,
-    "coupling_share": 0.02,
     "slope": 1.0,
     "budget_total": 1e11,
     "sampler": "ode",
@@ -94,11 +92,6 @@ def model(label: str, **changes: Any) -> Iterator[dict[str, Any]]:
             for metric in ("straightness_native", "arc_over_chord", "straightness_linear"):
                 yield mine | {"metric": metric, "value": value(told[metric], metric),
                               "noise_bank": "scoring", "solver": "reference"}  # fmt: skip
-        for kind, part in (("train", 0.98), ("probe", 0.02)):
-            seconds = value(told["training_seconds"], "s") * part
-            yield mine | {"metric": f"budget.{kind}.device_seconds", "value": seconds}
-            coupling = value(told["coupling_share"], "coupling") * seconds
-            yield mine | {"metric": f"budget.{kind}.coupling_seconds", "value": coupling}
 
 
 def exact(errors: dict[str, dict[int, float]], error: float = 1e-5) -> Iterator[dict[str, Any]]:
