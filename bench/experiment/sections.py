@@ -204,7 +204,7 @@ class FormulationSpec(OptionModel):
 class ForeignSpec(OptionModel):
     """Networks that somebody else has trained, sampled and scored as our models are.
 
-    ``python -m bench sweep --model`` writes such an entry; see :mod:`bench.models.adapters`.
+    ``python -m bench bring`` writes such an entry; see :mod:`bench.models.adapters`.
 
     Attributes:
         factories: what gives the network, ``package.module:factory``, one a seed.

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -30,9 +30,8 @@ class Options(OptionModel):
 
 def formulation(options: Options) -> Formulation:
     """One training stage."""
-    train = Stage(
+    train = Train(
         name="train",
-        kind="train",
         share=1.0,
         path=path("edm"),
         coupling=coupling("independent"),

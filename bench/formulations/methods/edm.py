@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -29,9 +29,8 @@ class Options(OptionModel):
 
 def formulation(options: Options) -> Formulation:
     """One training stage; solvers of fixed cost run on EDM's own grid."""
-    train = Stage(
+    train = Train(
         name="train",
-        kind="train",
         share=1.0,
         path=path("edm"),
         coupling=coupling("independent"),

@@ -6,7 +6,7 @@ with the linear path at equal training, which is flow matching here.
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -24,9 +24,8 @@ class Options(OptionModel):
 
 def formulation(options: Options) -> Formulation:
     """One training stage."""
-    train = Stage(
+    train = Train(
         name="train",
-        kind="train",
         share=1.0,
         path=path("trigonometric"),
         coupling=coupling("independent"),
