@@ -110,7 +110,9 @@ class Study:
                 raise InputError(f"{root}: no {name}; run collect first")
         found = parts(read_json(root / MANIFEST))
         experiments = [from_mapping(part["config"], f"{root / MANIFEST}: config") for part in found]
-        table = records.read(root / RECORDS)
+        # Rows are taken from these strings many times, and twice as fast as from Arrow's.
+        with pd.option_context("mode.string_storage", "python"):
+            table = records.read(root / RECORDS)
         folders = {e.name: root for e in experiments} if len(found) == 1 else {}
         return cls(table, experiments, folders, {part["experiment"]: part for part in found})
 
