@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.metrics.context import Context
-    from bench.metrics.features import Moments
+    from bench.metrics.gaussian_fits import Moments
 
 NEEDS = Needs(kinds=("image",), extractor=True)
 DIRECTIONS = {"fd_{extractor}_inf": "lower"}
@@ -73,10 +73,12 @@ def compute(context: Context) -> list[Measurement]:
 
 
 def extrapolated(
-    features: Tensor, real: Moments, parts: Sequence[int] = PARTS
+    features: Tensor, real: Moments[Tensor], parts: Sequence[int] = PARTS
 ) -> tuple[float, float]:
     """Intercept of the fit over ``1 / n``, and its standard error; ``features [n, d]`` shuffled."""
     from scipy.stats import linregress
+
+    from bench.metrics.gaussian_fits import distances
 
     values, inverse = [], []
     for count in parts:
@@ -86,20 +88,3 @@ def extrapolated(
         inverse.append(1 / size)
     fit = linregress(inverse, values)
     return float(fit.intercept), float(fit.intercept_stderr)
-
-
-def distances(sets: Tensor, real: Moments) -> Tensor:
-    """Frechet distances ``[k]`` of sets ``[k, n, d]``, float64, to the same real features.
-
-    ``(S T)^(1/2)`` has the trace of ``(T^(1/2) S T^(1/2))^(1/2)``, which is symmetric.
-    """
-    import torch
-
-    variances, axes = torch.linalg.eigh(real.covariance)
-    root = (axes * variances.clamp(min=0).sqrt()) @ axes.T
-    means = sets.mean(dim=1)
-    centred = sets - means[:, None]
-    covariances = centred.mT @ centred / (sets.shape[1] - 1)
-    cross = torch.linalg.eigvalsh(root @ covariances @ root).clamp(min=0).sqrt().sum(dim=1)
-    traces = covariances.diagonal(dim1=1, dim2=2).sum(dim=1) + real.covariance.trace()
-    return (means - real.mean).square().sum(dim=1) + traces - 2 * cross

@@ -30,13 +30,14 @@ def compute(context: Context) -> list[Measurement]:
     import torch
 
     from bench.metrics import features as _features
-    from bench.metrics import jackknife as _jackknife
+    from bench.metrics.gaussian_fits import moments, numpy_moments
+    from bench.metrics.jackknife import frechet_jackknife
     from bench.metrics.measures.frechet import distance
 
     references = context.references
     name, network = _features.extractor_of(references), _features.declared(references)
     features = torch.cat(_features.of_samples(context, name, network))
-    ours = _features.moments(features)
+    ours = moments(features)
     theirs, real = _features.of_real(references, name, network, "train")
     metric = measured_in("fd_{extractor}_full", name)
     columns: dict[str, Any] = {
@@ -46,9 +47,7 @@ def compute(context: Context) -> list[Measurement]:
     }
     if (singular := ours.singular or real.singular) is not None:
         return [refused(metric, singular, **columns)]
-    parts = [_jackknife.Moments.of(x.numpy()) for x in features.tensor_split(LEFT_OUT)]
-    whole = references.derived(
-        ("jackknife", name, "train"), lambda: _jackknife.Moments.of(theirs.numpy())
-    )
-    error = _jackknife.frechet_jackknife(parts, whole).error
+    parts = [numpy_moments(x.numpy()) for x in features.tensor_split(LEFT_OUT)]
+    whole = references.derived(("jackknife", name, "train"), lambda: numpy_moments(theirs.numpy()))
+    error = frechet_jackknife(parts, whole).error
     return [Measurement(metric, distance(ours, real), error, **columns)]
