@@ -91,17 +91,6 @@ class Solution:
     nfe_max: float
     batch_size: int
 
-    def with_more(self, other: Solution) -> Solution:
-        """These samples and others behind them."""
-        ours, theirs = len(self.end), len(other.end)
-        return Solution(
-            torch.cat([self.end, other.end]),
-            (self.nfe * ours + other.nfe * theirs) / (ours + theirs),
-            min(self.nfe_min, other.nfe_min),
-            max(self.nfe_max, other.nfe_max),
-            min(self.batch_size, other.batch_size),
-        )
-
 
 @torch.no_grad()
 def sample(

@@ -52,7 +52,6 @@ class Settings:
         batch_size: samples an update.
         learning_rate: peak rate of AdamW; linear warm-up, then a cosine to zero.
         warmup, ema_half_life: as fractions of this stage's updates.
-        weight_decay: decoupled weight decay.
         gradient_clip: largest norm of the gradient.
     """
 
@@ -60,7 +59,6 @@ class Settings:
     learning_rate: float
     warmup: float
     ema_half_life: float
-    weight_decay: float
     gradient_clip: float
 
 
@@ -104,7 +102,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self.parameters = list(self.model.network.parameters())
         self.device = self.parameters[0].device
-        self.optimizer = AdamW(self.parameters, self.settings.weight_decay)
+        self.optimizer = AdamW(self.parameters)
 
     def _step(self, kind: str, update: int, progress: float, updates: int) -> Tensor:
         """Charge one step and leave its gradient with the parameters; the mean loss, detached.
