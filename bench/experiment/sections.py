@@ -316,8 +316,9 @@ class SweepSpec(OptionModel):
 class UnifiedViewSpec(OptionModel):
     """Sample every model that solves an equation on other paths than the one it was trained on.
 
-    A model of one Gaussian path is a model of every other one (2303.00848). All paths are sampled
-    at the same points of log_snr: equal steps over the range that the listed paths share.
+    A model of one Gaussian path is a model of every other one (Kingma & Gao, 2023, 2303.00848). All
+    paths are sampled at the same points of log_snr: equal steps over the range that the listed
+    paths share.
     """
 
     paths: PathNames = Field(default=["linear", "vp", "cosine", "trigonometric", "edm"])

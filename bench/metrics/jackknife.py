@@ -1,10 +1,10 @@
 """Bias and standard error of a Frechet distance from the samples at hand: the jackknife.
 
-A Frechet distance (Heusel et al., 1706.08500) between Gaussian fits to finite samples is biased
-upwards, by c / n to first order. A bootstrap sample repeats samples, which shrinks its covariance
-and adds the same bias once more: its replicates are centred too high, and a percentile interval may
-miss the distance altogether. The delete-block jackknife (Quenouille 1956; Shao & Wu, Ann. Statist.
-17, 1989) leaves out one of g blocks at a time and repeats nothing.
+A Frechet distance (Heusel et al., 2017, 1706.08500) between Gaussian fits to finite samples is
+biased upwards, by c / n to first order. A bootstrap sample repeats samples, which shrinks its
+covariance and adds the same bias once more: its replicates are centred too high, and a percentile
+interval may miss the distance altogether. The delete-block jackknife (Quenouille 1956; Shao & Wu,
+Ann. Statist. 17, 1989) leaves out one of g blocks at a time and repeats nothing.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ numbers on the same images, which a test holds. Values are named after the extra
 ``fid``.
 
 Frechet distance between features of means ``m, n`` and covariances ``S, T`` (Heusel et al.,
-1706.08500): ``|m - n|^2 + tr(S + T - 2 (S T)^(1/2))``. It is refused where a set is no larger than
-the features' dimension: its covariance is singular there, and the number means nothing.
-KID: Binkowski et al., 1801.01401 (cubic polynomial kernel, unbiased, squared). Precision and
-recall: Kynkaanniemi et al., 1904.06991.
+2017, 1706.08500): ``|m - n|^2 + tr(S + T - 2 (S T)^(1/2))``. It is refused where a set is no larger
+than the features' dimension: its covariance is singular there, and the number means nothing. KID:
+Binkowski et al., 2018, 1801.01401 (cubic polynomial kernel, unbiased, squared). Precision and
+recall: Kynkaanniemi et al., 2019, 1904.06991.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Frechet distance extrapolated to infinitely many samples, with the error of its fit.
 
 The distance between ``n`` samples and a fixed reference has a bias of about ``c / n``, where ``c``
-differs between models. Chong and Forsyth, 1911.07023, measure it at several ``n``, fit a line in
-``1 / n`` and report the intercept. Here ``n = N, N/2, N/3, N/4``, equally spaced in ``1 / n``: at
-``N/j`` the value is the mean over the ``j`` disjoint parts of a keyed shuffle of the samples, so
+differs between models. Chong and Forsyth, 2019, 1911.07023, measure it at several ``n``, fit a line
+in ``1 / n`` and report the intercept. Here ``n = N, N/2, N/3, N/4``, equally spaced in ``1 / n``:
+at ``N/j`` the value is the mean over the ``j`` disjoint parts of a keyed shuffle of the samples, so
 that every point of the fit uses all of them and none is generated anew. The error is that of the
 intercept in the least-squares fit; it holds for these samples, and says nothing of retraining.
 

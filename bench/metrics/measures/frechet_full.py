@@ -1,10 +1,11 @@
 """Frechet distance as papers print it: all samples of a cell against all training data.
 
 With the Inception weights of 2015, 50,000 samples and CIFAR-10 this is the standard FID (Heusel et
-al., 1706.08500), called ``fid_full`` here: the value to hold beside published ones. It ranks models
-less honestly than the primary distance does, for a model that repeats its training data scores
-best, and it has no floor: training data is not at a distance from itself. Its error is that of the
-delete-block jackknife over the samples; that of the training data is the same for all models.
+al., 2017, 1706.08500), called ``fid_full`` here: the value to hold beside published ones. It ranks
+models less honestly than the primary distance does, for a model that repeats its training data
+scores best, and it has no floor: training data is not at a distance from itself. Its error is that
+of the delete-block jackknife over the samples; that of the training data is the same for all
+models.
 """
 
 from __future__ import annotations
