@@ -141,7 +141,7 @@ ForeignPrediction = Annotated[
     str, AfterValidator(lambda name: _known(name, FOREIGN_PREDICTIONS, "prediction"))
 ]
 Factories = Annotated[
-    list[Annotated[str, AfterValidator(lambda name: _factory(name))]],
+    list[Annotated[str, AfterValidator(_factory)]],
     Field(min_length=1),
     AfterValidator(_distinct),
 ]
