@@ -156,7 +156,6 @@ def trainer(
             learning_rate=job.experiment.learning_rate(job.dataset, job.label),
             warmup=settings.warmup,
             ema_half_life=settings.ema_half_life,
-            weight_decay=settings.weight_decay,
             gradient_clip=settings.gradient_clip,
         ),
         ledger=ledger,

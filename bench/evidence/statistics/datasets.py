@@ -1,9 +1,9 @@
 """Summaries over several data sets: interquartile mean, probability of improvement, ranks.
 
 Interquartile mean and probability of improvement are those of rliable (Agarwal et al.,
-2108.13264). Both take scores of n runs on m data sets; lower is better here. rliable's intervals
-are percentile bootstraps over runs, which undercover at the 3 to 10 seeds of these experiments, so
-none is attached: read them beside the intervals of each data set.
+2021, 2108.13264). Both take scores of n runs on m data sets; lower is better here. rliable's
+intervals are percentile bootstraps over runs, which undercover at the 3 to 10 seeds of these
+experiments, so none is attached: read them beside the intervals of each data set.
 
 Ranks follow Demsar (JMLR 7, 2006): the data sets are the replicates, not the seeds, and few data
 sets tell little: the critical difference says how little.

@@ -1,4 +1,4 @@
-"""EDM: preconditioned denoising with lognormal noise levels (2206.00364).
+"""EDM: preconditioned denoising with lognormal noise levels (Karras et al., 2022, 2206.00364).
 
 Its loss weight ``(s^2 + sd^2)/(s*sd)^2`` on the error of the data is unit weight on the output of
 its preconditioned network. Not here: augmentation, and the stochastic sampler.

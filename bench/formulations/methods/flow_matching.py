@@ -1,6 +1,6 @@
 """Flow matching on the linear path with an independent coupling (2210.02747, 2302.00482).
 
-With ``sigma_min = 0`` this is also 1-rectified flow (2209.03003).
+With ``sigma_min = 0`` this is also 1-rectified flow (Liu et al., 2022, 2209.03003).
 """
 
 from pydantic import Field

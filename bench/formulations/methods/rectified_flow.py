@@ -1,4 +1,4 @@
-"""k-rectified flow (Liu et al., 2209.03003).
+"""k-rectified flow (Liu et al., 2022, 2209.03003).
 
 Flow matching, then k-1 times: integrate the model's own probability flow from fresh noise, keep
 (start, end) as pairs, and train on straight lines between them, starting from the last model.

@@ -1,4 +1,4 @@
-"""Continuous-time consistency models in TrigFlow (sCM, 2410.11081).
+"""Continuous-time consistency models in TrigFlow (sCM, Lu & Song, 2024, 2410.11081).
 
 As it comes, consistency training without a teacher (sCT); ``distilled`` first trains a TrigFlow
 diffusion model and distils it (sCD). The paper starts both from a diffusion model and learns the

@@ -28,7 +28,7 @@ def _stage_attributes(study: Study, panel: Panel, label: str) -> list[dict[str, 
         "warm-up": f"{fraction(training.warmup)} of updates",
         "EMA half-life": f"{fraction(training.ema_half_life)} of updates",
         "gradient clip": tick(training.gradient_clip),
-        "weight decay": tick(training.weight_decay),
+        "weight decay": tick(0.0),  # AdamW runs without
         "mirrored images": "half" if training.flip else "none",
     }
     rows = []
