@@ -94,11 +94,11 @@ def all_pairs(values: Mapping[str, Mapping[int, float]]) -> list[Pair]:
         for label, by_seed in values.items()
     }
     pairs = []
-    for one, other in combinations(positive, 2):
-        ratio = paired_ratio(positive[one], positive[other])
+    for first_label, second_label in combinations(positive, 2):
+        ratio = paired_ratio(positive[first_label], positive[second_label])
         if ratio.n == 0:
             continue
-        labels = (one, other) if ratio.estimate <= 1 else (other, one)
+        labels = (first_label, second_label) if ratio.estimate <= 1 else (second_label, first_label)
         first, second = positive[labels[0]], positive[labels[1]]
         logs = [math.log(second[seed] / first[seed]) for seed in sorted(first.keys() & second)]
         p = min(1.0, 2 * tail(logs, 0.0)) if len(logs) > 1 else math.nan

@@ -27,13 +27,13 @@ def nfe_to_quality(study: Study) -> Table:
             line = {BLOCK: panel.title, "formulation": study.titles[label]}
             for factor, target in study.targets(panel).items():
                 for kind, chosen in kinds.items():
-                    found = study.crossing(panel, label, chosen, target)
+                    summary = study.crossing(panel, label, chosen, target)
                     column = f"{factor:g}x best, {kind}"
-                    if found is None:
+                    if summary is None:
                         failed = len(study.failures(panel, label)) > 0
                         line[column] = FAILED if failed else NOT_APPLICABLE
                         continue
-                    line[column] = crossing(found, expected)
+                    line[column] = crossing(summary, expected)
                     data.append(
                         {
                             "experiment": panel.experiment,
@@ -43,14 +43,14 @@ def nfe_to_quality(study: Study) -> Table:
                             "factor": factor,
                             "target": target,
                             "sampler": kind,
-                            "least": found.least,
-                            "most": found.most,
-                            "low": found.low,
-                            "high": found.high,
-                            "coverage": found.coverage,
-                            "largest_nfe": found.limit,
-                            "seeds_reaching": found.reached,
-                            "seeds": found.n,
+                            "least": summary.least,
+                            "most": summary.most,
+                            "low": summary.low,
+                            "high": summary.high,
+                            "coverage": summary.coverage,
+                            "largest_nfe": summary.limit,
+                            "seeds_reaching": summary.reached,
+                            "seeds": summary.n,
                             "seeds_expected": expected,
                         }
                     )
