@@ -46,9 +46,9 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 """Options of data sets of real images, for their description: extractors that take no time."""
 
 
-def description(name: str) -> Description:
+def description(name: str, **options: Any) -> Description:
     """What a data set of :func:`build` declares."""
-    return described(name, OPTIONS.get(name, {}))
+    return described(name, {**OPTIONS.get(name, {}), **options})
 
 
 def extractor_settings(name: str) -> ExtractorSpec:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import PydanticCustomError
 
 from bench.data.endless import UNLIMITED, LawSampler, Sampler, TrainingSamples, rows
@@ -60,9 +60,17 @@ class DataOptions(OptionModel):
     Attributes:
         aside: options that no sample depends on, such as the folder of files whose content is
             known: what is made from the samples stands when they change.
+        later: options that were added to a data set with a default that leaves it as it was. They
+            are named only where they differ from it: results that stand keep their digests.
     """
 
     aside: ClassVar[frozenset[str]] = frozenset()
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _named(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields, named = type(self).model_fields, plain(self)
+        return {k: v for k, v in named.items() if k not in self.later or v != fields[k].default}
 
 
 @dataclass(frozen=True)

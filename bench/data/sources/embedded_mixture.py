@@ -57,7 +57,7 @@ class Options(DataOptions):
     intrinsic: int = Field(default=4, ge=2, le=16)
     components: int = Field(default=8, ge=2, le=64)
     std: float = Field(default=0.2, gt=0, lt=1)
-    noise: float = Field(default=0.05, gt=0, le=1)
+    noise: float = Field(default=0.1, gt=0, le=1)
     train: TrainingSamples = 50_000
     held_out: int = Field(default=20_000, ge=2)
 

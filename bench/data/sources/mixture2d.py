@@ -50,6 +50,8 @@ class Options(DataOptions):
         train, held_out: points drawn; ``unlimited`` training draws new ones for every update.
     """
 
+    later = frozenset({"layout"})
+
     layout: Literal["ring", "grid", "spiral", "moons"] = "ring"
     modes: int = Field(default=8, ge=2, multiple_of=2)
     radius: float = Field(default=1.0, gt=0)
