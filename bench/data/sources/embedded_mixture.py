@@ -53,7 +53,7 @@ class Options(DataOptions):
         train, held_out: samples drawn; ``unlimited`` training draws new ones for every update.
     """
 
-    dimensions: int = Field(default=64, ge=16, le=1024)
+    dimensions: int = Field(default=32, ge=16, le=1024)
     intrinsic: int = Field(default=4, ge=2, le=16)
     components: int = Field(default=8, ge=2, le=64)
     std: float = Field(default=0.2, gt=0, lt=1)
