@@ -97,8 +97,9 @@ def references(
     """
     extractor = experiment.described(dataset.name).extractor
     block = experiment.sweep.block
+    count = max(block, *experiment.sweep.samples.values())
     return References(
-        dataset.at_least(train=block, held_out=max(block, *experiment.sweep.samples.values())),
+        dataset.at_least(train=count, held_out=count),
         Settings(
             block=block,
             kid_subsets=experiment.metrics.kid_subsets,
