@@ -36,16 +36,16 @@ def data_module(name: str) -> ModuleType:
     Raises:
         InputError: no file of that name in ``bench/data/sources/``.
     """
-    known = discover("data")
-    if name not in known:
-        raise InputError(f"unknown data set {name!r}; {nearest(name, known)}")
+    names = discover("data")
+    if name not in names:
+        raise InputError(f"unknown data set {name!r}; {nearest(name, names)}")
     return module("data", name)
 
 
 def _extractor(name: str) -> str:
-    known = discover("extractors")
-    if name not in known:
-        remedy = f"unknown extractor; {nearest(name, known)}"
+    names = discover("extractors")
+    if name not in names:
+        remedy = f"unknown extractor; {nearest(name, names)}"
         raise PydanticCustomError("refused", "{remedy}", {"remedy": remedy})
     return name
 
@@ -157,11 +157,11 @@ class DataSet:
         """
         more = self
         if self.sampler is not None and held_out > len(self.held_out):
-            found = rows(self.sampler, 0, held_out, self.name, "held_out")
-            more = replace(more, held_out=found.samples, held_out_labels=found.labels)
+            drawn_rows = rows(self.sampler, 0, held_out, self.name, "held_out")
+            more = replace(more, held_out=drawn_rows.samples, held_out_labels=drawn_rows.labels)
         if self.sampler is not None and self.unlimited and train > len(self.train):
-            found = rows(self.sampler, 0, train, self.name, "train")
-            more = replace(more, train=found.samples, train_labels=found.labels)
+            drawn_rows = rows(self.sampler, 0, train, self.name, "train")
+            more = replace(more, train=drawn_rows.samples, train_labels=drawn_rows.labels)
         return more
 
     def to_levels(self, samples: Tensor) -> Tensor:
@@ -274,10 +274,10 @@ def endless(
             Of unlimited training data it keeps as many as of these, to be looked at.
         law: the exact one, where it is known.
     """
-    count, kept = counts
+    count, held_out_count = counts
     unlimited = count == UNLIMITED
-    train = rows(sampler, 0, kept if count == UNLIMITED else count, name, "train")
-    held_out = rows(sampler, 0, kept, name, "held_out")
+    train = rows(sampler, 0, held_out_count if count == UNLIMITED else count, name, "train")
+    held_out = rows(sampler, 0, held_out_count, name, "held_out")
     return DataSet(
         name=name,
         kind=description.kind,

@@ -105,12 +105,12 @@ def rows(sampler: Sampler, first: int, count: int, *key: Key) -> Drawn:
     from bench.streams import stream
 
     assert first >= 0 and count >= 1, (first, count)
-    found = []
+    chunks = []
     for chunk in range(first // CHUNK, (first + count - 1) // CHUNK + 1):
         drawn = sampler.draw(CHUNK, stream(*key, chunk))
         asked = slice(max(first - chunk * CHUNK, 0), first + count - chunk * CHUNK)
         labels = None if drawn.labels is None else drawn.labels[asked]
-        found.append(Drawn(drawn.samples[asked], labels))
-    classes = [drawn.labels for drawn in found if drawn.labels is not None]
-    samples = torch.cat([drawn.samples for drawn in found])
+        chunks.append(Drawn(drawn.samples[asked], labels))
+    classes = [drawn.labels for drawn in chunks if drawn.labels is not None]
+    samples = torch.cat([drawn.samples for drawn in chunks])
     return Drawn(samples, torch.cat(classes) if classes else None)

@@ -118,13 +118,13 @@ def _spread(count: int, dimensions: int) -> Tensor:
     """Directions ``[count, dimensions]`` of length one, each far from those before."""
     import torch
 
-    found: list[Tensor] = []
+    directions: list[Tensor] = []
     for index in range(count):
         drawn = _normal(CANDIDATES, dimensions, "mean", index)
         drawn = drawn / torch.linalg.vector_norm(drawn, dim=1, keepdim=True)
-        best = torch.cdist(drawn, torch.stack(found)).amin(dim=1).argmax() if found else 0
-        found.append(drawn[best])
-    return torch.stack(found)
+        best = torch.cdist(drawn, torch.stack(directions)).amin(dim=1).argmax() if directions else 0
+        directions.append(drawn[best])
+    return torch.stack(directions)
 
 
 def _orthonormal(rows: int, columns: int, *what: str | int) -> Tensor:

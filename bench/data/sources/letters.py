@@ -124,11 +124,13 @@ class Letters:
         u = torch.rand(count, RANDOM, generator=generator, dtype=torch.float64)
         faces, letters = self.fields.shape[:2]
         face, letter = (u[:, 0] * faces).long(), (u[:, 1] * letters).long()
-        rest = u[:, 2:].float()
-        some = max(1, AT_ONCE // (self.size * self._points) ** 2)
+        draws = u[:, 2:].float()
+        batch = max(1, AT_ONCE // (self.size * self._points) ** 2)
         images = [
             self._rendered(*part)
-            for part in zip(*(x.split(some) for x in (face * letters + letter, rest)), strict=True)
+            for part in zip(
+                *(x.split(batch) for x in (face * letters + letter, draws)), strict=True
+            )
         ]
         return Drawn(torch.cat(images), letter)
 

@@ -45,10 +45,10 @@ def compute(context: Context) -> list[Measurement]:
     law = context.references.dataset.mixture
     assert law is not None, f"{context.references.dataset.name} has no exact law"
     roots = context.references.derived("mode roots", lambda: cholesky(law.covariances.dense()))
-    found = [coverage_and_variation(block, law, roots) for block in context.blocks]
+    block_scores = [coverage_and_variation(block, law, roots) for block in context.blocks]
     return [
         over_blocks(name, values, reference_set="exact")
-        for name, values in zip(DIRECTIONS, zip(*found, strict=True), strict=True)
+        for name, values in zip(DIRECTIONS, zip(*block_scores, strict=True), strict=True)
     ]
 
 
@@ -63,11 +63,11 @@ def coverage_and_variation(
     shares = law.responsibilities(x)
     mode = shares.argmax(dim=1)
     gap = (x - law.means[mode])[:, :, None]
-    some = max(1, AT_ONCE // x.shape[1] ** 2)
+    batch = max(1, AT_ONCE // x.shape[1] ** 2)
     squared = torch.cat(
         [
             torch.linalg.solve_triangular(roots[k], g, upper=False).square().sum(dim=(1, 2))
-            for k, g in zip(mode.split(some), gap.split(some), strict=True)
+            for k, g in zip(mode.split(batch), gap.split(batch), strict=True)
         ]
     )
     inside = squared <= chi2.ppf(INSIDE, x.shape[1])
