@@ -91,6 +91,11 @@ class References:
         """Whether the law of the data is known."""
         return self.dataset.mixture is not None
 
+    @property
+    def unlimited(self) -> bool:
+        """Whether every update was trained on new samples."""
+        return self.dataset.unlimited
+
     def blocks(self, name: ReferenceSet) -> tuple[Tensor, ...]:
         """The whole blocks of a reference set, in its order; a remainder is left out."""
         samples = self.dataset.train if name == "train" else self.dataset.held_out

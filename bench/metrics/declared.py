@@ -46,6 +46,7 @@ class Needs:
         extractor: a feature extractor of the data set.
         exact: the exact law of the data.
         levels: data of a finite number of grey levels.
+        finite: a training set that could be copied; training that is unlimited has none.
         reference_solve: end points of a fine solve from the same noise.
         exact_solve: end points of the exact flow from the same noise.
     """
@@ -54,6 +55,7 @@ class Needs:
     extractor: bool = False
     exact: bool = False
     levels: bool = False
+    finite: bool = False
     reference_solve: bool = False
     exact_solve: bool = False
 
@@ -81,6 +83,11 @@ class Offers(Protocol):
         """Levels of its values, None for continuous ones."""
         ...
 
+    @property
+    def unlimited(self) -> bool:
+        """Whether every update was trained on new samples."""
+        ...
+
 
 def metric_module(name: str) -> ModuleType:
     """The module ``bench/metrics/measures/<name>.py``."""
@@ -104,6 +111,7 @@ def applicable(
             and (data.extractor is not None or not needs.extractor)
             and (data.exact or not needs.exact)
             and (data.levels is not None or not needs.levels)
+            and (not data.unlimited or not needs.finite)
             and (reference_solve or not needs.reference_solve)
             and (exact_solve or not needs.exact_solve)
         )

@@ -60,7 +60,7 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
         real = references(experiment, layout, data, device)
         rows: list[Record] = []
         with seconds("sampling"):
-            for label, samples, columns in baselines(experiment, data, device):
+            for label, samples, columns in baselines(experiment, real.dataset, device):
                 with seconds("metrics"):
                     measured = evaluate(Context(samples, real))
                 rows += [

@@ -88,7 +88,7 @@ def _work(
 
     formulation = experiment.formulation(label)
     with seconds("metrics"):
-        data = load(layout.data(dataset))
+        data = load(layout.data(dataset)).at_least(held_out=settings.samples)
         model = assembly.model(experiment, layout, data, label, seed, device)
         start, end = model.path.interval
         about = {

@@ -38,6 +38,8 @@ class Charge:
         planned_seconds: steps times their calibrated seconds; zero without a calibration.
         device_seconds: CPU seconds of the process, or GPU seconds between synchronisations.
         coupling_seconds: the part of device_seconds that assigned noise to data.
+        drawing_seconds: the part of device_seconds that made batches of noise and data; where
+            training data are unlimited, they are drawn then.
         wall_seconds: seconds on the clock.
     """
 
@@ -49,6 +51,7 @@ class Charge:
     planned_seconds: float = 0.0
     device_seconds: float = 0.0
     coupling_seconds: float = 0.0
+    drawing_seconds: float = 0.0
     wall_seconds: float = 0.0
 
     @property
@@ -142,6 +145,13 @@ class Ledger:
         finally:
             spent = time.process_time() - start
             self.charges.setdefault(kind, Charge()).coupling_seconds += spent
+
+    @contextmanager
+    def drawing(self, kind: str) -> Iterator[None]:
+        """Add the block's CPU seconds to the drawing seconds of ``kind``."""
+        start = time.process_time()
+        yield
+        self.charges.setdefault(kind, Charge()).drawing_seconds += time.process_time() - start
 
     def unit_cost(self, key: str, unit: str) -> float:
         """Cost of a step of ``key`` in ``unit``; the step must have been taken once.

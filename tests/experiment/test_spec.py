@@ -361,6 +361,11 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
         " a power of two",
     ),
     (
+        {"datasets__mixture2d__options": {"layout": "rings"}},
+        "datasets.mixture2d.options.layout: got 'rings'; must be 'ring', 'grid', 'spiral' or",
+        " 'moons'",
+    ),
+    (
         {"formulations__vp_diffusion": {"options": {"beta_min": 30}}},
         "formulations.vp_diffusion.options: got a mapping with 3 keys; ",
         "need 0 < beta_min < beta_max, got 30",

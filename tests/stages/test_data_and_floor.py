@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from bench.data.dataset import DataSet
 from bench.data.files import load
 from bench.errors import InputError
 from bench.evidence import records
@@ -17,6 +19,7 @@ from bench.experiment.spec import Experiment
 from bench.files import read_json, sha256
 from bench.metrics.declared import directions
 from bench.stages import extractor, floor, prepare
+from bench.stages.running.assembly import references
 
 LABELS = ["floor.train", "floor.gaussian", "floor.untrained"]
 
@@ -120,3 +123,22 @@ def test_a_floor_without_data_fails_with_its_reason(experiment: Experiment, tmp_
     outcome = floor.run(experiment, Layout(tmp_path), dataset="digits")
     assert outcome["status"] == "failed"
     assert "upstream data has not run" in outcome["error"]
+
+
+def test_without_an_end_every_block_meets_one_of_its_own(
+    unlimited_data: Callable[[str], DataSet], tmp_path: Path
+) -> None:
+    """Although the file holds fewer real samples than are scored, or than a block."""
+    mapping: dict[str, Any] = {
+        "name": "endless-test",
+        "datasets": {"mixture2d": {"options": {"train": "unlimited", "held_out": 600}}},
+        "formulations": {"flow_matching": {}},
+        "budget": {"amount": {"mixture2d": 1.0e12}},
+        "sweep": {"samples": {"scoring": 2100, "selection": 700}, "block": 700},
+    }
+    one = from_mapping(mapping, "test")
+    real = references(one, Layout(tmp_path), unlimited_data("mixture2d"))
+    assert len(real.blocks("held_out")) == len(real.blocks("train")) == 3
+    assert real.unlimited
+    _, samples, _ = next(floor.baselines(one, real.dataset, torch.device("cpu")))
+    assert len(samples) == 2100

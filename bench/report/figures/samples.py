@@ -106,12 +106,12 @@ def _draw_samples(
 
 
 def _draw_cloud(axes: Axes, panel: Panel, points: Any, colour: str) -> None:
-    """Images as a mosaic, points of the plane as a cloud."""
+    """Images as a mosaic, points as a cloud: of many dimensions in the first two."""
     if panel.kind == "image":
         # Without interpolation a drawing holds the samples' own pixels, and they stay sharp.
         axes.imshow(_mosaic(points), cmap="gray", vmin=0, vmax=1, interpolation="none")
         return
-    x, y = np.asarray(points, dtype=float).T
+    x, y = np.asarray(points, dtype=float).T[:2]
     axes.scatter(x, y, s=1.2, color=colour, linewidths=0, rasterized=True)
     axes.set_xlim(-1.7, 1.7)
     axes.set_ylim(-1.7, 1.7)

@@ -91,12 +91,17 @@ def references(
     dataset: DataSet,
     device: torch.device = HOST,
 ) -> References:
-    """The references of a data set, with the sizes and the extractor of an experiment."""
+    """The references of a data set, with the sizes and the extractor of an experiment.
+
+    Where held-out samples have no end, every block of generated samples meets one of its own.
+    """
     extractor = experiment.described(dataset.name).extractor
+    block = experiment.sweep.block
+    count = max(block, *experiment.sweep.samples.values())
     return References(
-        dataset,
+        dataset.at_least(train=count, held_out=count),
         Settings(
-            block=experiment.sweep.block,
+            block=block,
             kid_subsets=experiment.metrics.kid_subsets,
             kid_subset_size=experiment.metrics.kid_subset_size,
             neighbours=experiment.metrics.neighbours,
