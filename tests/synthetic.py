@@ -268,20 +268,37 @@ def convergence_rows(exp: Experiment) -> Iterator[dict[str, Any]]:
                 }
 
 
+REPEATS = 20
+COPYING = ("memorisation", "authenticity")
+
+
 def floor_rows(exp: Experiment, dataset: str) -> Iterator[dict[str, Any]]:
-    """Real against real, a Gaussian, and untrained nets."""
-    factors = {"floor.train": 1.0, "floor.gaussian": 6.4, "floor.untrained": 60.0}
-    for label, factor in factors.items():
+    """Real samples and copies, again and again; a Gaussian, and untrained nets."""
+    base = {
+        "experiment": exp.name,
+        "config_digest": exp.digest,
+        "dataset": dataset,
+        "noise_bank": "scoring",
+        "n_samples": 1194,
+    }
+    for label, factor in (("floor.train", 1.0), ("floor.copies", 0.9)):
+        for i in range(REPEATS):
+            value = FLOOR[dataset] * factor * math.exp(0.1 * _noise(dataset, label, i))
+            for row in _metrics(dataset, value, (dataset, label, i)):
+                told = row["metric"] in COPYING or row.get("reference_set") == "train"
+                if label == "floor.copies" or not told:
+                    copied = {"memorisation": 1.0, "authenticity": 0.0} if told else {}
+                    mended = {"value": copied.get(row["metric"], row["value"])}
+                    yield base | {"label": label, "replicate": i} | row | mended
+    if dataset == "digits":
+        for i in range(REPEATS):
+            for metric, mean in zip(COPYING, (0.5, 0.56), strict=True):
+                value = mean + 0.03 * _noise("held out", metric, i)
+                yield base | {"label": "floor.held_out", "replicate": i, "metric": metric,
+                              "value": value}  # fmt: skip
+    for label, factor in (("floor.gaussian", 6.4), ("floor.untrained", 60.0)):
         for row in _metrics(dataset, FLOOR[dataset] * factor, (dataset, label)):
-            yield {
-                "experiment": exp.name,
-                "config_digest": exp.digest,
-                "dataset": dataset,
-                "label": label,
-                "noise_bank": "scoring",
-                "n_samples": 1194,
-                "value_se": 0.01 * abs(row["value"]),
-            } | row
+            yield base | {"label": label, "value_se": 0.01 * abs(row["value"])} | row
 
 
 def timing_rows(exp: Experiment, dataset: str) -> Iterator[dict[str, Any]]:

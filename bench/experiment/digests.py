@@ -286,6 +286,7 @@ def floor_digest(experiment: Experiment, dataset: str) -> str:
                 *of_metrics(experiment, dataset),
             ),
             "network": network.model_dump(),
+            "repeats": experiment.metrics.floor_repeats,
             "evaluation": _evaluation(experiment, dataset),
         }
     )
@@ -352,7 +353,8 @@ def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
         "data": data_digest(experiment, dataset),
         "extractor": extractor_digest(experiment, dataset),
         "sweep": experiment.sweep.model_dump(exclude=CHOICES | PACE),
-        "metrics": experiment.metrics.model_dump() | {"flip": experiment.training.flip},
+        "metrics": experiment.metrics.model_dump(exclude={"floor_repeats"})
+        | {"flip": experiment.training.flip},
         "versions": versions(*_EVALUATION),
     }
 

@@ -355,11 +355,15 @@ class ConvergenceSpec(OptionModel):
 
 
 class MetricsSpec(OptionModel):
-    """Settings of the metrics: KID subsets, and neighbours of precision and recall."""
+    """Settings of the metrics: KID subsets, neighbours of precision and recall, and floors.
+
+    ``floor_repeats`` is how often real samples, and copies, are drawn for the floor: its band.
+    """
 
     kid_subsets: Count = 10
     kid_subset_size: Count = 298
     neighbours: Count = 3
+    floor_repeats: Annotated[Count, Unnamed()] = 20
 
 
 class TimingSpec(OptionModel):

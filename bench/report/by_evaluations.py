@@ -8,10 +8,16 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.samplers import COMMON_SOLVER
-from bench.report.numbers import MISSING, bracket, plain, seeds
+from bench.report.numbers import MISSING, banded, bracket, seeds
 from bench.report.study import Study
 from bench.report.table import BLOCK, FAILED, NOT_APPLICABLE, absent, columns_of
-from bench.report.titles import metric_title
+from bench.report.titles import REAL, metric_title
+
+COPIED = "†"
+COPY_NOTE = (
+    f"{COPIED} marks cells whose samples are copies: nearer to training data than real held-out "
+    "samples are, so that a low distance says little. "
+)
 
 
 def sampler_mix(counts: dict[str, int]) -> str:
@@ -26,8 +32,7 @@ def quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tu
     data, text = [], []
     for panel in study.panels:
         expected, nfe_list = study.expected(panel), study.nfe(panel)
-        real = study.floor(panel, "floor.train")
-        floor = math.nan if real is None else real.value
+        real = study.floor(panel, REAL)
         for label in study.labels(panel):
             curve = study.curve(panel, label, chosen)
             missing = absent(study, panel, label)
@@ -35,11 +40,14 @@ def quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tu
             for nfe in nfe_list:
                 point = curve.get(nfe)
                 mix = study.samplers(panel, label, nfe) if with_sampler else {}
+                copied = False
                 if point is None:
                     cell = missing
                 else:
                     mean, *bounds = bracket(point).split(" ", 1)
-                    parts = [mean + seeds(point.n, expected), *bounds]
+                    copied = with_sampler and study.copies(panel, label, nfe)
+                    mark = COPIED if copied else ""
+                    parts = [mean + mark + seeds(point.n, expected), *bounds]
                     cell = "\n".join(parts + ([sampler_mix(mix)] if mix else []))
                     data.append(
                         {
@@ -50,13 +58,16 @@ def quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tu
                             "nfe": nfe,
                             "sampler": sampler_mix(mix) if mix else COMMON_SOLVER,
                             **columns_of(point, expected),
-                            "floor": floor,
+                            "floor": math.nan if real is None else real.value,
+                            "floor_low": math.nan if real is None else real.low,
+                            "floor_high": math.nan if real is None else real.high,
+                            "copies": copied,
                         }
                     )
                 line[f"NFE {nfe}"] = cell
             if not curve and missing != FAILED:
                 line |= {f"NFE {nfe}": NOT_APPLICABLE for nfe in nfe_list}
-            text.append(line | {"floor": plain(floor)})
+            text.append(line | {"floor": banded(real)})
     return pd.DataFrame(data), pd.DataFrame(text).fillna(MISSING)
 
 

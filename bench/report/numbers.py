@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from bench.evidence.statistics import CrossingSummary, Interval
+from bench.evidence.statistics.floors import Level
 
 MISSING = "—"
 
@@ -62,6 +63,11 @@ def bounded(estimate: float, low: float, high: float) -> str:
     places = [digits - 1 - math.floor(math.log10(abs(x))) for x, digits in wanted if x]
     texts = (f"{x:,.{max(0, *places)}f}" for x in (estimate, low, high))
     return "{} [{}, {}]".format(*texts)
+
+
+def banded(level: Level | None) -> str:
+    """A floor with the band that holds 95% of its draws."""
+    return MISSING if level is None else bounded(level.value, level.low, level.high)
 
 
 def seeds(n: int, expected: int) -> str:

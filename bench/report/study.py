@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +26,7 @@ from bench.evidence.statistics import (
     quality_targets,
     summarise_crossings,
 )
+from bench.evidence.statistics.floors import Level, level
 from bench.experiment.cells import own_grid
 from bench.experiment.layout import Layout
 from bench.experiment.loading import from_mapping
@@ -34,7 +34,7 @@ from bench.experiment.spec import Experiment, untuned
 from bench.files import read_json
 from bench.formulations.parts import formulation_module
 from bench.report import RECORDS
-from bench.report.titles import _spelt
+from bench.report.titles import HELD_OUT, _spelt
 from bench.sampling.solvers.catalogue import SOLVERS
 
 CROWDED = 8
@@ -43,17 +43,12 @@ CROWDED = 8
 
 TRAIN = "train"
 
+COPYING = ("memorisation", "authenticity")
+"""Metrics that tell copies of training data."""
+
 
 SETUP = "setup.evaluations"
 """Metric of the evaluations that it took to make a grid for a model."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """A value that belongs to a data set, with its standard error of resampling (NaN: unknown)."""
-
-    value: float
-    error: float
 
 
 @dataclass(frozen=True)
@@ -344,14 +339,51 @@ class Study:
         rows = self.rows(panel, label, metric)
         return interval(rows.groupby("train_seed")["value"].mean(), metric)
 
-    def floor(self, panel: Panel, label: str) -> Level | None:
-        """The primary metric of one of :data:`FLOORS`, or None where it was not measured."""
-        rows = self.rows(panel, label, panel.primary)
-        rows = rows[(rows["reference_set"] != TRAIN).fillna(True)]
+    def floor(self, panel: Panel, label: str, metric: str | None = None) -> Level | None:
+        """What a baseline scores, or None where it was not measured.
+
+        Args:
+            panel: whose.
+            label: of the baseline, see :data:`bench.report.titles.FLOORS`.
+            metric: the primary one unless given.
+        """
+        metric = metric or panel.primary
+        rows = self.rows(panel, label, metric)
+        if metric not in COPYING:  # those compare with training data, and nothing else
+            rows = rows[(rows["reference_set"] != TRAIN).fillna(True)]
         if rows.empty:
             return None
-        error = rows["value_se"].iloc[0]
-        return Level(float(rows["value"].iloc[0]), math.nan if pd.isna(error) else float(error))
+        return level(rows["value"], rows["value_se"], metric)
+
+    def tells_copies(self, panel: Panel) -> bool:
+        """Whether real held-out samples were measured as copies would be."""
+        return any(self.floor(panel, HELD_OUT, metric) for metric in COPYING)
+
+    @cached_property
+    def _copying(self) -> dict[Panel, frozenset[tuple[str, int]]]:
+        """Labels and NFE whose selected samples are nearer to training data than real ones are."""
+        return {panel: frozenset(self._copying_cells(panel)) for panel in self.panels}
+
+    def _copying_cells(self, panel: Panel) -> Iterator[tuple[str, int]]:
+        beyond = {metric: self.floor(panel, HELD_OUT, metric) for metric in COPYING}
+        if not any(beyond.values()):
+            return
+        rows = self.at_selected(panel)
+        rows = rows[rows["metric"].isin(COPYING).fillna(False)].dropna(subset="value")
+        means = rows.groupby(["label", "nfe", "metric"])["value"].mean()
+        for (label, nfe, metric), mean in zip(means.index, means.to_list(), strict=True):
+            real = beyond[metric]
+            if real is None:
+                continue
+            if mean > real.high if metric == "memorisation" else mean < real.low:
+                yield label, nfe
+
+    def copies(self, panel: Panel, label: str, nfe: int) -> bool:
+        """Whether the samples of a cell are copies: outside of what real held-out samples are.
+
+        Memorisation above, or authenticity below, the band of real samples that were held out.
+        """
+        return (label, nfe) in self._copying[panel]
 
     def failures(self, panel: Panel, label: str) -> pd.DataFrame:
         """Rows that record a failure of the label: its seeds and error lines."""

@@ -107,7 +107,8 @@ def test_summary(finished: Path, dataset: str, label: str, nfe: int) -> None:
     row = table.loc[(dataset, label, nfe)]
     assert (row["estimate"], row["low"], row["high"]) == pytest.approx(expected, rel=1e-12)
     assert row["seeds"] == row["seeds_expected"] == len(SEEDS)
-    assert row["floor"] == synthetic.FLOOR[dataset]
+    assert row["floor"] == pytest.approx(synthetic.FLOOR[dataset], rel=0.1)
+    assert row["floor_low"] < row["floor"] < row["floor_high"]
 
 
 def test_across_data_sets(finished: Path) -> None:
@@ -253,13 +254,56 @@ def test_cost_is_the_sum_of_all_outcomes(finished: Path) -> None:
 
 
 def test_floor_compares_every_label(finished: Path) -> None:
+    """Real samples again and again: their band, and the ratio of each label to their mean."""
     table = csv(finished, "floor").set_index(["dataset", "label"])
     summary = csv(finished, "summary")
-    mine = summary[(summary["dataset"] == "digits") & (summary["label"] == "flow_matching")]
+    label_summary = summary[
+        (summary["dataset"] == "digits") & (summary["label"] == "flow_matching")
+    ]
     row = table.loc[("digits", "flow_matching")]
-    assert row["estimate"] == mine["estimate"].min()
-    assert row["over_floor"] == pytest.approx(mine["estimate"].min() / synthetic.FLOOR["digits"])
-    assert table.loc[("digits", "floor.gaussian"), "over_floor"] == pytest.approx(6.4)
+    assert row["estimate"] == label_summary["estimate"].min()
+    records = parquet(finished)
+    real = records[(records["dataset"] == "digits") & (records["label"] == "floor.train")]
+    draws = real[(real["metric"] == "fd_digits")]["value"].to_numpy(dtype=float)
+    assert len(draws) == synthetic.REPEATS
+    level = table.loc[("digits", "floor.train")]
+    assert level["estimate"] == pytest.approx(np.exp(np.log(draws).mean()))
+    assert (level["low"], level["high"]) == pytest.approx(tuple(np.quantile(draws, [0.025, 0.975])))
+    assert (level["over_floor"], level["draws"]) == (pytest.approx(1.0), synthetic.REPEATS)
+    nfe = int(row["nfe"])
+    values = selected_by_hand(cells(records, "digits", "flow_matching"), nfe)
+    welch = stats.ttest_ind(np.log(values), np.log(draws), equal_var=False)
+    bounds = welch.confidence_interval()
+    assert row["over_floor"] == pytest.approx(np.exp(np.log(values).mean() - np.log(draws).mean()))
+    expected = tuple(map(math.exp, bounds))
+    assert (row["over_floor_low"], row["over_floor_high"]) == pytest.approx(expected)
+    gaussian = table.loc[("digits", "floor.gaussian")]
+    assert gaussian["over_floor"] == pytest.approx(gaussian["estimate"] / level["estimate"])
+
+
+def test_copies_are_marked_by_the_band_of_real_held_out_samples(study: Study) -> None:
+    """A cell whose samples are nearer to training data than real ones are bears a mark."""
+    panel = next(p for p in study.panels if p.dataset == "digits")
+    real = study.floor(panel, "floor.held_out", "memorisation")
+    assert real is not None
+    copying = study.records.copy()
+    chosen = (copying["label"] == "flow_matching") & (copying["metric"] == "memorisation")
+    honest = dict.fromkeys(study.labels(panel), real.value)
+    for label, value in (honest | {"flow_matching": real.high + 0.01}).items():
+        rows = (copying["label"] == label) & (copying["metric"] == "memorisation")
+        copying.loc[rows.fillna(False), "value"] = value
+    assert chosen.any()
+    built = build_all(Study(copying, study.experiments))
+    summary = built["summary"].data
+    marked = summary[summary["dataset"] == "digits"].groupby("label")["copies"].all()
+    assert marked["flow_matching"]
+    assert not marked.drop("flow_matching").any()
+    text = built["summary"].text
+    assert text[text["formulation"] == "Flow matching"]["NFE 64"].str.contains("†").any()
+    assert "copies" in built["summary"].caption
+    quality = built["quality"].text
+    lines = quality[quality["NFE"] == "—"]["formulation"].tolist()
+    assert "real samples, held out" in lines and "training data drawn again" in lines
 
 
 def test_every_frechet_distance_has_a_memorisation_figure_beside_it(finished: Path) -> None:

@@ -163,7 +163,8 @@ FIGURE = DeclaredFigure(
         "(consistency models and flow maps solve no equation, and are not in it); adaptive solvers "
         "at the evaluations they were measured to spend. Points are geometric means over training "
         "seeds, bands 95% Student t intervals on the log scale, cut at the frame. Solid grey line: "
-        "training data against held-out data, the floor. Dotted: a Gaussian fitted to the training "
+        "real samples against the same held-out data, the floor, with the band that holds 95% of "
+        "such draws. Dotted: a Gaussian fitted to the training "
         "data. Many formulations are drawn a kind a column, with all others in light grey; a value "
         "far above the rest is printed where its curve leaves the frame."
     ),
