@@ -346,11 +346,13 @@ def _guidance(experiment: Experiment, label: str) -> float | None:
 
 
 def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
+    sizes = experiment.datasets[dataset].sizes
+    own = {} if sizes is None else sizes.model_dump(include={"bandwidths", "assigned"})
     return {
         "data": data_digest(experiment, dataset),
         "extractor": extractor_digest(experiment, dataset),
-        "sweep": experiment.sweep.model_dump(exclude=CHOICES | PACE),
-        "metrics": experiment.metrics.model_dump() | {"flip": experiment.training.flip},
+        "sweep": experiment.sweep_of(dataset).model_dump(exclude=CHOICES | PACE),
+        "metrics": experiment.metrics.model_dump() | {"flip": experiment.training.flip} | own,
         "versions": versions(*_EVALUATION),
     }
 

@@ -179,11 +179,33 @@ CountOrAll = Annotated[
 # --- sections ---------------------------------------------------------------------------------
 
 
+class SizesSpec(OptionModel):
+    """How many samples of one data set are scored; what it leaves out is that of the sweep.
+
+    Distances that see a fault in one data set need more samples in another: ``python
+    workflow/power.py`` measures how many.
+
+    Attributes:
+        samples: of a noise bank, in place of ``sweep.samples``; the banks are those of the sweep.
+        block: in place of ``sweep.block``.
+        bandwidths: widths of the kernels of ``mmd_modes``, in units of the data; their mean is
+            taken. Empty for the one width that the law of the data has.
+        assigned: most points in an exact assignment (``w2``), whose seconds grow with the cube: a
+            larger block is split into parts of that many. None for whole blocks.
+    """
+
+    samples: dict[NoiseBank, Count] = Field(default={})
+    block: Count | None = None
+    bandwidths: Annotated[list[Positive], AfterValidator(_distinct)] = Field(default=[])
+    assigned: Count | None = None
+
+
 class DatasetSpec(OptionModel):
-    """A data set: its network and the options of ``bench/data/sources/<name>.py``."""
+    """A data set: its network, the options of ``bench/data/sources/<name>.py``, and its sizes."""
 
     network: Network = declared(DEFAULT)(kind=DEFAULT)
     options: dict[str, Any] = Field(default={})
+    sizes: Annotated[SizesSpec | None, Unnamed()] = None
 
 
 class FormulationSpec(OptionModel):

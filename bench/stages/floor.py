@@ -93,7 +93,8 @@ def baselines(
 
     Of real data there are as many blocks as the held-out set holds, where that is more.
     """
-    count, block = experiment.sweep.samples[BANK], experiment.sweep.block
+    sweep = experiment.sweep_of(data.name)
+    count, block = sweep.samples[BANK], sweep.block
     blocks = max(count, len(data.held_out)) // block
     yield "floor.train", data.train[: min(blocks, len(data.train) // block) * block], {}
     yield "floor.gaussian", fitted_gaussian(data, count), {}

@@ -93,14 +93,17 @@ def references(
 ) -> References:
     """The references of a data set, with the sizes and the extractor of an experiment."""
     extractor = experiment.described(dataset.name).extractor
+    sizes = experiment.datasets[dataset.name].sizes
     return References(
         dataset,
         Settings(
-            block=experiment.sweep.block,
+            block=experiment.sweep_of(dataset.name).block,
             kid_subsets=experiment.metrics.kid_subsets,
             kid_subset_size=experiment.metrics.kid_subset_size,
             neighbours=experiment.metrics.neighbours,
             flip=experiment.training.flip,
+            bandwidths=() if sizes is None else tuple(sizes.bandwidths),
+            assigned=None if sizes is None else sizes.assigned,
         ),
         None if extractor is None else layout.extractor_weights(dataset.name),
         extractor,
