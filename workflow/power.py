@@ -6,8 +6,9 @@
 Faults are planted in samples of the law (``bench/metrics/planted.py``), and each metric is asked
 whether it finds them (``bench/metrics/detection.py``). The file has one row for each data set,
 metric or pair of metrics, number of samples and fault: ``power``, the share of faulty draws that
-are found, and ``size``, the share of exact ones. Rows of other data sets stay where they are. The
-published table is ``results/reference/power/power.csv``; beside it, ``power.md`` shows it as a
+are found, and ``size``, the share of exact ones. Rows that are not measured anew stay: metrics may
+be measured one after the other. All numbers of samples are the first ones of the same draws, so that
+another largest number means other draws. The published table is ``results/reference/power/power.csv``; beside it, ``power.md`` shows it as a
 page. A seed gives the same table again.
 
 Exit codes: 0 done, 2 a data set whose law is not known, or a metric that is not tried.
@@ -108,13 +109,14 @@ def command(dataset: object, rows: pd.DataFrame) -> str:
 
 
 def sufficient(rows: pd.DataFrame) -> list[str]:
-    """What misses no fault of a data set, and from how many samples on; one line each."""
-    least = rows.groupby(["metric", "samples"], sort=False)["power"].min().reset_index()
-    enough = least[least["power"] >= ENOUGH].groupby("metric", sort=False)["samples"].min()
-    if enough.empty:
-        return [f"Nothing finds every fault with a power of {ENOUGH:g}."]
-    told = (f"* `{metric}` from {count:,} samples" for metric, count in enough.items())
-    return [f"Every fault is found with a power of at least {ENOUGH:g} by", "", *told]
+    """What each metric and pair misses at its largest number of samples; one line each."""
+    lines = [f"Found with a power below {ENOUGH:g} at the largest number of samples tried:", ""]
+    for metric, own in rows.groupby("metric", sort=False):
+        largest = own[own["samples"] == own["samples"].max()]
+        missed = largest[largest["power"] < ENOUGH]["fault"]
+        found = ", ".join(missed) if len(missed) else "none"
+        lines.append(f"* `{metric}` ({largest['samples'].iloc[0]:,}): {found}")
+    return lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,8 +134,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows = measured(dataset, given.seed, given.repetitions, given.samples, given.metrics)
             table = rows[["dataset", *(name for name in rows if name != "dataset")]]
             if given.out.is_file():
-                kept = pd.read_csv(given.out)
-                table = pd.concat([kept[kept["dataset"] != dataset], table], ignore_index=True)
+                both = pd.concat([pd.read_csv(given.out), table], ignore_index=True)
+                table = both.drop_duplicates(KEYS, keep="last").sort_values(
+                    "dataset", kind="stable"
+                )
             write_text(given.out, table.to_csv(index=False))
             write_text(given.out.with_suffix(".md"), page(table))
     except InputError as error:
