@@ -7,9 +7,10 @@ Faults are planted in samples of the law (``bench/metrics/planted.py``), and eac
 whether it finds them (``bench/metrics/detection.py``). The file has one row for each data set,
 metric or pair of metrics, number of samples and fault: ``power``, the share of faulty draws that
 are found, and ``size``, the share of exact ones. Rows that are not measured anew stay: metrics may
-be measured one after the other. All numbers of samples are the first ones of the same draws, so that
-another largest number means other draws. The published table is ``results/reference/power/power.csv``; beside it, ``power.md`` shows it as a
-page. A seed gives the same table again.
+be measured one after the other. All numbers of samples are the first ones of the same draws, so
+that another largest number means other draws. The published table is
+``results/reference/power/power.csv``, and ``power.md`` beside it shows it as a page. A seed gives
+the same table again.
 
 Exit codes: 0 done, 2 a data set whose law is not known, or a metric that is not tried.
 """

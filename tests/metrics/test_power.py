@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -114,3 +116,16 @@ def test_one_in_twenty_lies_between_modes(law: GaussianMixture, half: slice) -> 
     assert moved.double().mean().item() == pytest.approx(0.05, abs=0.006)
     gaps = torch.cdist(exact[moved], law.means).amin(dim=1)
     assert torch.cdist(x[moved], law.means).amin(dim=1).mean() > 2 * gaps.mean()
+
+
+PUBLISHED = Path(__file__).parents[2] / "results" / "reference" / "power" / "power.csv"
+
+
+@pytest.mark.parametrize("dataset", ["mixture2d", "digits_mixture"])
+def test_the_published_pair_misses_no_fault(dataset: str) -> None:
+    table = pd.read_csv(PUBLISHED)
+    pair = table[(table["dataset"] == dataset) & (table["metric"] == "mmd_modes+excess_nll")]
+    rows = pair[pair["samples"] == 4776].set_index("fault")
+    asked = ["between", "weights", "spread", "shift", "missing"]
+    assert (rows.loc[asked, "power"] >= 0.95).all()
+    assert (rows["size"] <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / rows["repetitions"])).all()
