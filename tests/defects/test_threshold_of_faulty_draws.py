@@ -20,5 +20,5 @@ def test_the_contract_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(detection, "none", planted.spread)
         return detection.study(law, kind, **given)
 
-    with pytest.raises(AssertionError, match="0.95"):
+    with pytest.raises(AssertionError, match=r"0\.95"):
         contract.check_that_faults_are_found(law, defect)
