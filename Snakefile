@@ -25,6 +25,7 @@ onstart:
     need(experiment, files)
     run_lock.hold(run_lock.LOCK)  # for as long as the run lives: its jobs end when it does
     experiment.save(files.config)
+    expectation.store(experiment, files)
 
 
 rule all:

@@ -43,14 +43,12 @@ class Verb:
         takes: what comes first: ``config``, an experiment file, which is passed as an
             :class:`~bench.experiment.spec.Experiment` and its
             :class:`~bench.experiment.layout.Layout`; ``results``, a folder; or nothing.
-        optional: whether what comes first, and the options, may be left out.
         function: what is run; ``bench.stages.<verb>:run`` unless given.
     """
 
     does: str
     options: tuple[str, ...] = ()
     takes: Literal["config", "results"] | None = "config"
-    optional: bool = False
     function: str = ""
 
 
@@ -65,9 +63,20 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "RATIO",
         "help": "print the seeds and samples that seeing two formulations differ so much needs",
     },
-    "sources": {"nargs": "+", "type": Path, "metavar": "RESULTS", "help": "finished runs to join"},
-    "target": {"type": Path, "metavar": "FOLDER", "help": "where joined runs are written"},
+    "sources": {
+        "required": True,
+        "nargs": "+",
+        "type": Path,
+        "metavar": "RESULTS",
+        "help": "finished runs to join, published or not",
+    },
+    "target": {
+        "type": Path,
+        "metavar": "FOLDER",
+        "help": "where joined runs are written; results/joined/<their names> by default",
+    },
     "model": {
+        "required": True,
         "action": "append",
         "metavar": "[LABEL=]MODULE:FACTORY",
         "help": "a function that returns a trained network; once for each network, and more than "
@@ -83,7 +92,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "NAME[:OPTION=VALUE,...]",
         "help": "how noise was paired with data in training; independent by default",
     },
-    "data": {"metavar": "NAME", "help": "data set that the network is sampled for"},
+    "data": {
+        "required": True,
+        "metavar": "NAME",
+        "help": "data set that the network is sampled for",
+    },
+    "called": {
+        "metavar": "LABEL",
+        "help": "label of networks whose --model names none; their factory's name by default",
+    },
     "name": {"help": "results/NAME; the first label by default"},
     "settings": {
         "type": Path,
@@ -97,8 +114,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dry_run": {"action": "store_true", "help": "say what would be done, and do nothing"},
 }
 
-FLAGS = {"sources": "--from", "target": "--to", "settings": "--config"}
-"""Flags that Python cannot spell as names; the others are their option's name."""
+FLAGS = {"sources": "--from", "target": "--to", "settings": "--config", "called": "--label"}
+"""Flags that Python cannot spell as names, or that another option has; the rest are their name."""
 
 
 VERBS: dict[str, Verb] = {
@@ -112,15 +129,7 @@ VERBS: dict[str, Verb] = {
     "train": Verb("train the network of a stage", ("dataset", "label", "stage", "seeds")),
     "pairs": Verb("make the pairs of a reflow stage", ("dataset", "label", "stage", "seeds")),
     "foreign": Verb("take in a network of somebody else", ("dataset", "label", "stage", "seeds")),
-    "sweep": Verb(
-        "sample and score models of an experiment, or with --model a network of your own",
-        (
-            *("dataset", "label", "seeds"),
-            *("model", "path", "prediction", "coupling", "data", "name", "settings"),
-        ),
-        optional=True,
-        function="bench.stages.bring:sweep_or_bring",
-    ),
+    "sweep": Verb("sample and score models of an experiment", ("dataset", "label", "seeds")),
     "likelihood": Verb(
         "measure the likelihood of held-out data under models", ("dataset", "label", "seeds")
     ),
@@ -128,15 +137,20 @@ VERBS: dict[str, Verb] = {
     "oracle": Verb("sample and score the exact field, where the law is known", ("dataset",)),
     "convergence": Verb("measure the order of every solver on an exact flow"),
     "timing": Verb("measure seconds a sample, on an idle machine", ("dataset",)),
-    "collect": Verb(
-        "gather all records of an experiment in one table, or join the records of finished runs",
-        ("sources", "target"),
-        optional=True,
-        function="bench.stages.join:collect_or_join",
-    ),
+    "collect": Verb("gather all records of an experiment in one table"),
     "report": Verb("make tables, figures and the page from the records"),
     "tune": Verb("pick the best learning rates of a tuning experiment"),
     "gate": Verb("exit with 1, naming all failures, unless the run is sound"),
+    "bring": Verb(
+        "take a network of your own through every stage of an evaluation (also: sweep --model)",
+        ("model", "path", "prediction", "coupling", "data", "name", "called", "settings"),
+        takes=None,
+    ),
+    "join": Verb(
+        "put the records of finished runs together and report on them (also: collect --from)",
+        ("sources", "target"),
+        takes=None,
+    ),
     "clean": Verb("remove results that the experiment does not name", ("dry_run",)),
     "verify": Verb("check files, budgets and evaluation counts of results", (), "results"),
     "publish": Verb(
@@ -148,6 +162,9 @@ VERBS: dict[str, Verb] = {
         function="bench.experiment.schema:write_schema",
     ),
 }
+
+ALSO = {("sweep", "--model"): "bring", ("collect", "--from"): "join"}
+"""A verb that with some flag is another one, as commands spell it that were written down before."""
 
 POSITIONAL: dict[str, dict[str, Any]] = {
     "config": {"help": "an experiment file, such as configs/default.yaml"},
@@ -167,18 +184,24 @@ def parser() -> argparse.ArgumentParser:
             name, help=verb.does, description=f"{verb.does[0].upper()}{verb.does[1:]}."
         )
         if verb.takes:
-            presence: dict[str, Any] = {"nargs": "?"} if verb.optional else {}
-            one.add_argument(verb.takes, **POSITIONAL[verb.takes], **presence)
+            one.add_argument(verb.takes, **POSITIONAL[verb.takes])
         for option in verb.options:
             flag = FLAGS.get(option, f"--{option.replace('_', '-')}")
-            settings = dict(OPTIONS[option])
-            if verb.optional:
-                settings.pop("required", None)
-            one.add_argument(flag, dest=option, **settings)
+            one.add_argument(flag, dest=option, **OPTIONS[option])
         one.add_argument(
             "--log", type=Path, metavar="FILE", help="keep all output in this file too"
         )
     return top
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """A command, its verb that which :data:`ALSO` says."""
+    said = list(arguments)
+    flags = {argument.partition("=")[0] for argument in said}
+    for (verb, flag), meant in ALSO.items():
+        if said[:1] == [verb] and flag in flags:
+            said[0] = meant
+    return parser().parse_args(said)
 
 
 # --- running one ------------------------------------------------------------------------------
@@ -239,7 +262,7 @@ def _run(verb: Verb, given: argparse.Namespace) -> None:
     """Import the verb's function and call it."""
     chosen = {option: getattr(given, option) for option in verb.options}
     subject: tuple[Any, ...] = ()
-    if verb.takes == "config" and given.config is not None:
+    if verb.takes == "config":
         experiment = _experiment(given)
         limit_threads(experiment.training.threads)
         subject = (experiment, Layout(Path("results", experiment.name)))
@@ -251,7 +274,7 @@ def _run(verb: Verb, given: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
-    given = parser().parse_args(arguments)
+    given = parsed(sys.argv[1:] if arguments is None else arguments)
     for stop in (signal.SIGINT, signal.SIGTERM):  # both unwind, so that no file is left half done
         signal.signal(stop, signal.default_int_handler)
     run_lock.end_with_run()

@@ -119,6 +119,7 @@ def test_the_published_copy_is_small_and_verifies(copied: Path) -> None:
         "config.yaml",
         "figures/quality_vs_nfe.png",
         "figures/samples.png",
+        "expected.json",
         "gate.json",
         "ledgers.json",
         "manifest.json",

@@ -26,6 +26,8 @@ from pydantic_core import PydanticUndefined
 from bench.cli import VERBS
 from bench.data.dataset import data_module
 from bench.evidence.records import COLUMNS
+from bench.experiment.costs import Plan
+from bench.experiment.loading import load
 from bench.experiment.spec import Experiment
 from bench.formulations.grammar import Formulation, Part, Stage
 from bench.formulations.parts import formulation_module
@@ -133,9 +135,9 @@ def formulations() -> str:
                 _described(final.path),
                 _described(final.coupling),
                 final.prediction,
-                _described(final.objective),
-                _described(final.time_sampling),
-                _described(final.weighting),
+                _described(final.part("objective")),
+                _described(final.part("time_sampling")),
+                _described(final.part("weighting")),
                 ", ".join(map(_stage, made.stages)),
                 made.sampler,
                 made.reference,
@@ -325,6 +327,21 @@ def configs() -> str:
     return table(["file", "what it is for"], rows)
 
 
+def devices() -> str:
+    """The experiments whose budgets are seconds of a device, and what ``plan`` expects of them."""
+    rows = []
+    for path in sorted((ROOT / "configs").glob("*.yaml")):
+        one = load(path)
+        if one.budget.unit != "device_seconds" or not one.formulations:
+            continue
+        models = len(one.formulations) * len(one.seeds)
+        hours = models * sum(one.budget.amount.values()) / 3600
+        training = f"{hours:,.0f} hours" if hours >= 10 else f"{60 * hours:,.0f} minutes"
+        operations = Plan(one).sampling_flops()
+        rows.append((f"`configs/{path.name}`", str(models), training, f"{operations:.1e}"))
+    return table(("experiment", "models", "training on the device", "operations of sampling"), rows)
+
+
 # --- the pages ------------------------------------------------------------------------------------
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
@@ -343,7 +360,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "bench/metrics/README.md": {"metrics": metrics, "extractors": partial(members, "extractors")},
     "bench/stages/README.md": {"verbs": verbs},
     "bench/evidence/README.md": {"columns": columns},
-    "configs/README.md": {"configs": configs, "keys": keys},
+    "configs/README.md": {"configs": configs, "devices": devices, "keys": keys},
 }
 """The pages with tables of the code, and what makes each."""
 

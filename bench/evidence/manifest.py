@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
+from bench.evidence import expectation
 from bench.evidence.version import running
 from bench.experiment.graph import nodes, verbs
 from bench.experiment.layout import MADE_BY, OUTCOME, Layout
@@ -146,6 +147,7 @@ def manifest(experiment: Experiment, root: Path, arguments: Sequence[str]) -> di
         "config_digest": experiment.digest,
         "code": {verb: verb_digest(verb) for verb in (*verbs(experiment), *TOLD)},
         "collected_by": running(),
+        "expected": expectation.stored(experiment, layout),
         "made_by": _made_by(experiment, layout),
         "packages": versions(),
         "hardware": hardware(),

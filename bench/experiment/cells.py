@@ -186,8 +186,7 @@ def compares_with_exact(formulation: Formulation) -> bool:
     A coupling that is not independent has another field with the same ends, and guidance changes
     the law that is sampled.
     """
-    coupling = formulation.final.coupling
-    independent = coupling is not None and coupling.name == "independent"
+    independent = formulation.final.coupling.name == "independent"
     return formulation.sampler == "ode" and independent and formulation.evaluations == 1
 
 
@@ -209,9 +208,9 @@ def lacks_score(solver: Solver, coupling: str) -> bool:
 
 def _refusal(formulation: Formulation, solver: Solver, nfe: int) -> str | None:
     """Why a solver cannot sample a formulation's model with exactly ``nfe`` evaluations."""
-    coupling = formulation.final.coupling
-    if coupling is not None and lacks_score(solver, coupling.name):
-        return f"{solver.name} needs a score, and the coupling {coupling.name!r} gives none"
+    coupling = formulation.final.coupling.name
+    if lacks_score(solver, coupling):
+        return f"{solver.name} needs a score, and the coupling {coupling!r} gives none"
     return _cost_refusal(solver, nfe, formulation.evaluations)
 
 

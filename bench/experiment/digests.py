@@ -323,7 +323,7 @@ def _named(part: Part) -> list[Any]:
 
 def _declared(stage: Stage) -> dict[str, Any]:
     """A stage's declaration as plain values; its share is in the budget."""
-    values = {field.name: getattr(stage, field.name) for field in fields(stage)}
+    values = {"kind": stage.kind} | {one.name: getattr(stage, one.name) for one in fields(stage)}
     del values["share"], values["fixed"]
     return {
         name: _named(value) if isinstance(value, Part) else value for name, value in values.items()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import RefusedNfeError
 from bench.experiment.sections import TUNED, ForeignSpec, FormulationSpec
+from bench.formulations.grammar import Pairs
 from bench.registry import discover, nearest
 from bench.sampling.solvers.catalogue import OWN, SOLVERS
 
@@ -71,7 +72,7 @@ def _formulations(experiment: Experiment) -> Iterator[Fault]:
             yield key, label, remedy
         yield from _conditional(experiment, label)
         for stage in experiment.formulation(label).stages:
-            if stage.solver is None or stage.nfe is None:
+            if not isinstance(stage, Pairs):
                 continue
             if stage.solver not in PAIR_SOLVERS:
                 remedy = f"pairs need an ODE solver of fixed cost: {', '.join(PAIR_SOLVERS)}"

@@ -34,6 +34,8 @@ class Verb:
         measures: whether it writes a file of records.
         alone: whether it wants the machine for itself, because it measures time.
         called: what records and errors call it; the verb or the name of the stage unless given.
+        choices: files of what it measures to choose how it runs fast, and what there is one of each
+            for; they outlive the stage, and others may read them.
     """
 
     by: tuple[str, ...]
@@ -42,6 +44,7 @@ class Verb:
     measures: bool = False
     alone: bool = False
     called: str | None = None
+    choices: tuple[tuple[tuple[str, ...], Callable[..., Path]], ...] = ()
 
 
 def _convergence_digest(experiment: Experiment) -> str:
@@ -55,10 +58,21 @@ VERBS: dict[str, Verb] = {
     "calibrate": Verb(
         LABEL, Layout.calibration, digests.calibration_digest, alone=True, called="calibration"
     ),
-    "train": Verb(STAGE, Layout.stage, digests.stage_digest),
+    "train": Verb(
+        STAGE,
+        Layout.stage,
+        digests.stage_digest,
+        choices=((("dataset", "label", "stage"), Layout.acceleration),),
+    ),
     "pairs": Verb(STAGE, Layout.stage, digests.stage_digest),
     "foreign": Verb(STAGE, Layout.stage, digests.stage_digest),
-    "sweep": Verb(MODEL, Layout.sweep, digests.sweep_digest, measures=True),
+    "sweep": Verb(
+        MODEL,
+        Layout.sweep,
+        digests.sweep_digest,
+        measures=True,
+        choices=((LABEL, Layout.sampling_choice), (DATASET, Layout.overlap_choice)),
+    ),
     "likelihood": Verb(MODEL, Layout.likelihood, digests.likelihood_digest, measures=True),
     "floor": Verb(DATASET, Layout.floor, digests.floor_digest, measures=True),
     "oracle": Verb(DATASET, Layout.oracle, digests.oracle_digest, measures=True),
@@ -103,6 +117,13 @@ class Node:
     def folder(self, layout: Layout) -> Path:
         """Where it keeps its files."""
         return VERBS[self.verb].folder(layout, **self._place())
+
+    def choices(self, layout: Layout) -> tuple[Path, ...]:
+        """Where it keeps what it measures to choose how it runs fast."""
+        return tuple(
+            file(layout, **{name: getattr(self, name) for name in by})
+            for by, file in VERBS[self.verb].choices
+        )
 
     def digest(self, experiment: Experiment) -> str:
         """Digest of all that its result depends on."""

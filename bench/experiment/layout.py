@@ -54,9 +54,17 @@ class Layout:
         """Seconds a step, measured for budgets in device seconds."""
         return self.root / "calibration" / dataset / label
 
-    def acceleration(self, dataset: str, label: str, what: str) -> Path:
-        """Which switches of the fast path are on for a stage, or for ``sampling``; measured."""
-        return self.root / "acceleration" / dataset / label / what / ACCELERATION
+    def acceleration(self, dataset: str, label: str, stage: str) -> Path:
+        """Which switches of the fast path a stage trains with; measured."""
+        return self.root / "acceleration" / dataset / label / stage / ACCELERATION
+
+    def sampling_choice(self, dataset: str, label: str) -> Path:
+        """Which switches of the fast path a label's models are sampled with; measured."""
+        return self.acceleration(dataset, label, "sampling")
+
+    def overlap_choice(self, dataset: str) -> Path:
+        """Whether samples of a data set are scored while others are drawn; measured."""
+        return self.acceleration(dataset, "every model", "overlap")
 
     def model(self, dataset: str, label: str, seed: int) -> Path:
         """Everything of one model: a folder a stage, and its sweep."""

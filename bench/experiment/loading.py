@@ -30,6 +30,15 @@ from bench.registry import discover, nearest
 
 M = TypeVar("M", bound=BaseModel)
 
+FORMER: Mapping[tuple[str, str], tuple[Any, str]] = {
+    ("sweep", "stop_above"): (None, "0.7.0"),
+    ("training", "weight_decay"): (0.0, "0.7.0"),
+}
+"""Keys of a section that were dropped: the value that meant "off", and the version without them.
+
+Files that versions before it wrote hold that value, and mean the same without the key.
+"""
+
 
 def load(path: Path | str) -> Experiment:
     """Read and validate an experiment file.
@@ -49,7 +58,9 @@ def from_mapping(mapping: Any, source: str) -> Experiment:
     if not isinstance(mapping, Mapping):
         raise InputError(f"{source}: holds {shown(mapping)}; write keys and values")
     only_words(mapping, source)
-    experiment = _validated(Experiment, _without_empty_sections(mapping), source, ())
+    experiment = _validated(
+        Experiment, _without_former_keys(_without_empty_sections(mapping), source), source, ()
+    )
     for key in ("formulations", "budget"):
         if key not in mapping and not experiment.models:
             raise InputError(f"{source}: {key}: is missing; add it")
@@ -184,6 +195,21 @@ def _without_empty_sections(mapping: Mapping[str, Any]) -> dict[str, Any]:
     for section in ("datasets", "formulations"):
         if isinstance(values.get(section), Mapping):
             values[section] = {k: {} if v is None else v for k, v in values[section].items()}
+    return values
+
+
+def _without_former_keys(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """A file without the keys of :data:`FORMER`, which may only say what holds without them."""
+    values = dict(mapping)
+    for (section, key), (off, version) in FORMER.items():
+        inside = values.get(section)
+        if not isinstance(inside, Mapping) or key not in inside:
+            continue
+        value = inside[key]
+        if isinstance(value, bool) or value != off:
+            remedy = f"this option was dropped in version {version}; remove it"
+            raise bad(source, f"{section}.{key}", value, remedy)
+        values[section] = {name: each for name, each in inside.items() if name != key}
     return values
 
 

@@ -17,7 +17,7 @@ from bench.experiment.layout import FINISHED, Layout
 from bench.experiment.sections import TUNED, SweepSpec
 from bench.experiment.spec import Experiment, untuned
 from bench.files import read_json
-from bench.formulations.grammar import Stage
+from bench.formulations.grammar import Pairs, Stage
 from bench.sampling.solvers.catalogue import SOLVERS
 
 
@@ -144,7 +144,7 @@ def _shown_labels(one: Experiment) -> Iterator[tuple[str, str]]:
 
 
 def _work(stage: Stage) -> str:
-    return "train" if stage.kind == "train" else f"pairs by {stage.solver} at {stage.nfe}"
+    return f"pairs by {stage.solver} at {stage.nfe}" if isinstance(stage, Pairs) else stage.kind
 
 
 def _cost_section(plan: Plan, cores: int) -> Iterator[str]:

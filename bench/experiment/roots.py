@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.experiment import code
 from bench.experiment.definitions import Definition
 from bench.experiment.spec import Experiment
-from bench.formulations.grammar import Part, Stage
+from bench.formulations.grammar import Pairs, Part, Stage
 from bench.metrics.declared import applicable
 from bench.registry import discover, place
 from bench.sampling.solvers.catalogue import GRIDS, SOLVERS, Solver
@@ -79,7 +79,7 @@ def of_stage(experiment: Experiment, dataset: str, stage: Stage) -> tuple[Defini
     network = member("networks", experiment.datasets[dataset].network.kind)
     if stage.kind == "foreign":
         network = (Definition(place("stages", stage.kind), "model"),)
-    solver = method(SOLVERS[stage.solver]) if stage.solver else ()
+    solver = method(SOLVERS[stage.solver]) if isinstance(stage, Pairs) else ()
     return (*network, *(root for part in stage.parts for root in of_part(part)), *solver)
 
 

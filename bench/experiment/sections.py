@@ -31,7 +31,6 @@ from bench.options import (
     Count,
     Fraction,
     Natural,
-    NonNegative,
     OptionModel,
     Positive,
     Share,
@@ -135,7 +134,7 @@ ForeignPrediction = Annotated[
     str, AfterValidator(lambda name: _known(name, FOREIGN_PREDICTIONS, "prediction"))
 ]
 Factories = Annotated[
-    list[Annotated[str, AfterValidator(lambda name: _factory(name))]],
+    list[Annotated[str, AfterValidator(_factory)]],
     Field(min_length=1),
     AfterValidator(distinct),
 ]
@@ -198,7 +197,7 @@ class FormulationSpec(OptionModel):
 class ForeignSpec(OptionModel):
     """Networks that somebody else has trained, sampled and scored as our models are.
 
-    ``python -m bench sweep --model`` writes such an entry; see :mod:`bench.models.adapters`.
+    ``python -m bench bring`` writes such an entry; see :mod:`bench.models.adapters`.
 
     Attributes:
         factories: what gives the network, ``package.module:factory``, one a seed.
@@ -269,7 +268,6 @@ class TrainingSpec(OptionModel):
     learning_rate: OneRateOrTable = 1.0e-3
     warmup: Fraction = 0.05
     ema_half_life: Fraction = 0.05
-    weight_decay: NonNegative = 0.0
     gradient_clip: Positive = 1.0
     flip: bool = False
     threads: Count = 1
@@ -285,9 +283,7 @@ class SweepSpec(OptionModel):
     Every solver that runs on a grid runs on each of ``grids`` that it can; ``own`` is the one that
     the solver, or the formulation, names itself.
     ``samples`` of a noise bank come in blocks of ``block``, as many as the held-out set holds:
-    the distances depend on the sample size. With ``stop_above`` a cell of fixed cost is sampled no
-    further than its first block where its primary metric is above that many times the lowest of
-    the model's cells before it, by more than twice its own error; its rows say so.
+    the distances depend on the sample size.
     With ``overlap`` a cell is scored while the next one is sampled, which changes no value;
     ``auto`` measures on a GPU whether it is worth it, and is ``off`` on the CPU.
     """
@@ -308,15 +304,15 @@ class SweepSpec(OptionModel):
     batch_size: Count = 1194
     reference_tolerance: Positive = 1.0e-6
     reference_samples: Count = 597
-    stop_above: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
     overlap: Annotated[Switch, Unnamed()] = "auto"
 
 
 class UnifiedViewSpec(OptionModel):
     """Sample every model that solves an equation on other paths than the one it was trained on.
 
-    A model of one Gaussian path is a model of every other one (2303.00848). All paths are sampled
-    at the same points of log_snr: equal steps over the range that the listed paths share.
+    A model of one Gaussian path is a model of every other one (Kingma & Gao, 2023, 2303.00848). All
+    paths are sampled at the same points of log_snr: equal steps over the range that the listed
+    paths share.
     """
 
     paths: PathNames = Field(default=["linear", "vp", "cosine", "trigonometric", "edm"])

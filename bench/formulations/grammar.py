@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
@@ -38,6 +38,10 @@ PREDICTION_NAMES = (
 
 STORED = "paired"
 """The coupling of pairs that an earlier stage stored; only a formulation can ask for it."""
+
+
+PARTS = ("path", "coupling", "objective", "time_sampling", "weighting")
+"""The factors that are parts."""
 
 
 Factor = Literal["path", "coupling", "prediction", "objective", "time_sampling", "weighting"]
@@ -94,62 +98,108 @@ def weighting(name: str, **options: Any) -> Part:
     return Part("weightings", name, options)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stage of a formulation: a training run, or the generation of pairs.
+    """One stage of a formulation: a :class:`Train`, :class:`Pairs`, or :class:`Foreign` one.
 
     Attributes:
         name: folder, ledger and table name of the stage.
-        kind: ``train`` updates a network; ``pairs`` stores (noise, data) pairs of the model of
-            ``reads``; ``foreign`` takes in a network that somebody else has trained.
         share: fraction of the all-in budget; the last stage of a formulation takes the remainder.
-        path, coupling, objective, time_sampling, weighting: the parts of a ``train`` stage (the
-            path also of ``pairs``).
-        prediction: what the network's output means, a name of ``bench.models.predictions``.
-        condition: what the network is told of time, see ``bench.models.path_model``.
+        path: of its model.
         fixed: factors that make the stage what it is: an experiment may not exchange them.
-        init_from: stage whose network this one starts from, or None for a fresh network.
+        kind: the verb that does it.
         reads: stage whose checkpoint or pairs are consumed (teacher, pairs), or None.
-        solver, nfe: how ``pairs`` integrates the probability flow (fixed cost only).
     """
 
+    kind: ClassVar[str]
     name: str
-    kind: Literal["train", "pairs", "foreign"]
     share: float
     path: Part
-    coupling: Part | None = None
-    objective: Part | None = None
-    time_sampling: Part | None = None
-    weighting: Part | None = None
-    prediction: str = "velocity"
-    condition: Literal["log_snr", "time", "interval"] = "log_snr"
     fixed: tuple[Factor, ...] = ()
-    init_from: str | None = None
     reads: str | None = None
-    solver: str | None = None
-    nfe: int | None = None
+
+    def part(self, factor: str) -> Part | None:
+        """The part that it has of a factor, or None."""
+        declared: Part | None = getattr(self, factor, None)
+        return declared
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """Every part this stage declares; their code belongs to the stage's digest."""
-        found = (self.path, self.coupling, self.objective, self.time_sampling, self.weighting)
-        return tuple(part for part in found if part is not None)
+        return tuple(part for factor in PARTS if (part := self.part(factor)) is not None)
 
     def factors(self) -> dict[str, str]:
         """What the stage is made of, by factor, as printed in tables and ledgers."""
-        found: dict[str, str] = {"path": self.path.describe()}
-        if self.kind != "pairs":
-            found["prediction"] = self.prediction
-        for factor in ("coupling", "objective", "time_sampling", "weighting"):
-            part: Part | None = getattr(self, factor)
-            if part is not None:
-                found[factor] = part.describe()
-        return found
+        return {factor: part.describe() for factor in PARTS if (part := self.part(factor))}
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """Names of the stages whose files this stage reads."""
+        return () if self.reads is None else (self.reads,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Stage):
+    """A stage that leaves a model.
+
+    Attributes:
+        coupling: how noise was paired with data.
+        prediction: what the network's output means, a name of ``bench.models.predictions``.
+    """
+
+    coupling: Part
+    prediction: str = "velocity"
+
+    def factors(self) -> dict[str, str]:
+        """What the stage is made of, by factor, as printed in tables and ledgers."""
+        path, *others = super().factors().items()
+        return dict([path, ("prediction", self.prediction), *others])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Model):
+    """A stage that updates a network.
+
+    Attributes:
+        objective, time_sampling, weighting: what it minimises.
+        condition: what the network is told of time, see ``bench.models.path_model``.
+        init_from: stage whose network this one starts from, or None for a fresh network.
+    """
+
+    kind: ClassVar[str] = "train"
+    objective: Part
+    time_sampling: Part
+    weighting: Part
+    condition: Literal["log_snr", "time", "interval"] = "log_snr"
+    init_from: str | None = None
 
     @property
     def upstream(self) -> tuple[str, ...]:
         """Names of the stages whose files this stage reads."""
         return tuple(dict.fromkeys(s for s in (self.init_from, self.reads) if s is not None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Stage):
+    """A stage that stores pairs (noise, data) of the model of an earlier stage.
+
+    Attributes:
+        reads: the stage of that model.
+        solver, nfe: how its probability flow is integrated (fixed cost only).
+    """
+
+    kind: ClassVar[str] = "pairs"
+    reads: str = field()  # without the default that it has in other stages
+    solver: str
+    nfe: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign(Model):
+    """A stage that takes in a network that somebody else has trained."""
+
+    kind: ClassVar[str] = "foreign"
+    share: float = 1.0
 
 
 class Conditional(OptionModel):
@@ -198,7 +248,13 @@ class Formulation:
             missing = [name for name in stage.upstream if name not in seen]
             if missing:
                 raise ValueError(f"stage {stage.name!r} reads {missing[0]!r}, not an earlier stage")
+            if isinstance(stage, Pairs) and not isinstance(self.stage(stage.reads), Train):
+                raise ValueError(
+                    f"stage {stage.name!r} makes pairs of {stage.reads!r}, which trains nothing"
+                )
             seen.add(stage.name)
+        if not isinstance(self.stages[-1], Model):
+            raise ValueError(f"the last stage, {self.stages[-1].name!r}, leaves no model")
 
     @property
     def evaluations(self) -> int:
@@ -206,13 +262,27 @@ class Formulation:
         return self.forwards * (1 if self.conditional is None else self.conditional.evaluations)
 
     @property
-    def final(self) -> Stage:
+    def final(self) -> Model:
         """The stage whose model is evaluated."""
-        return self.stages[-1]
+        return cast(Model, self.stages[-1])
 
     def stage(self, name: str) -> Stage:
         """The stage called ``name``."""
-        return next(s for s in self.stages if s.name == name)
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def training(self, name: str) -> Train:
+        """The stage called ``name``, which trains."""
+        stage = self.stage(name)
+        if not isinstance(stage, Train):
+            raise ValueError(f"the stage {name!r} trains nothing")
+        return stage
+
+    def pairing(self, name: str) -> Pairs:
+        """The stage called ``name``, which makes pairs."""
+        stage = self.stage(name)
+        if not isinstance(stage, Pairs):
+            raise ValueError(f"the stage {name!r} makes no pairs")
+        return stage
 
     def exchanged(self, factor: Factor, value: Part | str) -> Formulation:
         """The same formulation with one factor exchanged in every stage that has it.
@@ -224,8 +294,8 @@ class Formulation:
         """
         stages, found = [], False
         for stage in self.stages:
-            now = getattr(stage, factor)
-            has = now is not None and (stage.kind == "train" or factor == "path")
+            now = getattr(stage, factor, None)
+            has = now is not None and (isinstance(stage, Train) or factor == "path")
             if isinstance(now, Part) and now.name == STORED:
                 has = False
             if has and factor in stage.fixed:
@@ -248,5 +318,5 @@ FOREIGN_PREDICTIONS = ("data", "noise", "velocity", "v", "score")
 
 def foreign(path: Part, prediction: str, coupling: Part, forwards: int) -> Formulation:
     """The formulation of a network that somebody else has trained: one stage, which takes it in."""
-    stage = Stage("model", "foreign", 1.0, path, coupling=coupling, prediction=prediction)
+    stage = Foreign(name="model", path=path, coupling=coupling, prediction=prediction)
     return Formulation((stage,), "ode", "", forwards=forwards)

@@ -8,7 +8,6 @@ another rounding or another network is another file; nothing is found by the nam
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,38 +16,10 @@ from torch import Tensor
 
 from bench.files import replacing
 from bench.metrics.extractors import Extractor, content_digest, extract, load
+from bench.metrics.gaussian_fits import Moments, moments
 
 if TYPE_CHECKING:
     from bench.metrics.context import Context, References, ReferenceSet
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Mean and covariance of features, in float64.
-
-    Attributes:
-        mean: ``[d]``.
-        covariance: ``[d, d]``, over ``count - 1``.
-        count: features that they were taken of.
-    """
-
-    mean: Tensor
-    covariance: Tensor
-    count: int
-
-    @property
-    def singular(self) -> str | None:
-        """Why the covariance cannot have full rank, or None."""
-        d = len(self.mean)
-        if self.count > d:
-            return None
-        return f"{self.count} features in {d} dimensions have a singular covariance"
-
-
-def moments(features: Tensor) -> Moments:
-    """Of features ``[n, d]``."""
-    x = features.double()
-    return Moments(x.mean(dim=0), x.T.cov(), len(x))
 
 
 def extractor_of(references: References) -> str:
@@ -78,37 +49,38 @@ def of_samples(context: Context, name: str, network: Extractor) -> tuple[Tensor,
 
 def of_real(
     references: References, name: str, network: Extractor, reference: ReferenceSet
-) -> tuple[Tensor, Moments]:
+) -> tuple[Tensor, Moments[Tensor]]:
     """Features ``[n, d]`` float32 of a whole reference set, and their moments."""
 
-    def compute() -> tuple[Tensor, Moments]:
+    def compute() -> tuple[Tensor, Moments[Tensor]]:
         dataset = references.dataset
         images = dataset.to_uint8(dataset.train if reference == "train" else dataset.held_out)
         if references.cache is None:
             features = extract(network, images)
             return features, moments(features)
-        digest = hashlib.sha256(content_digest(network).encode())
+        # What the file holds is in its name too: of another version it may be something else.
+        digest = hashlib.sha256(f"scatter {content_digest(network)}".encode())
         digest.update(f"{tuple(images.shape)}".encode())
         digest.update(images.contiguous().numpy().tobytes())
         path = references.cache / f"{digest.hexdigest()[:32]}.safetensors"
         if not path.is_file():
             features = extract(network, images)
-            found = moments(features)
-            held = {"features": features, "mean": found.mean, "covariance": found.covariance}
+            fit = moments(features)
+            held = {"features": features, "mean": fit.mean, "scatter": fit.scatter}
             with replacing(path) as temporary:
                 save_file(held, temporary)
-        kept = load_file(path)
-        return kept["features"], Moments(kept["mean"], kept["covariance"], len(images))
+        stored = load_file(path)
+        return stored["features"], Moments(len(images), stored["mean"], stored["scatter"])
 
     return references.derived(("features", name, reference), compute)
 
 
 def real_block(
     references: References, name: str, network: Extractor, reference: ReferenceSet, index: int
-) -> tuple[Tensor, Moments]:
+) -> tuple[Tensor, Moments[Tensor]]:
     """The same of one block of the reference set."""
 
-    def compute() -> tuple[Tensor, Moments]:
+    def compute() -> tuple[Tensor, Moments[Tensor]]:
         block = references.settings.block
         features, _ = of_real(references, name, network, reference)
         chosen = features[index * block : (index + 1) * block]

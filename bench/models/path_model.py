@@ -97,7 +97,8 @@ class PathModel:
         """The model of samples with classes ``label [b]``; None leaves the class open.
 
         With ``guidance`` w other than 1 every evaluation is ``F(null) + w*(F(label) - F(null))``
-        (classifier-free guidance, Ho & Salimans, 2207.12598, with 1 + their weight) and counts two.
+        (classifier-free guidance, Ho & Salimans, 2022, 2207.12598, with 1 + their weight) and
+        counts two.
         """
         bound = copy.copy(self)
         bound.label, bound.guidance = label, guidance
@@ -217,7 +218,8 @@ class PathModel:
         """State at ``t + ahead`` from ``x [b, ...]`` at ``t [b or 1]``, with one evaluation.
 
         A model of the condition ``interval`` gives the average velocity over the interval; any
-        other one keeps its estimate of the data and of the noise (DDIM, 2010.02502).
+        other one keeps its estimate of the data and of the noise (DDIM, Song et al., 2020,
+        2010.02502).
         """
         now = self._at(t, x)
         if self.condition == "interval":

@@ -41,18 +41,18 @@ def data(c: PathCoefficients, sigma_data: float) -> Weights:
 
 
 def noise(c: PathCoefficients, sigma_data: float) -> Weights:
-    """The noise (epsilon-prediction; Ho et al., 2006.11239)."""
+    """The noise (epsilon-prediction; Ho et al., 2020, 2006.11239)."""
     one = torch.ones_like(c.alpha)
     return Weights(torch.zeros_like(one), one, one)
 
 
 def velocity(c: PathCoefficients, sigma_data: float) -> Weights:
-    """The path's velocity ``d_alpha*data + d_sigma*noise`` (2210.02747)."""
+    """The path's velocity ``d_alpha*data + d_sigma*noise`` (Lipman et al., 2022, 2210.02747)."""
     return Weights(c.d_alpha, c.d_sigma, torch.ones_like(c.alpha))
 
 
 def v(c: PathCoefficients, sigma_data: float) -> Weights:
-    """``alpha*noise - sigma*data`` (Salimans & Ho, 2202.00512); not the velocity."""
+    """``alpha*noise - sigma*data`` (Salimans & Ho, 2022, 2202.00512); not the velocity."""
     return Weights(-c.sigma, c.alpha, torch.ones_like(c.alpha))
 
 
@@ -79,7 +79,7 @@ CONSISTENCY_EPSILON = 0.002
 
 
 def consistency(c: PathCoefficients, sigma_data: float) -> Weights:
-    """Boundary-preserving preconditioning (Song et al., 2303.01469, appendix C).
+    """Boundary-preserving preconditioning (Song et al., 2023, 2303.01469, appendix C).
 
     ``c_skip = sd^2/((s - eps)^2 + sd^2)``, ``c_out = sd*(s - eps)/sqrt(s^2 + sd^2)``: at the
     smallest noise level the function is the identity, whatever the network says.

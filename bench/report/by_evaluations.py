@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from bench.evidence.samplers import COMMON_SOLVER
 from bench.report.numbers import MISSING, bracket, plain, seeds
-from bench.report.study import COMMON_SOLVER, Study
+from bench.report.study import Study
 from bench.report.table import BLOCK, FAILED, NOT_APPLICABLE, absent, columns_of
 from bench.report.titles import metric_title
 

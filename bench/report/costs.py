@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from bench.experiment.costs import KINDS, Plan
+from bench.experiment.costs import KINDS
 from bench.report.study import Panel, Study
 
 SUMS = ("updates", "samples", "flops", "network_passes", "device_seconds", "coupling_seconds",
@@ -48,6 +48,15 @@ def cost_matrix(study: Study) -> pd.DataFrame:
 
 
 def expected_seconds(study: Study) -> dict[str, float]:
-    """Core-seconds by kind that the plan expects of all experiments."""
-    plans = [Plan(experiment).seconds() for experiment in study.experiments]
-    return {kind: sum(plan[kind] for plan in plans) for kind in KINDS}
+    """Core-seconds by kind that the plan expected of all experiments when they started.
+
+    Empty where one of them has stored none then: an estimate from afterwards expects nothing.
+    """
+    manifests = [study.manifests.get(experiment.name, {}) for experiment in study.experiments]
+    estimates = [manifest.get("expected") for manifest in manifests]
+    if not all(estimates):
+        return {}
+    return {
+        kind: sum(estimate["core_seconds"].get(kind, 0.0) for estimate in estimates if estimate)
+        for kind in KINDS
+    }

@@ -7,6 +7,7 @@ computed by :mod:`bench.report.findings`.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -110,10 +111,16 @@ def _seconds(study: Study) -> list[tuple[str, str, str]]:
     measured = cost_matrix(study).sum()
     expected = expected_seconds(study)
     rows = [
-        (str(kind), plain(float(seconds)), plain(expected[kind]) if kind in expected else "")
+        (str(kind), plain(float(seconds)), plain(expected.get(str(kind), math.nan)))
         for kind, seconds in measured.items()
     ]
-    rows.append(("all", plain(float(measured.sum())), plain(sum(expected.values()))))
+    rows.append(
+        (
+            "all",
+            plain(float(measured.sum())),
+            plain(sum(expected.values()) if expected else math.nan),
+        )
+    )
     return rows
 
 

@@ -17,15 +17,14 @@ from bench.errors import InputError
 from bench.evidence import records
 from bench.evidence.claims import Finding, judge
 from bench.evidence.manifest import MANIFEST, parts
+from bench.evidence.samplers import COMMON_SOLVER, Samplers
 from bench.evidence.statistics import (
     CrossingSummary,
     Interval,
     exact_cells,
-    fixed_sampler,
     interval,
     paired_ratio,
     quality_targets,
-    select_samplers,
     summarise_crossings,
 )
 from bench.experiment.cells import own_grid
@@ -37,9 +36,6 @@ from bench.formulations.parts import formulation_module
 from bench.report import RECORDS
 from bench.report.titles import _spelt
 from bench.sampling.solvers.catalogue import SOLVERS
-
-COMMON_SOLVER = "euler"
-
 
 CROWDED = 8
 """Most formulations that one figure or table can hold side by side; more are shown by kind."""
@@ -110,7 +106,9 @@ class Study:
                 raise InputError(f"{root}: no {name}; run collect first")
         found = parts(read_json(root / MANIFEST))
         experiments = [from_mapping(part["config"], f"{root / MANIFEST}: config") for part in found]
-        table = records.read(root / RECORDS)
+        # Rows are taken from these strings many times, and twice as fast as from Arrow's.
+        with pd.option_context("mode.string_storage", "python"):
+            table = records.read(root / RECORDS)
         folders = {e.name: root for e in experiments} if len(found) == 1 else {}
         return cls(table, experiments, folders, {part["experiment"]: part for part in found})
 
@@ -198,7 +196,11 @@ class Study:
     def verdicts(self) -> list[Finding]:
         """What the records say of every claim."""
         ranked_by = {(panel.experiment, panel.dataset): panel.primary for panel in self.panels}
-        return judge(self.records, primary=lambda *place: ranked_by[place])
+        return judge(
+            self.records,
+            primary=lambda *place: ranked_by[place],
+            own_grid=self._own_grid_of_common,
+        )
 
     # --- quality ----------------------------------------------------------------------------
 
@@ -227,23 +229,30 @@ class Study:
         return pd.concat([exact_cells(self.measured(p), p.primary) for p in self.panels])
 
     @cached_property
-    def selected(self) -> pd.DataFrame:
-        """Each formulation, NFE and seed with the sampler chosen on the other seeds."""
-        return select_samplers(self.cells)
-
-    @cached_property
-    def common(self) -> pd.DataFrame:
-        """The same cells with the one common solver, on the grid that each formulation names."""
-        cells = self.cells[self.cells["solver"] == COMMON_SOLVER]
-        own = {
-            (panel.experiment, panel.dataset, label): self.own_grid(panel, label, COMMON_SOLVER)
+    def _grids_of_common(self) -> dict[tuple[str, str], str]:
+        return {
+            (panel.experiment, label): self.own_grid(panel, label, COMMON_SOLVER)
             for panel in self.panels
             for label in self.labels(panel)
         }
-        keys = zip(cells["experiment"], cells["dataset"], cells["label"], strict=True)
-        named = [own.get(key, "") for key in keys]
-        there = [grid in ("", name) for grid, name in zip(cells["grid"], named, strict=True)]
-        return fixed_sampler(cells[np.array(there, dtype=bool)], COMMON_SOLVER)
+
+    def _own_grid_of_common(self, experiment: str, label: str) -> str:
+        """The grid of the common solver for a label; empty for one that no experiment names."""
+        return self._grids_of_common.get((experiment, label), "")
+
+    @cached_property
+    def _by_sampler(self) -> Samplers:
+        return Samplers(self.cells, self._own_grid_of_common)
+
+    @property
+    def selected(self) -> pd.DataFrame:
+        """Each formulation, NFE and seed with the sampler chosen on the other seeds."""
+        return self._by_sampler.selected
+
+    @property
+    def common(self) -> pd.DataFrame:
+        """The same cells with the one common solver, on the grid that each formulation names."""
+        return self._by_sampler.common
 
     @cached_property
     def _places_of_chosen(self) -> list[tuple[pd.DataFrame, dict[Any, Any]]]:

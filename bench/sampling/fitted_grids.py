@@ -68,8 +68,9 @@ def searched_times(
 ) -> Fitted:
     """Times of consistency sampling that score best, found one after the other.
 
-    The greedy search of 2303.01469 (section 5): with the times found so far held, one more is
-    tried at each inner point of :data:`CANDIDATES` equal intervals of EDM's scale.
+    The greedy search of Song et al., 2023, 2303.01469 (section 5): with the times found so far
+    held, one more is tried at each inner point of :data:`CANDIDATES` equal intervals of EDM's
+    scale.
 
     Args:
         model: a consistency model.

@@ -7,13 +7,15 @@ hidden final denoising: a sample is the state at the end of the path's interval.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
+from bench.memory import first_that_fits, halves
 from bench.models.meter import counted
 from bench.models.path_model import PathModel
 from bench.models.paths import Path
@@ -89,17 +91,6 @@ class Solution:
     nfe_max: float
     batch_size: int
 
-    def with_more(self, other: Solution) -> Solution:
-        """These samples and others behind them."""
-        ours, theirs = len(self.end), len(other.end)
-        return Solution(
-            torch.cat([self.end, other.end]),
-            (self.nfe * ours + other.nfe * theirs) / (ours + theirs),
-            min(self.nfe_min, other.nfe_min),
-            max(self.nfe_max, other.nfe_max),
-            min(self.batch_size, other.batch_size),
-        )
-
 
 @torch.no_grad()
 def sample(
@@ -126,20 +117,23 @@ def sample(
     """
     ends, costs, low = [], [], 0
     while low < len(noise):
-        part = slice(low, low + batch_size)
-        z = noise[part]
-        again = None if fresh is None else (lambda i, part=part: fresh(i, part))
-        try:
+        batch = min(batch_size, len(noise) - low)
+
+        def solved(size: int, low: int = low) -> tuple[Tensor, float]:
+            part = slice(low, low + size)
+            again = None if fresh is None else (lambda i: fresh(i, part))
             with counted() as passes:
-                end = solve(model.part(part), model.path.start_scale() * z, request, again)
-        except torch.OutOfMemoryError:
-            if request.nfe is None or len(z) == 1:
-                raise
-            batch_size = (len(z) + 1) // 2
-            continue
+                start = model.path.start_scale() * noise[part]
+                end = solve(model.part(part), start, request, again)
+            return end, passes.forwards / size
+
+        sizes = (batch,) if request.nfe is None else halves(batch)
+        (end, cost), size = first_that_fits(solved, sizes)
+        if size < batch:
+            batch_size = size
         ends.append(end)
-        costs.append((passes.forwards / len(z), len(z)))
-        low += len(z)
+        costs.append((cost, size))
+        low += size
     per_sample = [cost for cost, _ in costs]
     mean = sum(cost * size for cost, size in costs) / len(noise)
     return Solution(torch.cat(ends), mean, min(per_sample), max(per_sample), batch_size)
@@ -201,16 +195,10 @@ def sample_what_fits(
     Raises:
         torch.OutOfMemoryError: not even one sample fits.
     """
-    size = min(batch_size, len(noise))
-    while True:
-        try:
-            found = sample(model, noise, request, batch_size, fresh)
-        except torch.OutOfMemoryError:
-            if request.nfe is not None or size == 1:
-                raise
-            batch_size = size = (size + 1) // 2
-            continue
-        return found
+    sizes: Iterable[int] = (batch_size,)
+    if request.nfe is None:
+        sizes = (batch_size, *islice(halves(min(batch_size, len(noise))), 1, None))
+    return first_that_fits(lambda size: sample(model, noise, request, size, fresh), sizes)[0]
 
 
 def smaller(what: str, asked: int, taken: int) -> str | None:

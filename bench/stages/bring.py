@@ -1,4 +1,4 @@
-"""``sweep --model``: somebody else's network through the whole evaluation, in one process.
+"""``bring``: somebody else's network through the whole evaluation, in one process.
 
 The command becomes an experiment like any other, without formulations: its file stands in the
 results, and the workflow can run it. A second identical command finds everything done. What is
@@ -20,16 +20,13 @@ from bench.experiment.layout import Layout
 from bench.experiment.loading import from_mapping, load
 from bench.experiment.spec import Experiment
 from bench.formulations.grammar import FOREIGN_PREDICTIONS, TABULATED, Part
-from bench.stages import (
-    sweep,
-)
 from bench.stages.running.devices import limit_threads, ready
 from bench.stages.whole import whole
 
 if TYPE_CHECKING:
     from bench.models.adapters import Foreign, ForeignModel
 
-COMMAND = "sweep --model"
+COMMAND = "bring"
 """Names the command in errors, as a file is named."""
 
 
@@ -43,38 +40,26 @@ SECTIONS = (
 UNKNOWN = "unknown"
 
 
-def sweep_or_bring(
-    experiment: Experiment | None = None,
-    layout: Layout | None = None,
+def run(
     *,
-    dataset: str | None,
-    label: str | None,
-    seeds: Sequence[int] | None,
-    model: Sequence[str] | None,
+    model: Sequence[str],
     path: str | None,
     prediction: str | None,
     coupling: str,
-    data: str | None,
+    data: str,
     name: str | None,
+    called: str | None,
     settings: Path | None,
 ) -> None:
-    """``sweep CONFIG ...``, or ``sweep --model ...``: one of the two.
+    """Every stage of an evaluation of some networks; see :class:`Request`.
 
     Raises:
-        InputError: neither or both, or an option is missing.
+        InputError: anything is wrong with the command, a factory or a network.
+        RunError: the run is not sound; the report is there.
     """
-    if experiment is not None and layout is not None:
-        if dataset is None or label is None or seeds is None:
-            raise InputError("sweep: give --dataset, --label and --seeds with an experiment file")
-        if model:
-            raise InputError("sweep: give an experiment file or --model, not both")
-        sweep.run(experiment, layout, dataset=dataset, label=label, seeds=seeds)
-        return
-    if not model or data is None:
-        raise InputError("sweep: give an experiment file, or --model and --data")
-    asked = Request(tuple(model), path, prediction, coupling, data, name, label, settings)
-    found = brought(asked)
-    whole(found, Layout(Path("results", found.name)))
+    asked = Request(tuple(model), path, prediction, coupling, data, name, called, settings)
+    experiment = brought(asked)
+    whole(experiment, Layout(Path("results", experiment.name)))
 
 
 @dataclass(frozen=True)

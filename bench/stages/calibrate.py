@@ -83,11 +83,10 @@ def _seconds_per_chunk(job: Job, data: DataSet, device: torch.device) -> float:
     from bench.training.budget import device_clock
     from bench.training.pairs import CHUNK
 
-    stage = job.declared
-    assert stage.solver is not None, stage
+    stage = job.formulation.pairing(job.stage)
+    source = job.formulation.training(stage.reads)
     network = job.experiment.datasets[job.dataset].network
-    model = frozen(assemble(network, data, stage, job.seed, classes=job.classes), device)
-    assert stage.reads is not None, stage
+    model = frozen(assemble(network, data, source, job.seed, classes=job.classes), device)
     on = switches(replace(job, stage=stage.reads), data, device)
     arrange(model.network, on)
     ready(job.experiment.training.threads, job.experiment.training.precision)

@@ -38,15 +38,23 @@ def run(experiment: Experiment, layout: Layout, *, dry_run: bool) -> None:
 
 
 def orphans(experiment: Experiment, layout: Layout) -> Iterator[Path]:
-    """Stage folders below the root that no stage of the experiment writes."""
-    named = {node.folder(layout) for node in nodes(experiment)}
-    for pattern in dict.fromkeys(
-        verb.folder(layout, **dict.fromkeys(verb.by, "*")) for verb in VERBS.values()
-    ):
+    """Folders of stages, and of choices, below the root that no stage of the experiment writes."""
+    named: set[Path] = set()
+    for node in nodes(experiment):
+        named |= {node.folder(layout), *(file.parent for file in node.choices(layout))}
+    for pattern in dict.fromkeys(_places(layout)):
         for folder in sorted(layout.root.glob(str(pattern.relative_to(layout.root)))):
             if folder.is_dir() and folder not in named:
                 named.add(folder)  # the next pattern may find it too
                 yield folder
+
+
+def _places(layout: Layout) -> Iterator[Path]:
+    """Where any stage keeps its files and its choices, as patterns."""
+    for verb in VERBS.values():
+        yield verb.folder(layout, **dict.fromkeys(verb.by, "*"))
+        for by, file in verb.choices:
+            yield file(layout, **dict.fromkeys(by, "*")).parent
 
 
 def old_features(experiment: Experiment, layout: Layout) -> Iterator[Path]:

@@ -187,8 +187,8 @@ def _budget_rows(folder: Path, base: dict[str, Any], stage: Stage) -> Iterator[d
     ledger = read_json(folder / LEDGER)
     base = base | {
         "stage": stage.name,
-        "coupling": stage.coupling.describe() if stage.coupling else None,
-        "prediction": None if stage.kind == "pairs" else stage.prediction,
+        "coupling": stage.factors().get("coupling"),
+        "prediction": stage.factors().get("prediction"),
         "trained_path": stage.path.name,
         "spent_own": ledger["spent_own"],
         "spent_upstream": ledger["spent_upstream"],

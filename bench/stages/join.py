@@ -1,4 +1,4 @@
-"""Join finished runs: their records in one table, and one report on all of them.
+"""``join``: finished runs, their records in one table, and one report on all of them.
 
 Two accountings, or two machines, are experiments of their own; this puts them side by side. Only
 files that ``publish`` keeps are read.
@@ -16,7 +16,6 @@ from bench.errors import InputError
 from bench.evidence import manifest as manifests
 from bench.evidence import records
 from bench.experiment.layout import CONFIG, Layout
-from bench.experiment.spec import Experiment
 from bench.files import read_json, replacing, write_json, write_text
 from bench.report import RECORDS
 from bench.report.figures import from_arrays
@@ -25,32 +24,20 @@ from bench.report.svg import drawing_in
 from bench.stages import collect, report
 
 
-def collect_or_join(
-    experiment: Experiment | None = None,
-    layout: Layout | None = None,
-    *,
-    sources: Sequence[Path] | None = None,
-    target: Path | None = None,
-) -> None:
-    """``collect CONFIG``, or ``collect --from A [B ...]``: join finished runs and report on them.
+def run(*, sources: Sequence[Path], target: Path | None = None) -> None:
+    """Join finished runs and report on them.
 
     Args:
-        experiment, layout: what is collected.
         sources: folders of finished runs, published or not.
         target: where they are joined; ``results/joined/<names>`` unless given.
 
     Raises:
-        InputError: neither an experiment nor sources, or both.
+        InputError: what is given cannot be joined.
     """
-    if experiment is not None and layout is not None and not sources:
-        collect.run(experiment, layout)
-    elif experiment is None and sources:
-        name = "-".join(source.resolve().name for source in sources)
-        folder = target or Path("results", "joined", name)
-        join(sources, folder)
-        report.write(Study.read(folder), Layout(folder))
-    else:
-        raise InputError("collect: give an experiment file, or --from and folders of finished runs")
+    name = "-".join(source.resolve().name for source in sources)
+    folder = target or Path("results", "joined", name)
+    join(sources, folder)
+    report.write(Study.read(folder), Layout(folder))
 
 
 def join(sources: Sequence[Path], target: Path) -> pd.DataFrame:

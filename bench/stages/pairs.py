@@ -62,9 +62,8 @@ def _spend(
     from bench.stages.running.assembly import trained
     from bench.training.pairs import PairMaker
 
-    stage = job.declared
-    assert stage.reads is not None and stage.solver is not None, stage
-    source = job.formulation.stage(stage.reads)
+    stage = job.formulation.pairing(job.stage)
+    source = job.formulation.training(stage.reads)
     network = job.experiment.datasets[job.dataset].network
     checkpoint = job.folder(source.name) / CHECKPOINT
     model = trained(network, data, source, job.seed, checkpoint, device, classes=job.classes)

@@ -30,7 +30,7 @@ KEPT = ("*.yaml", "*.json", RECORDS)
 SHOWN = (PAGE, "figures/quality_vs_nfe.png", "figures/samples.png", "tables/summary.md")
 """What other pages link. Not of a tuning grid: nobody reads curves of every rate."""
 
-TUNED = ("tables/tuning.csv", "tables/tuning.md")
+TUNED = ("tables/tuning.csv", "tables/tuning.md", "figures/tuning.png")
 
 
 def run(folder: Path, *, unfinished: bool = False) -> None:

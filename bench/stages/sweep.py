@@ -106,7 +106,6 @@ def _work(
             seconds=seconds,
             device=device,
             exact=_exact(formulation, shared[dataset], model),
-            primary=experiment.described(dataset).primary,
         )
         columns = model_columns(experiment, layout, dataset, label, seed)
         base = digests.sweep_base(experiment, dataset, label, seed)
@@ -120,14 +119,12 @@ def _work(
         def settle(what: Cell | str, digest: str, entry: Entry) -> None:
             nonlocal since
             found[what] = journal.settled(digest, lambda: entry, seconds, since)
-            sweep.note(found[what])
             since = seconds.totals()
 
         with (
             Progress(f"{dataset}/{label}/seed{seed}/sweep", len(todo), "cells") as progress,
             Overlap[Entry](seconds, "sampling", "metrics", beside=beside, device=device) as overlap,
         ):
-            sweep.settle = overlap.collect
 
             def take(what: Cell | str, key: Mapping[str, Any], draw: Draw) -> None:
                 digest = digests.cell_digest(base, key)

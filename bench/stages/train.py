@@ -125,11 +125,9 @@ def trainer(
     from bench.training.loop import Settings, Trainer
 
     on = switches(job, data, device) if on is None else on
-    stage, settings = job.declared, job.experiment.training
+    stage, settings = job.formulation.training(job.stage), job.experiment.training
     conditional = job.formulation.conditional
     network = job.experiment.datasets[job.dataset].network
-    assert stage.objective is not None and stage.coupling is not None, stage
-    assert stage.time_sampling is not None and stage.weighting is not None, stage
     model = assemble(network, data, stage, job.seed, classes=job.classes)
     if stage.init_from is not None and not rehearsal:
         load_weights(model.network, job.folder(stage.init_from) / CHECKPOINT)
@@ -138,7 +136,7 @@ def trainer(
         time_sampling=stage.time_sampling.build(), weighting=stage.weighting.build()
     )
     if stage.reads is not None and job.formulation.stage(stage.reads).kind == "train":
-        read = job.formulation.stage(stage.reads)
+        read = job.formulation.training(stage.reads)
         teacher = assemble(network, data, read, job.seed, classes=job.classes)
         if not rehearsal:
             load_weights(teacher.network, job.folder(read.name) / CHECKPOINT)
@@ -158,7 +156,6 @@ def trainer(
             learning_rate=job.experiment.learning_rate(job.dataset, job.label),
             warmup=settings.warmup,
             ema_half_life=settings.ema_half_life,
-            weight_decay=settings.weight_decay,
             gradient_clip=settings.gradient_clip,
         ),
         ledger=ledger,

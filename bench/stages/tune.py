@@ -18,16 +18,17 @@ from bench.errors import InputError
 from bench.evidence import records
 from bench.experiment.layout import Layout
 from bench.experiment.spec import Experiment, untuned
-from bench.report import RECORDS
+from bench.report import RECORDS, rates
 from bench.report.numbers import MISSING, plain, tick
 from bench.report.study import Study
+from bench.report.style import save, styled
 from bench.report.table import BLOCK, FAILED, Table
 
 BANK = "selection"
 
 
 def run(experiment: Experiment, layout: Layout) -> None:
-    """Write ``tables/tuning.{csv,md,tex}`` and print the winners as a block for a config.
+    """Write table and figure of the grid, and print the winners as a block for a config.
 
     Raises:
         InputError: the experiment has no grid, or its records have not been collected.
@@ -39,6 +40,9 @@ def run(experiment: Experiment, layout: Layout) -> None:
     found = scores(experiment, records.read(layout.root / RECORDS))
     study = Study(records.frame([]), [experiment])
     table(study, found).write(layout.root / "tables")
+    with styled():
+        drawing = rates.draw(found, _names(study), {p.dataset: p.title for p in study.panels})
+        save(drawing, layout.root / "figures", "tuning", "Learning rates")
     for warning in edges(found):
         print(f"warning: {warning}", file=sys.stderr)
     print(yaml_block(winners(found)))
@@ -133,7 +137,7 @@ def edges(found: pd.DataFrame) -> list[str]:
 def table(study: Study, found: pd.DataFrame) -> Table:
     """Every rate's score, the winner marked, and what the grid has cost."""
     titles = {p.dataset: p.title for p in study.panels}
-    names = {untuned(label): title.split("@")[0] for label, title in study.titles.items()}
+    names = _names(study)
     picked = winners(found)
     text = []
     for (dataset, label), grid in found.groupby(["dataset", "label"], sort=False):
@@ -155,12 +159,17 @@ def table(study: Study, found: pd.DataFrame) -> Table:
     return Table("tuning", "Learning rates", caption, found, pd.DataFrame(text))
 
 
+def _names(study: Study) -> dict[str, str]:
+    """Titles of the labels without their rates."""
+    return {untuned(label): title.split("@")[0] for label, title in study.titles.items()}
+
+
 def yaml_block(picked: dict[str, dict[str, float]]) -> str:
     """The winners as they stand in a config, below ``training``."""
     lines = ["learning_rate:"]
-    for dataset, rates in picked.items():
+    for dataset, winning in picked.items():
         lines.append(f"  {dataset}:")
-        lines += [f"    {label}: {_yaml_number(rate)}" for label, rate in rates.items()]
+        lines += [f"    {label}: {_yaml_number(rate)}" for label, rate in winning.items()]
     return "\n".join(lines)
 
 

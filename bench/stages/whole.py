@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.errors import InputError
-from bench.evidence import records
+from bench.evidence import expectation, records
 from bench.experiment.graph import Node, jobs, nodes
 from bench.experiment.layout import OUTCOME, Layout
 from bench.experiment.loading import load
@@ -34,6 +34,7 @@ def whole(experiment: Experiment, layout: Layout) -> None:
             f"{layout.root}: holds an experiment with trainings; choose another --name"
         )
     experiment.save(layout.config)
+    expectation.store(experiment, layout)
     for job in jobs(experiment):
         module("stages", job[0].verb).run(experiment, layout, **arguments(job))
     made_from = _made_from(experiment, layout)

@@ -137,8 +137,11 @@ class Ledger:
     def coupling(self, kind: str) -> Iterator[None]:
         """Add the block's CPU seconds to the coupling seconds of ``kind``."""
         start = time.process_time()
-        yield
-        self.charges.setdefault(kind, Charge()).coupling_seconds += time.process_time() - start
+        try:
+            yield
+        finally:
+            spent = time.process_time() - start
+            self.charges.setdefault(kind, Charge()).coupling_seconds += spent
 
     def unit_cost(self, key: str, unit: str) -> float:
         """Cost of a step of ``key`` in ``unit``; the step must have been taken once.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from bench.errors import BudgetError
 from bench.files import replacing
+from bench.memory import first_that_fits
 from bench.models.fast_path import compile_forward
 from bench.models.path_model import PathModel
 from bench.streams import Draws, stream
@@ -51,7 +52,6 @@ class Settings:
         batch_size: samples an update.
         learning_rate: peak rate of AdamW; linear warm-up, then a cosine to zero.
         warmup, ema_half_life: as fractions of this stage's updates.
-        weight_decay: decoupled weight decay.
         gradient_clip: largest norm of the gradient.
     """
 
@@ -59,7 +59,6 @@ class Settings:
     learning_rate: float
     warmup: float
     ema_half_life: float
-    weight_decay: float
     gradient_clip: float
 
 
@@ -103,7 +102,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self.parameters = list(self.model.network.parameters())
         self.device = self.parameters[0].device
-        self.optimizer = AdamW(self.parameters, self.settings.weight_decay)
+        self.optimizer = AdamW(self.parameters)
 
     def _step(self, kind: str, update: int, progress: float, updates: int) -> Tensor:
         """Charge one step and leave its gradient with the parameters; the mean loss, detached.
@@ -114,33 +113,43 @@ class Trainer:
             BudgetError: it does not fit, and its samples' losses depend on each other.
         """
         size = self.settings.batch_size
-        while True:
-            try:
-                with self.ledger.step(kind, "update", updates=updates, samples=size):
-                    return self._gradient(kind, update, progress)
-            except torch.OutOfMemoryError as error:
-                if self.objective.couples_samples:
-                    raise BudgetError(
-                        f"a batch of {size} does not fit into memory, and the objective "
-                        f"{type(self.objective).__name__} couples its samples, so that it cannot "
-                        "be taken in parts: lower training.batch_size"
-                    ) from error
-                if 2 * self.parts > size:
-                    raise
-            # Here and not above: an exception that is being handled keeps its tensors alive.
-            self.parts *= 2
-            self.optimizer.clear()
 
-    def _gradient(self, kind: str, update: int, progress: float) -> Tensor:
+        def attempt(parts: int) -> Tensor:
+            if parts > self.parts:
+                self.optimizer.clear()  # of what a batch in fewer parts has left
+            with self.ledger.step(kind, "update", updates=updates, samples=size):
+                return self._gradient(kind, update, progress, parts)
+
+        try:
+            loss, self.parts = first_that_fits(attempt, self._numbers_of_parts())
+        except torch.OutOfMemoryError as error:
+            if not self.objective.couples_samples:
+                raise
+            raise BudgetError(
+                f"a batch of {size} does not fit into memory, and the objective "
+                f"{type(self.objective).__name__} couples its samples, so that it cannot "
+                "be taken in parts: lower training.batch_size"
+            ) from error
+        return loss
+
+    def _numbers_of_parts(self) -> Iterator[int]:
+        """Today's number of parts and its doubles, where samples may be parted and all get one."""
+        parts = self.parts
+        yield parts
+        most = parts if self.objective.couples_samples else self.settings.batch_size
+        while (parts := 2 * parts) <= most:
+            yield parts
+
+    def _gradient(self, kind: str, update: int, progress: float, parts: int = 1) -> Tensor:
         size = self.settings.batch_size
         pair = self.source.batch(update, size)
         with self.ledger.coupling(kind):
             pair = self.coupling(pair, stream(self.seed, "coupling", update))
         losses = []
-        for first in range(self.parts):
+        for first in range(parts):
             # Every parts-th sample: the first quarter of a part lies in the first quarter of the
             # batch, which is what an objective that treats shares of a batch apart goes by.
-            part = slice(first, None, self.parts)
+            part = slice(first, None, parts)
             draws = PartDraws(self.seed, update, size, self.device, part)
             some = Pair(pair.noise[part], pair.data[part], _rows(pair.label, part))
             model = self.model.given(self._shown(some.label, draws))

@@ -10,18 +10,16 @@ from torch.optim.adamw import adamw
 
 
 class AdamW:
-    """AdamW (Loshchilov & Hutter, 1711.05101) by torch's fused kernel, with its state in lists.
+    """AdamW (Loshchilov & Hutter, 2017, 1711.05101) by torch's fused kernel, without decay.
 
     ``torch.optim.AdamW`` imports the compiler in its first step: a second of every short job.
 
     Args:
         parameters: updated in place from their gradients.
-        weight_decay: decoupled from the gradient.
     """
 
-    def __init__(self, parameters: list[nn.Parameter], weight_decay: float) -> None:
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
         self.parameters = parameters
-        self.weight_decay = weight_decay
         self.first = [torch.zeros_like(p) for p in parameters]
         self.second = [torch.zeros_like(p) for p in parameters]
         self.steps = [torch.zeros((), device=p.device) for p in parameters]
@@ -41,7 +39,7 @@ class AdamW:
             beta1=0.9,
             beta2=0.999,
             lr=rate,
-            weight_decay=self.weight_decay,
+            weight_decay=0.0,
             eps=1e-8,
             maximize=False,
         )

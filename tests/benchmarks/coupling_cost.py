@@ -36,8 +36,6 @@ WHOLE = f"exact, block {BATCH}"
 COUPLINGS: dict[str, Coupling] = {
     "independent": coupling("independent").build(),
     **{f"exact, block {b}": coupling("minibatch_ot", block=b).build() for b in (16, 32, 64, BATCH)},
-    "sinkhorn, block 16": coupling("minibatch_ot", method="sinkhorn", block=16).build(),
-    f"sinkhorn, block {BATCH}": coupling("minibatch_ot", method="sinkhorn", block=BATCH).build(),
 }
 
 
@@ -56,7 +54,7 @@ def trainer(dataset: DataSet, width: int) -> Trainer:
         ),
         coupling=COUPLINGS["independent"],
         source=FreshNoise(dataset.train, 0),
-        settings=Settings(BATCH, 1e-3, 0.1, 0.1, 0.0, 1.0),
+        settings=Settings(BATCH, 1e-3, 0.1, 0.1, 1.0),
         ledger=Ledger(),
         seed=0,
     )

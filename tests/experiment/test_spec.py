@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -407,10 +408,10 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
             ),
             (
                 "coupling",
-                {"name": "minibatch_ot", "method": "emd"},
-                "coupling.method",
-                "'emd'",
-                "must be 'exact' or 'sinkhorn'",
+                {"name": "minibatch_ot", "block": 1},
+                "coupling.block",
+                1,
+                "block must be at least 2",
             ),
             ("coupling", {"name": "minibatch_ot", "block": 2.5}, "coupling.block", 2.5, "integer"),
             ("prediction", {"name": "v", "scale": 1}, "prediction.scale", 1, "there are none"),
@@ -502,3 +503,20 @@ def test_saving_writes_only_what_changed(tmp_path: Path) -> None:
     assert load(path) == experiment()
     experiment(seeds=[7]).save(path)
     assert load(path).seeds == [7]
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "off", "used"),
+    [("sweep", "stop_above", None, 1.5), ("training", "weight_decay", 0.0, 0.1)],
+)
+def test_a_former_key_may_only_say_what_holds_without_it(
+    section: str, key: str, off: object, used: object
+) -> None:
+    mapping = experiment().resolved()
+    mapping[section][key] = off
+    assert from_mapping(mapping, "old.yaml") == experiment()
+    for value in (used, True):
+        mapping[section][key] = value
+        line = f"old.yaml: {section}.{key}: got {value!r}; this option was dropped in version 0.7.0"
+        with pytest.raises(InputError, match=re.escape(line)):
+            from_mapping(mapping, "old.yaml")

@@ -106,7 +106,7 @@ def test_a_factor_is_exchanged_in_every_stage_that_has_it() -> None:
         "factors.yaml",
     ).formulation("reflow")
     assert {stage.path.name for stage in one.stages} == {"cosine"}
-    couplings = [stage.coupling.name if stage.coupling else None for stage in one.stages]
+    couplings = [stage.factors().get("coupling") for stage in one.stages]
     assert couplings == ["minibatch_ot", None, "paired"]
 
 

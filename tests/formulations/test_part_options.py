@@ -68,8 +68,8 @@ def test_a_plan_refuses_what_the_constructor_refuses(room: str, name: str) -> No
 def test_some_options_are_refused() -> None:
     assert not is_sound(Part("time_sampling", "logit_normal", {"std": -1}))
     assert not is_built(Part("time_sampling", "logit_normal", {"std": -1}))
-    assert is_sound(Part("couplings", "minibatch_ot", {"method": "sinkhorn", "regularisation": 1}))
-    assert not is_sound(Part("couplings", "minibatch_ot", {"regularisation": 1}))
+    assert is_sound(Part("couplings", "minibatch_ot", {"block": 2}))
+    assert not is_sound(Part("couplings", "minibatch_ot", {"block": 1}))
 
 
 def test_options_with_their_default_value_are_left_out() -> None:

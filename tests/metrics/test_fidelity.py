@@ -19,6 +19,7 @@ from bench.metrics import features
 from bench.metrics.context import Context, References, Settings
 from bench.metrics.declared import measured_in
 from bench.metrics.extractors import Extractor, extract, load
+from bench.metrics.gaussian_fits import moments
 from bench.metrics.measurement import Measurement
 from bench.metrics.measures import frechet_full
 from bench.metrics.measures.frechet import compute, distance
@@ -193,8 +194,8 @@ def gaussian_features(count: int, scale: float, shift: float, key: str) -> Tenso
 
 def test_the_closed_form_on_gaussian_features() -> None:
     """``d (a - b)^2 + d s^2`` for covariances ``a^2 I, b^2 I`` and means a distance apart."""
-    one = features.moments(gaussian_features(300, 2.0, 0.0, "one"))
-    other = features.moments(gaussian_features(500, 0.5, 3.0, "other"))
+    one = moments(gaussian_features(300, 2.0, 0.0, "one"))
+    other = moments(gaussian_features(500, 0.5, 3.0, "other"))
     assert distance(one, other) == pytest.approx(4 * 1.5**2 + 4 * 3**2, rel=1e-10)
     assert distance(one, one) == pytest.approx(0, abs=1e-10)
 
@@ -202,7 +203,7 @@ def test_the_closed_form_on_gaussian_features() -> None:
 def test_moments_of_float32_features_are_taken_in_float64() -> None:
     """In float32 the mean of a million at ten thousand has no decimals."""
     far = 1e4 + torch.randn(20_000, 2, generator=stream("far"))
-    found = features.moments(far)
+    found = moments(far)
     assert found.mean.dtype == found.covariance.dtype == torch.float64
     np.testing.assert_allclose(found.mean, far.numpy().astype(np.float64).mean(0), rtol=1e-14)
 

@@ -10,9 +10,9 @@ import torch
 
 from bench.data.dataset import DataSet
 from bench.metrics.context import Context, References, Settings
-from bench.metrics.features import moments
+from bench.metrics.gaussian_fits import distances, moments
 from bench.metrics.measures.frechet import distance
-from bench.metrics.measures.frechet_extrapolated import compute, distances, extrapolated
+from bench.metrics.measures.frechet_extrapolated import compute, extrapolated
 from bench.streams import stream
 
 SETTINGS = Settings(block=398, kid_subsets=1, kid_subset_size=99, neighbours=3)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +12,9 @@ import torch
 from numpy.typing import NDArray
 from scipy import linalg
 
-from bench.metrics import features
-from bench.metrics.jackknife import Moments, frechet_jackknife
+from bench.metrics.gaussian_fits import Moments, distances, moments, numpy_moments
+from bench.metrics.jackknife import frechet_jackknife
 from bench.metrics.measures import frechet
-from bench.metrics.measures.frechet_extrapolated import distances
 
 DIMENSION, SAMPLES, BLOCKS, SHIFT = 8, 200, 20, 0.5
 REFERENCE = Moments(10**6, np.zeros(DIMENSION), (10**6 - 1) * np.eye(DIMENSION))
@@ -30,7 +31,9 @@ def distance(x: NDArray[np.float64]) -> float:
 
 
 def jackknife(x: NDArray[np.float64]) -> tuple[float, float, float]:
-    found = frechet_jackknife([Moments.of(part) for part in np.array_split(x, BLOCKS)], REFERENCE)
+    found = frechet_jackknife(
+        [numpy_moments(part) for part in np.array_split(x, BLOCKS)], REFERENCE
+    )
     return found.estimate, found.bias, found.error
 
 
@@ -41,20 +44,25 @@ def test_the_distances_are_those_of_the_matrix_square_root() -> None:
     c, d = np.cov(x.T), np.cov(y.T)
     gap = x.mean(axis=0) - y.mean(axis=0)
     expected = gap @ gap + np.trace(c + d - 2 * np.real(linalg.sqrtm(c @ d)))
-    blocks = [Moments.of(part) for part in np.array_split(x, 5)]
-    assert frechet_jackknife(blocks, Moments.of(y)).estimate == pytest.approx(expected, rel=1e-9)
-    samples, real = torch.from_numpy(x), features.moments(torch.from_numpy(y))
+    blocks = [numpy_moments(part) for part in np.array_split(x, 5)]
+    assert frechet_jackknife(blocks, numpy_moments(y)).estimate == pytest.approx(expected, rel=1e-9)
+    samples, real = torch.from_numpy(x), moments(torch.from_numpy(y))
     assert distances(samples[None], real).item() == pytest.approx(expected, rel=1e-9)
-    assert frechet.distance(features.moments(samples), real) == pytest.approx(expected, rel=1e-9)
+    assert frechet.distance(moments(samples), real) == pytest.approx(expected, rel=1e-9)
 
 
-def test_moments_add_and_subtract_to_those_of_the_samples() -> None:
+@pytest.mark.parametrize("fit", [numpy_moments, lambda x: moments(torch.from_numpy(x))])
+def test_moments_add_and_subtract_to_those_of_the_samples(
+    fit: Callable[[NDArray[np.float32]], Moments[Any]],
+) -> None:
     x = np.random.default_rng(1).normal(1e3, 1.0, size=(90, 4)).astype(np.float32)
-    whole, head, tail = Moments.of(x), Moments.of(x[:30]), Moments.of(x[30:])
+    whole, head, tail = fit(x), fit(x[:30]), fit(x[30:])
+    assert np.asarray(whole.covariance) == pytest.approx(np.cov(x.T.astype(float)))
     for found, expected in ((head + tail, whole), (whole - head, tail)):
         assert found.count == expected.count
-        assert found.mean == pytest.approx(expected.mean)
-        assert found.scatter == pytest.approx(expected.scatter, rel=1e-9, abs=1e-6)
+        assert np.asarray(found.mean) == pytest.approx(np.asarray(expected.mean))
+        scatter = pytest.approx(np.asarray(expected.scatter), rel=1e-9, abs=1e-6)
+        assert np.asarray(found.scatter) == scatter
 
 
 def test_bias_and_error_are_those_of_repeated_samples() -> None:

@@ -40,7 +40,7 @@ def trainer(network: torch.nn.Module, learning_rate: float = 1e-2) -> Trainer:
         objective=Regression(time_sampling("uniform").build(), weighting("unit").build()),
         coupling=coupling("independent").build(),
         source=FreshNoise(IMAGES, 0),
-        settings=Settings(16, learning_rate, 0.1, 0.1, 0.0, 1.0),
+        settings=Settings(16, learning_rate, 0.1, 0.1, 1.0),
         ledger=Ledger(),
         seed=0,
     )

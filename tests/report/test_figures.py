@@ -17,7 +17,7 @@ from bench.evidence import records
 from bench.report import FIGURE_SUFFIXES, FIGURES
 from bench.report.declared import figure
 from bench.report.drawing import groups, legend
-from bench.report.figures import TUNED, write_all
+from bench.report.figures import READ_IN_A_TABLE, write_all
 from bench.report.figures.quality_vs_nfe import quality_vs_nfe
 from bench.report.figures.quality_vs_wallclock import pareto, quality_vs_wallclock
 from bench.report.figures.training import _draw_losses
@@ -207,7 +207,7 @@ def test_a_tuning_grid_is_not_drawn(tmp_path: Path) -> None:
         row for label in tuned.labels for row in synthetic.sweep_rows(tuned, "digits", label, 100)
     ]
     reasons = write_all(Study(records.frame(rows), [tuned]), tmp_path)
-    assert reasons == dict.fromkeys(FIGURES, TUNED)
+    assert reasons == dict.fromkeys(FIGURES, READ_IN_A_TABLE)
 
 
 @pytest.mark.parametrize("width", [3.0, 6.0, 12.0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -167,3 +169,21 @@ def test_warnings_count_what_did_not_fit(study: Study) -> None:
     note = study.records["error"].mask(timed, "out of memory: batches of 5 samples instead of 10")
     (said,) = warnings(Study(study.records.assign(error=note), study.experiments))
     assert said.startswith(f"{int(timed.sum())} cells did not fit into memory")
+
+
+def test_a_report_imports_nothing_that_takes_longer_than_it_is_worth(
+    finished: Path, tmp_path: Path
+) -> None:
+    script = (
+        "import sys; from pathlib import Path; from bench.experiment.layout import Layout; "
+        "from bench.report.study import Study; from bench.stages import report; "
+        f"report.write(Study.read(Path({str(finished)!r})), Layout(Path({str(tmp_path)!r}))); "
+        "slow = {'torch', 'sklearn', 'scipy.stats', 'snakemake'} & set(sys.modules); "
+        "assert not slow, slow"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert (tmp_path / "report.html").is_file()
+    assert done.returncode == 0, done.stderr

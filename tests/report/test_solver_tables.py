@@ -151,7 +151,7 @@ def test_the_sampler_is_a_solver_and_its_grid(gridded: Study, study: Study) -> N
     assert names == {"euler (quadratic_t)": len(SEEDS)}
     assert set(gridded.selected["grid"]) > {"quadratic_t"}
     assert "adapted" not in set(gridded.selected["grid"])
-    pd.testing.assert_frame_equal(gridded.common, study.common)
+    pd.testing.assert_frame_equal(gridded.common, study.common, check_dtype=False)
 
 
 def test_what_a_grid_cost_is_no_metric_of_its_samples(study: Study) -> None:

@@ -66,7 +66,7 @@ def trainer(formulation: str = "flow_matching", device: str = "cpu", **parts: An
     return Trainer(
         model=PathModel(network, stage.path.build(), stage.prediction, 1.0, stage.condition),
         source=FreshNoise(DATA.to(device), 0),
-        settings=Settings(BATCH, 1e-3, 0.1, 0.1, 0.0, 1.0),
+        settings=Settings(BATCH, 1e-3, 0.1, 0.1, 1.0),
         ledger=Ledger(),
         seed=0,
         **found,

@@ -1,4 +1,4 @@
-"""``sweep --model``: foreign networks through the whole evaluation, by the command itself."""
+"""``bring``: foreign networks through the whole evaluation, by the command itself."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ timing: {batch_size: 16, repeats: 1}
 """
 
 COMMAND = [
-    *("sweep", "--data", "mixture2d", "--config", "settings.yaml", "--name", "hers"),
+    *("bring", "--data", "mixture2d", "--config", "settings.yaml", "--name", "hers"),
     *("--model", "perfect=her_networks:linear", "--model", "table=her_networks:table"),
 ]
 
@@ -186,17 +186,12 @@ def test_networks_of_one_label_are_its_seeds(folder: Path) -> None:
     assert len(set(experiment.models["mine"].states)) == 2
 
 
-HERS = ["sweep", "--model", "her_networks:bare", "--data", "mixture2d"]
+HERS = ["bring", "--model", "her_networks:bare", "--data", "mixture2d"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["sweep"], "give an experiment file, or --model and --data"),
-        (
-            ["sweep", "settings.yaml", "--label", "flow_matching"],
-            "give --dataset, --label and --seeds",
-        ),
         ([*HERS], "model her_networks:bare: give --path"),
         ([*HERS, "--path", "linear"], "give --prediction"),
         ([*HERS, "--path", "linaer"], "unknown path; did you mean 'linear'"),
@@ -210,11 +205,11 @@ HERS = ["sweep", "--model", "her_networks:bare", "--data", "mixture2d"]
         ([*HERS[:4], "mixture3d"], "did you mean 'mixture2d'"),
         ([*HERS[:4], "digits", "--path", "linear", "--prediction", "data"], "raised RuntimeError"),
         (
-            ["sweep", "--model", "her_networks:linear", *HERS[3:], "--path", "vp"],
+            ["bring", "--model", "her_networks:linear", *HERS[3:], "--path", "vp"],
             "leave out --path",
         ),
-        (["sweep", "--model", "her_networks", *HERS[3:]], "write package.module:factory"),
-        (["sweep", "--model", "nowhere:linear", *HERS[3:]], "there is no module 'nowhere'"),
+        (["bring", "--model", "her_networks", *HERS[3:]], "write package.module:factory"),
+        (["bring", "--model", "nowhere:linear", *HERS[3:]], "there is no module 'nowhere'"),
         ([*HERS, *HERS[1:3], "--path", "linear", "--prediction", "data"], "is given twice"),
         ([*HERS, "--name", "reference"], "choose another name"),
     ],
@@ -243,9 +238,9 @@ def test_the_example_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     from bench.models.adapters import example
 
     monkeypatch.setattr(example, "UPDATES", 3)
-    found = re.search(r"python -m bench (sweep .*?)\n\n", example.__doc__ or "", re.DOTALL)
+    found = re.search(r"python -m bench (bring .*?)\n\n", example.__doc__ or "", re.DOTALL)
     assert found is not None
-    given = vars(cli.parser().parse_args(found[1].replace("\\", "").split()))
+    given = vars(cli.parsed(found[1].replace("\\", "").split()))
     request = bring.Request(
         tuple(given["model"]), given["path"], given["prediction"], given["coupling"], given["data"]
     )

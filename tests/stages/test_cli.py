@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import yaml
 
-from bench.cli import VERBS, main
+from bench.cli import VERBS, main, parsed
 from bench.experiment.loading import load
 from bench.experiment.reading import read_mapping
+from tests.pages import all_pages
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "configs" / "smoke.yaml"
@@ -116,6 +120,62 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         main([verb, "--help"])
     assert stop.value.code == 0
     assert VERBS[verb].does[1:] in capsys.readouterr().out.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("command", "verb"),
+    [
+        ("sweep --model hers:net --data mixture2d --path linear --label mine", "bring"),
+        ("sweep --data mixture2d --model=hers:net", "bring"),
+        ("collect --from results/default --to results/again", "join"),
+        ("sweep smoke.yaml --dataset digits --label flow --seeds 0", "sweep"),
+        ("collect smoke.yaml", "collect"),
+    ],
+)
+def test_a_command_that_was_written_down_before_means_what_it_meant(
+    command: str, verb: str
+) -> None:
+    given = parsed(command.split())
+    assert given.verb == verb
+    assert vars(given).get("called") == ("mine" if "mine" in command else None)
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        ("sweep", "config, --dataset, --label, --seeds"),
+        ("sweep smoke.yaml --label flow", "--dataset, --seeds"),
+        ("collect", "config"),
+        ("sweep --model hers:net", "--data"),
+        ("bring --data digits", "--model"),
+        ("join --to results/again", "--from"),
+    ],
+)
+def test_what_a_verb_cannot_do_without_is_named(
+    capsys: pytest.CaptureFixture[str], command: str, missing: str
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(command.split())
+    assert stop.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith(f"the following arguments are required: {missing}")
+
+
+COMMAND = re.compile(r"python -m bench ((?:[^`\n\\]|\\\n)+)")
+
+
+@pytest.mark.parametrize("page", all_pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_commands_of_the_pages_are_understood(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in COMMAND.findall(page.read_text(encoding="utf-8")):
+        words = shlex.split(command.replace("\\\n", " "), comments=True)
+        if len(words) == 1:  # speaks of the verb
+            assert words[0].strip(",.") in {*VERBS, "VERB"}, (page, command)
+            continue
+        with pytest.raises(SystemExit) if "--help" in words else nullcontext():
+            parsed(words)
+        assert capsys.readouterr().err == "", (page, command)
 
 
 def test_an_unknown_verb_exits_with_two() -> None:

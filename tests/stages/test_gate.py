@@ -12,7 +12,7 @@ import pytest
 from bench.errors import InputError, RunError
 from bench.evidence import records
 from bench.experiment.graph import nodes
-from bench.experiment.layout import OUTCOME, Layout
+from bench.experiment.layout import ACCELERATION, OUTCOME, Layout
 from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.files import read_json, write_json
@@ -176,6 +176,27 @@ def test_clean_removes_what_is_no_longer_asked_for_of_every_kind(
     left = {path.parent for path in layout.root.rglob(OUTCOME)}
     assert left == {node.folder(layout) for node in nodes(experiment())}
     assert not layout.convergence().exists()
+
+
+def test_clean_removes_choices_of_how_to_run_that_nothing_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured on a GPU, kept beside the stages: of labels, stages and data sets alike."""
+    monkeypatch.chdir(tmp_path)
+    layout = Layout(Path("results/verdict"))
+    amount = {"amount": {"mixture2d": 1e12, "digits": 1e12}}
+    for one in (experiment(), experiment(datasets={"mixture2d": {}, "digits": {}}, budget=amount)):
+        for node in nodes(one):
+            for file in node.choices(layout):
+                write_json(file, {"on": []})
+    assert layout.overlap_choice("digits").is_file()
+    fewer = experiment(formulations={"flow_matching": {}})
+    clean.run(fewer, layout, dry_run=False)
+    assert {path.parent for path in layout.root.rglob(ACCELERATION)} == {
+        layout.acceleration("mixture2d", "flow_matching", "train").parent,
+        layout.sampling_choice("mixture2d", "flow_matching").parent,
+        layout.overlap_choice("mixture2d").parent,
+    }
 
 
 def test_clean_leaves_as_many_features_as_the_data_sets_can_use(

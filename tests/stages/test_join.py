@@ -48,11 +48,8 @@ def published(run: Path, target: Path, name: str) -> Path:
 
 def test_joined_runs_stay_apart_by_name(run: Path, tmp_path: Path) -> None:
     sources = [published(run, tmp_path / name, name) for name in ("all_in", "marginal")]
-    given = cli.parser().parse_args(
-        ["collect", "--from", *map(str, sources), "--to", str(tmp_path / "joined")]
-    )
-    assert given.config is None
-    join.collect_or_join(sources=given.sources, target=given.target)
+    asked = ["--from", *map(str, sources), "--to", str(tmp_path / "joined")]
+    assert cli.main(["join", *asked]) == 0
     table = records.read(tmp_path / "joined" / "records.parquet")
     assert len(table) == 2 * len(records.read(run / "records.parquet"))
     study = Study.read(tmp_path / "joined")
@@ -85,15 +82,10 @@ def test_a_published_run_can_be_rebuilt_with_its_drawings(run: Path, tmp_path: P
 
 
 def test_runs_that_cannot_be_joined(run: Path, tmp_path: Path) -> None:
-    experiment = synthetic.experiment()
     with pytest.raises(InputError, match=r"no records\.parquet"):
         join.join([tmp_path], tmp_path / "joined")
     with pytest.raises(InputError, match="named 'synthetic'"):
         join.join([run, run], tmp_path / "joined")
-    with pytest.raises(InputError, match="experiment file, or --from"):
-        join.collect_or_join()
-    with pytest.raises(InputError, match="experiment file, or --from"):
-        join.collect_or_join(experiment, Layout(run), sources=[run])
 
 
 def test_all_tables_are_rebuilt_from_records_and_manifest_alone(run: Path, tmp_path: Path) -> None:
@@ -102,7 +94,7 @@ def test_all_tables_are_rebuilt_from_records_and_manifest_alone(run: Path, tmp_p
     source.mkdir()
     for name in ("records.parquet", "manifest.json"):
         shutil.copyfile(run / name, source / name)
-    join.collect_or_join(sources=[source], target=tmp_path / "again")
+    join.run(sources=[source], target=tmp_path / "again")
     for table in build_all(Study.read(run)).values():
         table.write(tmp_path / "first")
         for suffix in TABLE_SUFFIXES:

@@ -27,14 +27,12 @@ AMONG = ("linear", "vp", "edm")
 LAW = ring()
 
 
-def sweep(
-    path: Path, model: PathModel | ExactModel, *, stop_above: float | None = None, **more: Any
-) -> Sweep:
+def sweep(path: Path, model: PathModel | ExactModel, **more: Any) -> Sweep:
     points = LAW.sample(400, torch.Generator().manual_seed(3)).float()
     data = DataSet("mixture2d", "vector", points[:200], points[200:], None, 0.7, mixture=LAW)
     spec = SweepSpec(
         samples={"scoring": 100}, block=50, batch_size=100, reference_tolerance=1e-5,
-        reference_samples=60, stop_above=stop_above,
+        reference_samples=60,
     )  # fmt: skip
     return Sweep(
         model=model,
@@ -126,54 +124,3 @@ def test_a_refused_cell_of_the_view_is_a_row() -> None:
     (row,) = sweep(Linear(), wrong(Linear())).measure(cell, {}, "d").rows
     assert row["status"] == "refused"
     assert row["sampled_path"] == "vp"
-
-
-# --- cells that are not worth their samples -------------------------------------------------------
-
-
-def measured(stop_above: float | None, *cells: Cell) -> list[Entry]:
-    """Cells one after the other, as a sweep measures them."""
-    path = Linear()
-    model = sweep(path, wrong(path), stop_above=stop_above, primary="w2")
-    found = []
-    for cell in cells:
-        found.append(model.measure(cell, {}, "d"))
-        model.note(found[-1])
-    return found
-
-
-GOOD, BAD, ADAPTIVE_BAD = on(None, 16), on(None, 1), Cell("dopri5", SCORING, "adaptive", None, 0.9)
-
-
-def sizes(entry: Entry) -> set[int]:
-    return {int(row["n_samples"]) for row in entry.rows}
-
-
-def test_a_cell_far_above_the_best_is_sampled_no_further_and_says_so() -> None:
-    good, bad = measured(1.5, GOOD, BAD)
-    assert sizes(good) == {100}
-    assert {row["error"] for row in good.rows} == {None}
-    assert sizes(bad) == {50}
-    assert all("stopped after 50 samples: w2" in str(row["error"]) for row in bad.rows)
-    assert {row["status"] for row in bad.rows} == {"ok"}
-
-
-def test_every_cell_is_sampled_whole_unless_asked_otherwise() -> None:
-    assert [sizes(entry) for entry in measured(None, GOOD, BAD)] == [{100}, {100}]
-
-
-def test_a_cell_is_not_stopped_before_there_is_a_best_nor_within_its_error() -> None:
-    assert [sizes(entry) for entry in measured(1.5, BAD, GOOD)] == [{100}, {100}]
-    ratio = values(measured(None, BAD)[0])["w2"] / values(measured(None, GOOD)[0])["w2"]
-    assert sizes(measured(ratio, GOOD, BAD)[1]) == {100}
-
-
-def test_an_adaptive_cell_keeps_its_batch() -> None:
-    assert sizes(measured(1.01, GOOD, ADAPTIVE_BAD)[1]) == {100}
-
-
-def test_what_is_not_stopped_has_the_samples_it_would_have_had() -> None:
-    for cell in (BAD, on(None, 8, "ancestral"), on("vp", 4)):
-        whole, parts = measured(None, cell)[0], measured(1e6, GOOD, cell)[1]
-        assert values(parts) == pytest.approx(values(whole), rel=1e-5)
-        assert sizes(parts) == {100}

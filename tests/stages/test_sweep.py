@@ -28,7 +28,7 @@ DATA, LABEL = "mixture2d", "flow_matching"
 
 
 def asked(**changes: Any) -> Experiment:
-    """A small sweep with cells that are stopped, adaptive ones and a grid made for the model."""
+    """A small sweep with adaptive cells and a grid made for the model."""
     mapping = experiment(LABEL).resolved()
     mapping["sweep"] |= {
         "solvers": ["ancestral", "euler", "dopri5"],
@@ -39,7 +39,6 @@ def asked(**changes: Any) -> Experiment:
         "block": 100,
         "batch_size": 100,
         "reference_samples": 50,
-        "stop_above": 1.05,
         **changes,
     }
     mapping["metrics"] |= {"kid_subset_size": 50}
@@ -77,8 +76,6 @@ def test_scores_beside_the_samples_change_no_row_but_how_fast_they_come(
         assert outcome["overlap"] == (overlap == "on")
     named = ["config_digest"]
     pd.testing.assert_frame_equal(found["on"].drop(columns=named), found["off"].drop(columns=named))
-    stopped = found["on"]["error"].str.startswith("stopped after 100 samples", na=False)
-    assert stopped.any()
     assert {"adapted", "adaptive"} < set(found["on"]["grid"])
 
 

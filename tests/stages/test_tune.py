@@ -14,6 +14,8 @@ from bench.errors import InputError
 from bench.evidence import records
 from bench.experiment.layout import Layout
 from bench.experiment.loading import load
+from bench.report import rates
+from bench.report.style import styled
 from bench.stages import tune
 from tests import synthetic
 
@@ -82,6 +84,22 @@ def test_scores_are_geometric_means_of_the_best_solver(rows: Rows, scores: pd.Da
     mine = scores.set_index(["dataset", "label", "learning_rate"])
     assert mine.loc[("digits", "flow_matching", 2e-3), "score"] == pytest.approx(expected)
     assert mine.loc[("digits", "flow_matching", 2e-3), "core_seconds"] == 40.0
+
+
+def test_the_drawing_shows_every_rate_over_the_best_of_its_row(scores: pd.DataFrame) -> None:
+    titles = {label: label.upper() for label in scores["label"]}
+    with styled():
+        figure = rates.draw(scores, titles, {"mixture2d": "ring", "digits": "digits"})
+    maps = figure.axes[:2]
+    assert [axes.get_title() for axes in maps] == ["ring", "digits"]
+    assert [tick.get_text() for tick in maps[0].get_yticklabels()] == [
+        titles[label] for label in dict.fromkeys(scores["label"])
+    ]
+    for axes, dataset in zip(maps, ("mixture2d", "digits"), strict=True):
+        shown = sorted(float(text.get_text()) for text in axes.texts)
+        rows = scores[scores["dataset"] == dataset]
+        best = rows.groupby("label")["score"].transform("min")
+        assert shown == sorted(round(over, 2) for over in rows["score"] / best)
 
 
 def test_a_rate_with_a_missing_cell_cannot_win(rows: Rows) -> None:

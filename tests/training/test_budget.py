@@ -110,3 +110,15 @@ def test_time_is_charged_to_its_kind() -> None:
     charge = ledger.charges["train"]
     assert 0 < charge.coupling_seconds <= charge.device_seconds
     assert charge.wall_seconds > 0
+
+
+def failing() -> None:
+    sum(range(200_000))
+    raise RuntimeError("no plan")
+
+
+def test_a_coupling_that_fails_is_charged_what_it_took() -> None:
+    ledger = Ledger()
+    with pytest.raises(RuntimeError, match="no plan"), ledger.coupling("train"):
+        failing()
+    assert ledger.charges["train"].coupling_seconds > 0

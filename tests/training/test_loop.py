@@ -27,7 +27,6 @@ SETTINGS = Settings(
     learning_rate=1e-3,
     warmup=0.1,
     ema_half_life=0.1,
-    weight_decay=0.0,
     gradient_clip=1.0,
 )
 
@@ -245,8 +244,8 @@ def test_initial_weights_depend_on_the_seed_alone() -> None:
 
 def test_the_optimiser_is_adamw() -> None:
     ours, theirs = (torch.nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2))
-    optimiser = AdamW([ours], weight_decay=0.1)
-    reference = torch.optim.AdamW([theirs], lr=1.0, weight_decay=0.1)
+    optimiser = AdamW([ours])
+    reference = torch.optim.AdamW([theirs], lr=1.0, weight_decay=0.0)
     for step in range(20):
         rate = 0.01 * (step + 1)
         for parameter in (ours, theirs):

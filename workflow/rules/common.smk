@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 shell.prefix("export PATH={BIN:q}:$PATH PYTHONPATH={ROOT:q}${{PYTHONPATH:+:$PYTHONPATH}}; ")
 
 from bench.errors import InputError
+from bench.evidence import expectation
 from bench.experiment.roots import verb_digest
 from bench.experiment.graph import nodes
 from bench.experiment.layout import OUTCOME, Layout

@@ -77,6 +77,7 @@ if experiment.tuning is not None:
             rules.report.output,
         output:
             expand(files.root / "tables/tuning.{suffix}", suffix=TABLE_SUFFIXES),
+            expand(files.root / "figures/tuning.{suffix}", suffix=FIGURE_SUFFIXES),
         log:
             logs / "tune.log",
         localrule: True

@@ -2,8 +2,8 @@
 
 Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009,
 https://www.cs.toronto.edu/~kriz/cifar.html. The held-out half is the official test split of 10,000
-images. Some of them are near copies of training images (Barz and Denzler, 1902.00423: 3.3%), which
-floors and memorisation inherit.
+images. Some of them are near copies of training images (Barz and Denzler, 2019, 1902.00423: 3.3%),
+which floors and memorisation inherit.
 
 The archive is the binary version: records of one label byte and 3,072 pixel bytes, which need no
 unpickling. It is taken from the option ``path``, the file or its folder, else from the user's

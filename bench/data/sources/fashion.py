@@ -1,6 +1,6 @@
 """Fashion-MNIST: 70,000 grey 28x28 images of clothes in ten classes, 256 levels.
 
-Source: H. Xiao, K. Rasul and R. Vollgraf, 1708.07747 (MIT licence). The held-out half is the
+Source: H. Xiao, K. Rasul and R. Vollgraf, 2017, 1708.07747 (MIT licence). The held-out half is the
 official test split of 10,000 images; no image is in both, nor are two reduced ones.
 
 The four files are looked for in the folder of the option ``path``, else where the Debian package

@@ -16,17 +16,9 @@ import numpy as np
 import pandas as pd
 
 from bench.evidence.claims.rules import NotTestedError
-from bench.evidence.statistics import (
-    exact_cells,
-    fixed_sampler,
-    nfe_to_quality,
-    quality_targets,
-    select_samplers,
-)
+from bench.evidence.samplers import OwnGrid, Samplers, solvers_grid
+from bench.evidence.statistics import exact_cells, nfe_to_quality, quality_targets
 from bench.experiment.cells import EXACT, SCORING, UNIFIED
-from bench.sampling.solvers.catalogue import SOLVERS
-
-COMMON_SOLVER = "euler"
 
 RECIPE = (
     "formulation", "trained_path", "coupling", "prediction", "time_sampling", "weighting",
@@ -57,12 +49,20 @@ class Role:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Records of one data set of one experiment, and the metric that ranks models there."""
+    """Records of one data set of one experiment, and the metric that ranks models there.
+
+    Attributes:
+        records: the rows.
+        experiment, dataset: whose they are.
+        primary: the metric.
+        own_grid: the grid of the common solver for each model.
+    """
 
     records: pd.DataFrame
     experiment: str
     dataset: str
     primary: str
+    own_grid: OwnGrid = solvers_grid
 
     # --- who is there ------------------------------------------------------------------------
 
@@ -157,20 +157,19 @@ class Evidence:
     # --- quality -------------------------------------------------------------------------------
 
     @cached_property
-    def _cells(self) -> pd.DataFrame:
+    def _by_sampler(self) -> Samplers:
         """Cells of exact cost of the primary metric."""
-        return exact_cells(self._rows(self.primary), self.primary)
+        return Samplers(exact_cells(self._rows(self.primary), self.primary), self.own_grid)
 
     @cached_property
     def selected(self) -> pd.DataFrame:
         """Cells with the sampler that was chosen on the other seeds."""
-        return select_samplers(self._cells).dropna(subset="value")
+        return self._by_sampler.selected.dropna(subset="value")
 
-    @cached_property
+    @property
     def common(self) -> pd.DataFrame:
-        """Cells with one common solver on its own grid."""
-        on_grid = self._cells["grid"].isin(["", SOLVERS[COMMON_SOLVER].grid])
-        return fixed_sampler(self._cells[on_grid], COMMON_SOLVER)
+        """Cells with one common solver, on the grid that each formulation names."""
+        return self._by_sampler.common
 
     @cached_property
     def _targets(self) -> dict[float, float]:

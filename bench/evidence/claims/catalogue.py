@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.evidence.claims.asked import COMMON_SOLVER, Role
+from bench.evidence.claims.asked import Role
 from bench.evidence.claims.contrasts import (
     SAME_POINT,
     Sampler,
@@ -24,6 +24,7 @@ from bench.evidence.claims.contrasts import (
     solved_finely,
 )
 from bench.evidence.claims.declared import BOTH, Claim, Part
+from bench.evidence.samplers import COMMON_SOLVER
 from bench.evidence.statistics import TARGET_FACTORS
 
 DIFFERENCE = "difference: 95% interval excludes 1"

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from bench.evidence.claims.asked import BySeed, Evidence, Role
 from bench.evidence.claims.rules import (
@@ -152,7 +152,7 @@ def same_end_points(evidence: Evidence) -> Test:
     finest = {path: by_nfe[max(by_nfe)] for path, by_nfe in ends.items()}
     (worst, worst_error), (next_one, next_error) = sorted(finest.values(), reverse=True)[:2]
     bound, error = worst + next_one, worst_error + next_error  # one noise: errors are not free
-    half = float(stats.norm.ppf(0.5 + LEVEL / 2)) * error
+    half = float(ndtri(0.5 + LEVEL / 2)) * error
     stalled = [
         finest[path]
         for path, by_nfe in ends.items()
@@ -182,7 +182,7 @@ def solved_finely(evidence: Evidence) -> float:
 
 def _normal_tail(gap: float, error: float) -> float:
     """P-value of the one-sided test that a gap of known standard error is above 0."""
-    return float(stats.norm.sf(gap / error)) if error > 0 else float(gap <= 0)
+    return float(ndtr(-gap / error)) if error > 0 else float(gap <= 0)
 
 
 def proportional_time(margin: float) -> Contrast:

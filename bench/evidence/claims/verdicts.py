@@ -15,6 +15,7 @@ from bench.evidence.claims.asked import Evidence
 from bench.evidence.claims.catalogue import CLAIMS
 from bench.evidence.claims.declared import Accounting, Claim, Part
 from bench.evidence.claims.rules import ALPHA, NotTestedError, Test
+from bench.evidence.samplers import OwnGrid, solvers_grid
 from bench.evidence.statistics.comparisons import holm
 
 Verdict = Literal["supported", "refuted", "inconclusive", "not tested"]
@@ -73,6 +74,7 @@ def judge(
     records: pd.DataFrame,
     claims: Sequence[Claim] = CLAIMS,
     primary: Callable[[str, str], str] = lambda experiment, dataset: described(dataset, {}).primary,
+    own_grid: OwnGrid = solvers_grid,
 ) -> list[Finding]:
     """Every part of every claim on every data set.
 
@@ -80,12 +82,21 @@ def judge(
         records: rows of :mod:`bench.evidence.records`, of one or more experiments.
         claims: what is asked.
         primary: the metric that ranks models, of an experiment and a data set.
+        own_grid: the grid of the common solver, of an experiment and a label.
     """
     rows = records.dropna(subset=["experiment", "dataset"])
     evidence = [
-        Evidence(mine, str(experiment), str(dataset), primary(str(experiment), str(dataset)))
-        for (experiment, dataset), mine in rows.groupby(["experiment", "dataset"], sort=False)
-        if mine["label"].notna().any()
+        Evidence(
+            rows_of_one,
+            str(experiment),
+            str(dataset),
+            primary(str(experiment), str(dataset)),
+            own_grid,
+        )
+        for (experiment, dataset), rows_of_one in rows.groupby(
+            ["experiment", "dataset"], sort=False
+        )
+        if rows_of_one["label"].notna().any()
     ]
     datasets = list(dict.fromkeys(e.dataset for e in evidence))
     found: list[Finding] = []

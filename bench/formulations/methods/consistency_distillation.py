@@ -4,7 +4,7 @@ from pydantic import Field
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -28,9 +28,8 @@ def formulation(options: Options) -> Formulation:
     """A teacher, then a student that starts from it."""
     edm = path("edm")
     independent = coupling("independent")
-    teacher = Stage(
+    teacher = Train(
         name="teacher",
-        kind="train",
         share=options.teacher_share,
         path=edm,
         coupling=independent,
@@ -40,9 +39,8 @@ def formulation(options: Options) -> Formulation:
         prediction="edm",
         fixed=("path", "objective"),
     )
-    student = Stage(
+    student = Train(
         name="distill",
-        kind="train",
         share=1 - options.teacher_share,
         path=edm,
         coupling=independent,

@@ -1,4 +1,4 @@
-"""Consistency training without a teacher, in its improved form (2310.14189).
+"""Consistency training without a teacher, in its improved form (Song & Dhariwal, 2023, 2310.14189).
 
 The paper's levels double from 10 to 1280 over 400,000 updates; here they stop at 160, as a stage
 has a few thousand. Its dropout and its narrower time features belong to the network, which is equal
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -30,9 +30,8 @@ class Options(OptionModel):
 
 def formulation(options: Options) -> Formulation:
     """One training stage."""
-    train = Stage(
+    train = Train(
         name="train",
-        kind="train",
         share=1.0,
         path=path("edm"),
         coupling=coupling("independent"),

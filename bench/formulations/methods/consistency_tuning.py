@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -35,9 +35,8 @@ def formulation(options: Options) -> Formulation:
     """An EDM diffusion model, then a consistency model that starts from it."""
     edm = path("edm")
     independent = coupling("independent")
-    diffusion = Stage(
+    diffusion = Train(
         name="diffusion",
-        kind="train",
         share=options.diffusion_share,
         path=edm,
         coupling=independent,
@@ -47,9 +46,8 @@ def formulation(options: Options) -> Formulation:
         prediction="edm",
         fixed=("path", "objective"),
     )
-    tune = Stage(
+    tune = Train(
         name="tune",
-        kind="train",
         share=1 - options.diffusion_share,
         path=edm,
         coupling=independent,

@@ -1,4 +1,4 @@
-"""EDM: preconditioned denoising with lognormal noise levels (2206.00364).
+"""EDM: preconditioned denoising with lognormal noise levels (Karras et al., 2022, 2206.00364).
 
 Its loss weight ``(s^2 + sd^2)/(s*sd)^2`` on the error of the data is unit weight on the output of
 its preconditioned network. Not here: augmentation, and the stochastic sampler.
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -29,9 +29,8 @@ class Options(OptionModel):
 
 def formulation(options: Options) -> Formulation:
     """One training stage; solvers of fixed cost run on EDM's own grid."""
-    train = Stage(
+    train = Train(
         name="train",
-        kind="train",
         share=1.0,
         path=path("edm"),
         coupling=coupling("independent"),

@@ -1,13 +1,13 @@
 """Flow matching on the linear path with an independent coupling (2210.02747, 2302.00482).
 
-With ``sigma_min = 0`` this is also 1-rectified flow (2209.03003).
+With ``sigma_min = 0`` this is also 1-rectified flow (Liu et al., 2022, 2209.03003).
 """
 
 from pydantic import Field
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -27,9 +27,8 @@ class Options(OptionModel):
 
 def formulation(options: Options) -> Formulation:
     """One training stage."""
-    train = Stage(
+    train = Train(
         name="train",
-        kind="train",
         share=1.0,
         path=path("linear", sigma_min=options.sigma_min),
         coupling=coupling("independent"),

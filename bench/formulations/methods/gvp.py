@@ -1,12 +1,12 @@
 """Generalised variance preserving: velocity prediction on the trigonometric path (2401.08740).
 
-SiT's interpolant of that name, also the trigonometric interpolant of 2303.08797. SiT compares it
-with the linear path at equal training, which is flow matching here.
+SiT's interpolant of that name, also the trigonometric interpolant of Albergo et al., 2023,
+2303.08797. SiT compares it with the linear path at equal training, which is flow matching here.
 """
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -24,9 +24,8 @@ class Options(OptionModel):
 
 def formulation(options: Options) -> Formulation:
     """One training stage."""
-    train = Stage(
+    train = Train(
         name="train",
-        kind="train",
         share=1.0,
         path=path("trigonometric"),
         coupling=coupling("independent"),

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -34,9 +34,8 @@ class Options(OptionModel):
 
 def formulation(options: Options) -> Formulation:
     """One training stage."""
-    train = Stage(
+    train = Train(
         name="train",
-        kind="train",
         share=1.0,
         path=path("linear"),
         coupling=coupling("independent"),

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -40,9 +40,8 @@ class Options(OptionModel):
 
 def formulation(options: Options) -> Formulation:
     """A teacher, then a student for every number of steps."""
-    teacher = Stage(
+    teacher = Train(
         name="teacher",
-        kind="train",
         share=options.teacher_share,
         path=path("trigonometric"),
         coupling=coupling("independent"),
@@ -56,9 +55,8 @@ def formulation(options: Options) -> Formulation:
     stages = [teacher]
     for halving in range(halvings):
         steps = options.first_steps // 2**halving
-        student = Stage(
+        student = Train(
             name=f"student_{steps}",
-            kind="train",
             share=(1 - options.teacher_share) / halvings,
             path=teacher.path,
             coupling=teacher.coupling,

@@ -1,4 +1,4 @@
-"""k-rectified flow (Liu et al., 2209.03003).
+"""k-rectified flow (Liu et al., 2022, 2209.03003).
 
 Flow matching, then k-1 times: integrate the model's own probability flow from fresh noise, keep
 (start, end) as pairs, and train on straight lines between them, starting from the last model.
@@ -13,7 +13,9 @@ from pydantic import Field
 
 from bench.formulations.grammar import (
     Formulation,
+    Pairs,
     Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -41,10 +43,9 @@ def formulation(options: Options) -> Formulation:
     linear = path("linear")
     sets = options.k - 1 + options.distilled
     share = (1 - sets * options.pair_share) / (sets + 1)
-    stages = [
-        Stage(
+    stages: list[Stage] = [
+        Train(
             name="flow_1",
-            kind="train",
             share=share,
             path=linear,
             coupling=coupling("independent"),
@@ -56,18 +57,16 @@ def formulation(options: Options) -> Formulation:
     ]
     for k in range(2, sets + 2):
         previous, distill = f"flow_{k - 1}", k > options.k
-        pairs = Stage(
+        pairs = Pairs(
             name=f"pairs_{k}",
-            kind="pairs",
             share=options.pair_share,
             path=linear,
             reads=previous,
             solver=options.pair_solver,
             nfe=options.pair_nfe,
         )
-        flow = Stage(
+        flow = Train(
             name="distill" if distill else f"flow_{k}",
-            kind="train",
             share=share,
             path=linear,
             coupling=coupling("paired"),

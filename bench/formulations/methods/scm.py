@@ -1,4 +1,4 @@
-"""Continuous-time consistency models in TrigFlow (sCM, 2410.11081).
+"""Continuous-time consistency models in TrigFlow (sCM, Lu & Song, 2024, 2410.11081).
 
 As it comes, consistency training without a teacher (sCT); ``distilled`` first trains a TrigFlow
 diffusion model and distils it (sCD). The paper starts both from a diffusion model and learns the
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -36,9 +36,8 @@ def formulation(options: Options) -> Formulation:
     """One training stage; with a teacher, two."""
     trigonometric = path("trigonometric")
     independent = coupling("independent")
-    teacher = Stage(
+    teacher = Train(
         name="teacher",
-        kind="train",
         share=options.teacher_share,
         path=trigonometric,
         coupling=independent,
@@ -49,9 +48,8 @@ def formulation(options: Options) -> Formulation:
         condition="time",
         fixed=("path", "prediction", "objective"),
     )
-    train = Stage(
+    train = Train(
         name="distill" if options.distilled else "train",
-        kind="train",
         share=1 - options.distilled * options.teacher_share,
         path=trigonometric,
         coupling=independent,

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -32,9 +32,8 @@ class Options(OptionModel):
 def formulation(options: Options) -> Formulation:
     """One training stage; solvers of fixed cost run on the shifted grid."""
     times = time_sampling("logit_normal", mean=options.mean, std=options.std, shift=options.shift)
-    train = Stage(
+    train = Train(
         name="train",
-        kind="train",
         share=1.0,
         path=path("linear"),
         coupling=coupling("independent"),

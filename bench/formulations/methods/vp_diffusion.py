@@ -4,7 +4,7 @@ from pydantic import Field
 
 from bench.formulations.grammar import (
     Formulation,
-    Stage,
+    Train,
     coupling,
     objective,
     path,
@@ -26,9 +26,8 @@ class Options(OptionModel):
 
 def formulation(options: Options) -> Formulation:
     """One training stage."""
-    train = Stage(
+    train = Train(
         name="train",
-        kind="train",
         share=1.0,
         path=path(
             "vp",

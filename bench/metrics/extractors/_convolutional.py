@@ -16,7 +16,7 @@ class ConvolutionalClassifier(Classifier):
     """Convolutions that halve the sides, their mean over places, one hidden layer (the features).
 
     Features are non-negative; a linear classifier reads them. Group normalisation (Wu and He,
-    1803.08494) treats every image by itself: features do not depend on the batch.
+    2018, 1803.08494) treats every image by itself: features do not depend on the batch.
 
     Args:
         channels: 1 reads the first of the three channels, which are equal in grey images.

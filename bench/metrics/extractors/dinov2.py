@@ -1,8 +1,8 @@
 """DINOv2, a vision transformer trained without labels: ViT-B/14, 768 features.
 
-Oquab et al., 2304.07193. Stein et al., 2306.04675, find that Frechet distances in its features
-agree with people where those in Inception's do not; theirs is the larger ViT-L/14, so that values
-of ``fd_dinov2`` here are not comparable with their FD-DINOv2.
+Oquab et al., 2023, 2304.07193. Stein et al., 2023, 2306.04675, find that Frechet distances in its
+features agree with people where those in Inception's do not; theirs is the larger ViT-L/14, so that
+values of ``fd_dinov2`` here are not comparable with their FD-DINOv2.
 
 The network's code is timm's (the extra ``dinov2``); its weights are the file of the authors, whose
 digest their repository does not give: it is the one that finegrain-ai/refiners checks for the same
@@ -10,8 +10,8 @@ address (``src/refiners/conversion/models/dinov2.py``), and that copies of the f
 are stored under.
 
 Images become 224x224 as Pillow's bicubic filter makes them (antialiased, rounded to 256 levels),
-then have ImageNet's mean and standard deviation taken out, as in 2306.04675. Features are the class
-token of the last layer, normalised by it.
+then have ImageNet's mean and standard deviation taken out, as in Stein et al., 2023, 2306.04675.
+Features are the class token of the last layer, normalised by it.
 """
 
 from __future__ import annotations

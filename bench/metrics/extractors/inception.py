@@ -2,7 +2,7 @@
 
 Network and pipeline are torch-fidelity's: images uint8, resized to 299x299 as TensorFlow 1 did
 (bilinear, no antialiasing, corners not aligned), then ``(x - 128) / 128``; features are the 2,048
-averages of the last layer before the logits. Heusel et al., 1706.08500.
+averages of the last layer before the logits. Heusel et al., 2017, 1706.08500.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """An untrained convolution network: a second feature space that no data set and no task shaped.
 
-Naeem et al., 2002.09797 (section 4.2) recommend random embeddings in 64 dimensions for images that
-are not natural photographs: a trained classifier keeps what tells its classes apart and throws away
-the rest, so it can be blind to defects within a class. Raw pixels are no alternative for a Frechet
-distance, which sees means and covariances only: in pixels a fitted Gaussian is as good as the data.
+Naeem et al., 2020, 2002.09797 (section 4.2) recommend random embeddings in 64 dimensions for images
+that are not natural photographs: a trained classifier keeps what tells its classes apart and throws
+away the rest, so it can be blind to defects within a class. Raw pixels are no alternative for a
+Frechet distance, which sees means and covariances only: in pixels a fitted Gaussian is as good as
+the data.
 
-He initialisation (1502.01852) from a keyed stream: the same network on every machine.
+He initialisation (2015, 1502.01852) from a keyed stream: the same network on every machine.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each sample is compared with the training image nearest to it. It is authentic if it lies farther
 from that image than the image's nearest neighbour in the training set does (Alaa et al.,
-2102.08921, section 5); where training mirrored its images, among all of them and their mirror
+2021, 2102.08921, section 5); where training mirrored its images, among all of them and their mirror
 images, but its own. A memoriser scores 0; fresh real images score what the floor of unseen
 images does, and noise scores 1: there is no direction, read it beside ``memorisation``. Distances
 are those of ``memorisation``: Euclidean in pixels, after rounding to the levels of the data.

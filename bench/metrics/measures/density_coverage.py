@@ -2,9 +2,9 @@
 
 A real sample owns the ball whose radius is the distance to its k-th nearest real neighbour. Density
 is the mean number of balls that a generated sample lies in, over k; it may exceed one. Coverage is
-the share of balls that hold at least one generated sample. Naeem et al., 2002.09797, with their
-k = 5. For ``n`` samples of the data's own law against ``m`` real ones the expected density is 1,
-and the expected coverage ``1 - prod_{i=1..k} (m - i) / (n + m - i)``, whatever the law.
+the share of balls that hold at least one generated sample. Naeem et al., 2020, 2002.09797, with
+their k = 5. For ``n`` samples of the data's own law against ``m`` real ones the expected density is
+1, and the expected coverage ``1 - prod_{i=1..k} (m - i) / (n + m - i)``, whatever the law.
 """
 
 from __future__ import annotations

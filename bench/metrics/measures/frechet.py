@@ -7,10 +7,10 @@ numbers on the same images, which a test holds. Values are named after the extra
 ``fid``.
 
 Frechet distance between features of means ``m, n`` and covariances ``S, T`` (Heusel et al.,
-1706.08500): ``|m - n|^2 + tr(S + T - 2 (S T)^(1/2))``. It is refused where a set is no larger than
-the features' dimension: its covariance is singular there, and the number means nothing.
-KID: Binkowski et al., 1801.01401 (cubic polynomial kernel, unbiased, squared). Precision and
-recall: Kynkaanniemi et al., 1904.06991.
+2017, 1706.08500): ``|m - n|^2 + tr(S + T - 2 (S T)^(1/2))``. It is refused where a set is no larger
+than the features' dimension: its covariance is singular there, and the number means nothing. KID:
+Binkowski et al., 2018, 1801.01401 (cubic polynomial kernel, unbiased, squared). Precision and
+recall: Kynkaanniemi et al., 2019, 1904.06991.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from bench.metrics.declared import Needs, measured_in
 from bench.metrics.measurement import Measurement, over_blocks, refused
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bench.metrics.context import Context, ReferenceSet
     from bench.metrics.extractors import Extractor
-    from bench.metrics.features import Moments
+    from bench.metrics.gaussian_fits import Moments
 
 NEEDS = Needs(kinds=("image",), extractor=True)
 DIRECTIONS = {
@@ -79,9 +81,10 @@ def frechet(
 ) -> Measurement:
     """The Frechet distance in the feature space of any network, mean over blocks."""
     from bench.metrics import features as _features
+    from bench.metrics.gaussian_fits import moments
 
     references = context.references
-    samples = [_features.moments(x) for x in _features.of_samples(context, name, network)]
+    samples = [moments(x) for x in _features.of_samples(context, name, network)]
     pairs = [
         (samples[i], _features.real_block(references, name, network, reference, j)[1])
         for i, j in context.against(reference)
@@ -98,7 +101,7 @@ def frechet(
     return over_blocks(metric, [distance(a, b) for a, b in pairs], **columns)
 
 
-def distance(a: Moments, b: Moments) -> float:
+def distance(a: Moments[Tensor], b: Moments[Tensor]) -> float:
     """Squared Frechet distance between two sets of features, by torch-fidelity."""
     from bench.metrics import torch_fidelity
 

@@ -1,9 +1,9 @@
 """Frechet distance extrapolated to infinitely many samples, with the error of its fit.
 
 The distance between ``n`` samples and a fixed reference has a bias of about ``c / n``, where ``c``
-differs between models. Chong and Forsyth, 1911.07023, measure it at several ``n``, fit a line in
-``1 / n`` and report the intercept. Here ``n = N, N/2, N/3, N/4``, equally spaced in ``1 / n``: at
-``N/j`` the value is the mean over the ``j`` disjoint parts of a keyed shuffle of the samples, so
+differs between models. Chong and Forsyth, 2019, 1911.07023, measure it at several ``n``, fit a line
+in ``1 / n`` and report the intercept. Here ``n = N, N/2, N/3, N/4``, equally spaced in ``1 / n``:
+at ``N/j`` the value is the mean over the ``j`` disjoint parts of a keyed shuffle of the samples, so
 that every point of the fit uses all of them and none is generated anew. The error is that of the
 intercept in the least-squares fit; it holds for these samples, and says nothing of retraining.
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.metrics.context import Context
-    from bench.metrics.features import Moments
+    from bench.metrics.gaussian_fits import Moments
 
 NEEDS = Needs(kinds=("image",), extractor=True)
 DIRECTIONS = {"fd_{extractor}_inf": "lower"}
@@ -73,10 +73,12 @@ def compute(context: Context) -> list[Measurement]:
 
 
 def extrapolated(
-    features: Tensor, real: Moments, parts: Sequence[int] = PARTS
+    features: Tensor, real: Moments[Tensor], parts: Sequence[int] = PARTS
 ) -> tuple[float, float]:
     """Intercept of the fit over ``1 / n``, and its standard error; ``features [n, d]`` shuffled."""
     from scipy.stats import linregress
+
+    from bench.metrics.gaussian_fits import distances
 
     values, inverse = [], []
     for count in parts:
@@ -86,20 +88,3 @@ def extrapolated(
         inverse.append(1 / size)
     fit = linregress(inverse, values)
     return float(fit.intercept), float(fit.intercept_stderr)
-
-
-def distances(sets: Tensor, real: Moments) -> Tensor:
-    """Frechet distances ``[k]`` of sets ``[k, n, d]``, float64, to the same real features.
-
-    ``(S T)^(1/2)`` has the trace of ``(T^(1/2) S T^(1/2))^(1/2)``, which is symmetric.
-    """
-    import torch
-
-    variances, axes = torch.linalg.eigh(real.covariance)
-    root = (axes * variances.clamp(min=0).sqrt()) @ axes.T
-    means = sets.mean(dim=1)
-    centred = sets - means[:, None]
-    covariances = centred.mT @ centred / (sets.shape[1] - 1)
-    cross = torch.linalg.eigvalsh(root @ covariances @ root).clamp(min=0).sqrt().sum(dim=1)
-    traces = covariances.diagonal(dim1=1, dim2=2).sum(dim=1) + real.covariance.trace()
-    return (means - real.mean).square().sum(dim=1) + traces - 2 * cross

@@ -1,10 +1,11 @@
 """Frechet distance as papers print it: all samples of a cell against all training data.
 
 With the Inception weights of 2015, 50,000 samples and CIFAR-10 this is the standard FID (Heusel et
-al., 1706.08500), called ``fid_full`` here: the value to hold beside published ones. It ranks models
-less honestly than the primary distance does, for a model that repeats its training data scores
-best, and it has no floor: training data is not at a distance from itself. Its error is that of the
-delete-block jackknife over the samples; that of the training data is the same for all models.
+al., 2017, 1706.08500), called ``fid_full`` here: the value to hold beside published ones. It ranks
+models less honestly than the primary distance does, for a model that repeats its training data
+scores best, and it has no floor: training data is not at a distance from itself. Its error is that
+of the delete-block jackknife over the samples; that of the training data is the same for all
+models.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ def compute(context: Context) -> list[Measurement]:
     import torch
 
     from bench.metrics import features as _features
-    from bench.metrics import jackknife as _jackknife
+    from bench.metrics.gaussian_fits import moments, numpy_moments
+    from bench.metrics.jackknife import frechet_jackknife
     from bench.metrics.measures.frechet import distance
 
     references = context.references
     name, network = _features.extractor_of(references), _features.declared(references)
     features = torch.cat(_features.of_samples(context, name, network))
-    ours = _features.moments(features)
+    ours = moments(features)
     theirs, real = _features.of_real(references, name, network, "train")
     metric = measured_in("fd_{extractor}_full", name)
     columns: dict[str, Any] = {
@@ -46,9 +48,7 @@ def compute(context: Context) -> list[Measurement]:
     }
     if (singular := ours.singular or real.singular) is not None:
         return [refused(metric, singular, **columns)]
-    parts = [_jackknife.Moments.of(x.numpy()) for x in features.tensor_split(LEFT_OUT)]
-    whole = references.derived(
-        ("jackknife", name, "train"), lambda: _jackknife.Moments.of(theirs.numpy())
-    )
-    error = _jackknife.frechet_jackknife(parts, whole).error
+    parts = [numpy_moments(x.numpy()) for x in features.tensor_split(LEFT_OUT)]
+    whole = references.derived(("jackknife", name, "train"), lambda: numpy_moments(theirs.numpy()))
+    error = frechet_jackknife(parts, whole).error
     return [Measurement(metric, distance(ours, real), error, **columns)]

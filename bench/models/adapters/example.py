@@ -2,7 +2,7 @@ r"""A network of one's own, put through the whole evaluation by one command.
 
 From the repository's folder::
 
-    python -m bench sweep --model bench.models.adapters.example:flow --data mixture2d \
+    python -m bench bring --model bench.models.adapters.example:flow --data mixture2d \
         --path linear --prediction velocity
 
 A small MLP learns the velocity of the linear path on the 2-D mixture: flow matching in a few lines,

@@ -1,9 +1,9 @@
 """A variance-preserving path that is known at some times only, continued between them.
 
 Discrete diffusion models are trained at timesteps ``k = T - 1, ..., 0`` with
-``alpha_k^2 = alphas_cumprod[k]`` and ``sigma_k^2 = 1 - alpha_k^2`` (Ho et al., 2006.11239). Their
-log_snr is put at equidistant times, the noisiest at t = 0, and joined by the monotone cubic of
-Fritsch and Carlson (SIAM J. Numer. Anal. 17, 1980): it rises wherever the table does, and its
+``alpha_k^2 = alphas_cumprod[k]`` and ``sigma_k^2 = 1 - alpha_k^2`` (Ho et al., 2020, 2006.11239).
+Their log_snr is put at equidistant times, the noisiest at t = 0, and joined by the monotone cubic
+of Fritsch and Carlson (SIAM J. Numer. Anal. 17, 1980): it rises wherever the table does, and its
 derivative is continuous. With ``l`` for log_snr and ``l'`` for its derivative,
 
     alpha^2 = 1/(1 + exp(-l)),  sigma^2 = 1/(1 + exp(l)),

@@ -1,9 +1,9 @@
 """A diffusion transformer, for images whose sides a patch divides.
 
-The sizes of Peebles & Xie (2212.09748) are DiT-S (width 384, depth 12, heads 6; 33M parameters
-there) and DiT-B (width 768, depth 12, heads 12; 130M). Here, with patches of 2 on CIFAR-10
-(3x32x32, no classes, one number of time), S has 32,398,093 and B 129,381,901; the default has
-949,637 on grey images of 14x14.
+The sizes of Peebles & Xie (2022, 2212.09748) are DiT-S (width 384, depth 12, heads 6; 33M
+parameters there) and DiT-B (width 768, depth 12, heads 12; 130M). Here, with patches of 2 on
+CIFAR-10 (3x32x32, no classes, one number of time), S has 32,398,093 and B 129,381,901; the default
+has 949,637 on grey images of 14x14.
 """
 
 from __future__ import annotations

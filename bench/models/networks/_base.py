@@ -77,8 +77,9 @@ class Passed(nn.Module):
     """``output + g(e)*x``: what passes the input on, where the last layer sees it normalised.
 
     A norm before the last layer forgets how long its input is, and at high noise the target is
-    almost the input. EDM's preconditioning (2206.00364) has such a path with given weights; here
-    they are learned from the embedding of time, one for all pixels, and start at zero.
+    almost the input. EDM's preconditioning (Karras et al., 2022, 2206.00364) has such a path with
+    given weights; here they are learned from the embedding of time, one for all pixels, and start
+    at zero.
 
     Args:
         embedding: features of the embedding of time and class.

@@ -1,11 +1,11 @@
 """The U-Net of the field: residual blocks with group norm, attention, and skip connections.
 
-The layout is that of DDPM (Ho et al., 2006.11239) and DDPM++ (Song et al., 2011.13456): at each
-resolution some residual blocks, those of chosen resolutions with self-attention; halving by a
-strided convolution, doubling by repetition and a convolution; every feature map of the way down is
-kept for the way up. From ADM (Dhariwal & Nichol, 2105.05233) comes the embedding of time and class
-that scales and shifts the second group norm of each block. Residual sums are divided by sqrt(2), so
-that variances do not grow with depth.
+The layout is that of DDPM (Ho et al., 2020, 2006.11239) and DDPM++ (Song et al., 2020, 2011.13456):
+at each resolution some residual blocks, those of chosen resolutions with self-attention; halving by
+a strided convolution, doubling by repetition and a convolution; every feature map of the way down
+is kept for the way up. From ADM (Dhariwal & Nichol, 2021, 2105.05233) comes the embedding of time
+and class that scales and shifts the second group norm of each block. Residual sums are divided by
+sqrt(2), so that variances do not grow with depth.
 
 The input reaches the output by a path of its own, see :class:`bench.models.networks._base.Passed`.
 

@@ -1,4 +1,4 @@
-"""The cosine schedule of improved DDPM (Nichol & Dhariwal, 2102.09672, equation 17).
+"""The cosine schedule of improved DDPM (Nichol & Dhariwal, 2021, 2102.09672, equation 17).
 
 With diffusion time ``s = 1 - t`` and ``theta(s) = (s + offset)/(1 + offset)*pi/2``::
 

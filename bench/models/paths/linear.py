@@ -1,8 +1,8 @@
 """The linear path, ``alpha = t``, ``sigma = 1 - (1 - sigma_min)*t``.
 
-Lipman et al. (2210.02747), equation 20, call it the OT path; with ``sigma_min = 0`` it is the
-straight interpolation of rectified flow (Liu et al., 2209.03003). Optimal-transport *couplings*
-(Tong et al., 2302.00482) are another matter: see ``bench.training.couplings``.
+Lipman et al. (2022, 2210.02747), equation 20, call it the OT path; with ``sigma_min = 0`` it is the
+straight interpolation of rectified flow (Liu et al., 2022, 2209.03003). Optimal-transport
+*couplings* (Tong et al., 2023, 2302.00482) are another matter: see ``bench.training.couplings``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The trigonometric path, ``alpha = sin(pi*t/2)``, ``sigma = cos(pi*t/2)``.
 
-Generalised variance preserving (GVP) in SiT (Ma et al., 2401.08740) and stochastic interpolants
-(2209.15571); the continuous cosine schedule of 2202.00512; TrigFlow (2410.11081) for data of unit
-variance, with the angle running from data to noise.
+Generalised variance preserving (GVP) in SiT (Ma et al., 2024, 2401.08740) and stochastic
+interpolants (Albergo & Vanden-Eijnden, 2022, 2209.15571); the continuous cosine schedule of
+Salimans & Ho, 2022, 2202.00512; TrigFlow (Lu & Song, 2024, 2410.11081) for data of unit variance,
+with the angle running from data to noise.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The variance-preserving path with linear beta (Song et al., 2011.13456, equation 32).
+"""The variance-preserving path with linear beta (Song et al., 2020, 2011.13456, equation 32).
 
 With diffusion time ``s = 1 - t``: ``log alpha = -s^2*(beta_max - beta_min)/4 - s*beta_min/2`` and
 ``sigma^2 = 1 - alpha^2``. This is the one place where diffusion time appears.

@@ -14,7 +14,7 @@ from bench.report.declared import figure
 from bench.report.study import Study
 from bench.report.style import NOTHING, empty, is_empty, save, styled
 
-TUNED = "A grid of learning rates is read in its table."
+READ_IN_A_TABLE = "A grid of learning rates is read in its table."
 
 
 def from_arrays() -> list[str]:
@@ -33,7 +33,7 @@ def write_all(study: Study, folder: Path) -> dict[str, str]:
     with styled():
         for name in FIGURES:
             declaration = figure(name)
-            drawn = TUNED if tuned else declaration.draw(study)
+            drawn = READ_IN_A_TABLE if tuned else declaration.draw(study)
             if isinstance(drawn, str):
                 earlier = folder / f"{name}.svg"
                 if declaration.from_arrays and earlier.is_file() and not is_empty(earlier):

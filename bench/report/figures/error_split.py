@@ -10,6 +10,7 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from bench.evidence.samplers import COMMON_SOLVER
 from bench.experiment.cells import EXACT, exact_label
 from bench.report.declared import DeclaredFigure
 from bench.report.drawing import Drawn, draw_curve, frame, handles, legend, nothing
@@ -26,7 +27,7 @@ from bench.report.exact_field import (
     scored,
     split_panels,
 )
-from bench.report.study import COMMON_SOLVER, Panel, Study
+from bench.report.study import Panel, Study
 from bench.report.style import (
     DASHED,
     DOTTED,

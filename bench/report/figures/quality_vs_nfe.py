@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.evidence.samplers import COMMON_SOLVER
 from bench.evidence.statistics import Interval, interval
 from bench.report.declared import DeclaredFigure
 from bench.report.drawing import (
@@ -25,7 +26,7 @@ from bench.report.drawing import (
     robust_axis,
     wrapped,
 )
-from bench.report.study import COMMON_SOLVER, CROWDED, TRAIN, Panel, Study
+from bench.report.study import CROWDED, TRAIN, Panel, Study
 from bench.report.style import GREY, log_nfe, look_of, new_figure, plain_log
 from bench.report.titles import metric_title
 from bench.sampling.solvers.catalogue import SOLVERS

@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from safetensors.numpy import load_file
 
+from bench.evidence.samplers import COMMON_SOLVER
 from bench.report.arrays import first_file
 from bench.report.declared import DeclaredFigure
 from bench.report.drawing import Array, Drawn, all_labels, wrapped
-from bench.report.study import COMMON_SOLVER, CROWDED, Panel, Study
+from bench.report.study import CROWDED, Panel, Study
 from bench.report.style import FAINT, FLOOR, INK, look_of, new_figure
 from bench.sampling.solvers.catalogue import SOLVERS
 

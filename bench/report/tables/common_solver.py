@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from bench.evidence.samplers import COMMON_SOLVER
 from bench.report.by_evaluations import quality_by_nfe, without_flow
 from bench.report.declared import DeclaredTable
-from bench.report.study import COMMON_SOLVER, Study
+from bench.report.study import Study
 from bench.report.table import INTERVAL_COLUMNS, INTERVAL_NOTE, Table
 from bench.sampling.solvers.catalogue import SOLVERS
 

@@ -40,16 +40,17 @@ def cost(study: Study) -> Table:
             | {"total": plain(sums.sum())}
         )
     expected = expected_seconds(study)
+    what = "expected by plan" if expected else "expected by plan: not stored at the start"
     text.append(
-        {BLOCK: EVERYTHING, "what": "expected by plan"}
+        {BLOCK: EVERYTHING, "what": what}
         | {kind: plain(expected.get(kind, math.nan)) for kind in kinds}
-        | {"total": plain(sum(expected.values()))}
+        | {"total": plain(sum(expected.values()) if expected else math.nan)}
     )
     caption = (
         "Core-seconds (CPU time of the processes) that the run has spent: importing libraries, "
         "training, sampling, metrics and timing; sums over all seeds. Work that was finished "
         "before a run was started again counts with what it cost when it was done. Expected: what "
-        "the plan says beforehand, for its reference machine."
+        "the plan said when the run started, for its reference machine."
     )
     columns = ["data set", "what", *kinds, "total"]
     frame = pd.DataFrame(text, columns=columns)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.evidence.samplers import COMMON_SOLVER
 from bench.evidence.statistics import Interval
 from bench.experiment.cells import UNIFIED, exact_label
 from bench.report.declared import DeclaredTable
@@ -24,7 +25,7 @@ from bench.report.exact_field import (
     split_panels,
 )
 from bench.report.numbers import MISSING, bracket
-from bench.report.study import COMMON_SOLVER, Panel, Study
+from bench.report.study import Panel, Study
 from bench.report.table import BLOCK, INTERVAL_COLUMNS, INTERVAL_NOTE, Table, columns_of
 from bench.report.titles import metric_title
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.experiment.cells import UNIFIED
-from bench.formulations.grammar import Formulation, Part, Stage
+from bench.formulations.grammar import Formulation, Pairs, Part, Stage, Train
 from bench.formulations.parts import titled
 from bench.report.declared import DeclaredTable
 from bench.report.numbers import MISSING, fraction, scaled, tick
@@ -28,25 +28,25 @@ def _stage_attributes(study: Study, panel: Panel, label: str) -> list[dict[str, 
         "warm-up": f"{fraction(training.warmup)} of updates",
         "EMA half-life": f"{fraction(training.ema_half_life)} of updates",
         "gradient clip": tick(training.gradient_clip),
-        "weight decay": tick(training.weight_decay),
+        "weight decay": tick(0.0),  # AdamW runs without
         "mirrored images": "half" if training.flip else "none",
     }
     rows = []
     for stage in experiment.formulation(label).stages:
-        trains = stage.kind == "train"
+        trains = isinstance(stage, Train)
         rows.append(
             {
                 "stage": stage.name,
                 "share": MISSING if foreign else fraction(stage.share),
                 "path": titled(stage.path),
-                "coupling": _described(stage.coupling),
-                "prediction": MISSING if stage.kind == "pairs" else stage.prediction,
+                "coupling": _described(stage.part("coupling")),
+                "prediction": stage.factors().get("prediction", MISSING),
                 "objective": _done(stage),
-                "time sampling": _described(stage.time_sampling),
-                "weighting": _described(stage.weighting),
-                "told of time": CONDITIONS[stage.condition] if trains else MISSING,
+                "time sampling": _described(stage.part("time_sampling")),
+                "weighting": _described(stage.part("weighting")),
+                "told of time": _told(stage),
                 "objective's options": _options(stage),
-                "starts from": (stage.init_from or "fresh network") if trains else MISSING,
+                "starts from": _start(stage),
                 "reads": stage.reads or MISSING,
             }
             | {key: value if trains else MISSING for key, value in optimisation.items()}
@@ -56,11 +56,21 @@ def _stage_attributes(study: Study, panel: Panel, label: str) -> list[dict[str, 
 
 def _done(stage: Stage) -> str:
     """What a stage does: the objective that it trains, or where its result comes from."""
-    if stage.kind == "foreign":
-        return "not known: trained elsewhere"
-    if stage.objective is not None:
+    if isinstance(stage, Train):
         return stage.objective.name
-    return f"pairs by {stage.solver} at NFE {stage.nfe}"
+    if isinstance(stage, Pairs):
+        return f"pairs by {stage.solver} at NFE {stage.nfe}"
+    return "not known: trained elsewhere"
+
+
+def _told(stage: Stage) -> str:
+    """What a stage's network is told of time."""
+    return CONDITIONS[stage.condition] if isinstance(stage, Train) else MISSING
+
+
+def _start(stage: Stage) -> str:
+    """What a stage's network starts from."""
+    return (stage.init_from or "fresh network") if isinstance(stage, Train) else MISSING
 
 
 CONDITIONS = {"log_snr": "log SNR", "time": "t", "interval": "t and the interval ahead"}
@@ -78,7 +88,7 @@ def _classes(formulation: Formulation) -> str:
 
 
 def _options(stage: Stage) -> str:
-    options = {} if stage.objective is None else stage.objective.options
+    options = stage.objective.options if isinstance(stage, Train) else {}
     return ", ".join(f"{k}={v}" for k, v in options.items()) or MISSING
 
 

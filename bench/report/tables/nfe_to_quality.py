@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from bench.evidence.samplers import COMMON_SOLVER
 from bench.evidence.statistics.crossings import order_statistics
 from bench.report.declared import DeclaredTable
 from bench.report.numbers import (
@@ -14,7 +15,7 @@ from bench.report.numbers import (
     fraction,
     plain,
 )
-from bench.report.study import COMMON_SOLVER, Study
+from bench.report.study import Study
 from bench.report.table import BLOCK, FAILED, NOT_APPLICABLE, Table
 
 

@@ -1,4 +1,4 @@
-"""EDM's samplers (Karras et al., 2206.00364) on any Gaussian path.
+"""EDM's samplers (Karras et al., 2022, 2206.00364) on any Gaussian path.
 
 In units of the data, ``y = x/alpha``, the flow is ``dy/ds = (y - D)/s`` with the noise level
 ``s = sigma/alpha``, whatever the path. Algorithm 1 solves it by Heun's method and leaves out the

@@ -9,7 +9,7 @@ lambda, and ``D(s)`` an estimate of the data at the share ``s`` of it, the flow 
 with the mean over ``s`` in [0, 1] under a density proportional to ``exp(h*s)``. The solvers differ
 in the weights that they give to the estimates they have:
 
-* ``ddim`` (2010.02502): the latest estimate.
+* ``ddim`` (Song et al., 2020, 2010.02502): the latest estimate.
 * ``dpmpp_2m`` (2211.01095; multistep): the line through the last two, its slope weighted by the
   limit of the mean of s in short intervals, :data:`HALF`.
 * ``dpmpp_3m``: the parabola through the last three, its coefficients of s and of s^2 weighted by

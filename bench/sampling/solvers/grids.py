@@ -66,7 +66,8 @@ def uniform_log_snr(clock: Clock, count: int) -> Tensor:
 def quadratic_t(clock: Clock, count: int) -> Tensor:
     """Finer towards the data: ``1 - t = (1 - i/n)^2``, over the interval.
 
-    The quadratic sub-sequence of DDIM (2010.02502, appendix D.2), whose time ends at the data.
+    The quadratic sub-sequence of DDIM (Song et al., 2020, 2010.02502, appendix D.2), whose time
+    ends at the data.
     """
     low, high = clock.interval
     s = torch.linspace(0, 1, count + 1, dtype=torch.float64)

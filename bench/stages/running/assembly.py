@@ -13,7 +13,7 @@ from bench.data.dataset import DataSet
 from bench.experiment.layout import Layout
 from bench.experiment.spec import Experiment, NetworkSpec
 from bench.files import replacing
-from bench.formulations.grammar import Stage
+from bench.formulations.grammar import Train
 from bench.metrics.context import HOST, References, Settings
 from bench.models.path_model import CONDITIONS, PathModel, build_network
 from bench.registry import module
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def assemble(
-    network: NetworkSpec, dataset: DataSet, stage: Stage, seed: int, *, classes: int = 0
+    network: NetworkSpec, dataset: DataSet, stage: Train, seed: int, *, classes: int = 0
 ) -> PathModel:
     """The untrained model of a stage; initial weights depend on the seed alone.
 
@@ -66,7 +66,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
 def trained(
     network: NetworkSpec,
     dataset: DataSet,
-    stage: Stage,
+    stage: Train,
     seed: int,
     checkpoint: Path,
     device: torch.device,
@@ -121,7 +121,8 @@ def model(
     device: torch.device,
 ) -> PathModel:
     """The model that a label's last stage has left for a seed, frozen, on ``device``."""
-    final = experiment.formulation(label).final
+    formulation = experiment.formulation(label)
+    final = formulation.final
     if final.kind == "foreign":
         # By name, so that its code is no part of what our own models depend on.
         found: PathModel = module("stages", "foreign").model(experiment, data, label, seed, device)
@@ -129,7 +130,7 @@ def model(
     return trained(
         experiment.datasets[data.name].network,
         data,
-        final,
+        formulation.training(final.name),
         seed,
         layout.stage(data.name, label, seed, final.name) / CHECKPOINT,
         device,

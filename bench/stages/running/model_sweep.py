@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -68,8 +67,6 @@ class Sweep:
         exact: the exact flow that the model should have learnt, on its path; None where it is not
             known.
         dtype: precision of the states.
-        primary: the metric that ``spec.stop_above`` looks at.
-        settle: called before a cell is compared with those before it: all must have been noted.
     """
 
     model: Flow
@@ -81,9 +78,6 @@ class Sweep:
     device: torch.device
     exact: ExactModel | None = None
     dtype: torch.dtype = torch.float32
-    primary: str | None = None
-    settle: Callable[[], None] = lambda: None
-    _seen: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     _grids: dict[Family, Fitted] = field(default_factory=dict)
     _fine: dict[tuple[str, ...], Solution] = field(default_factory=dict)
 
@@ -107,7 +101,7 @@ class Sweep:
         if cell.refused is not None:
             return _row(_without_value(columns, "refused", cell.refused))
         try:
-            solution, stopped = self._sample(cell, flow)
+            solution = self._sample(cell, flow)
             ends = _scored(flow, solution.end).float().cpu()
             fine = self.fine_end(cell.among) if self._has_fine(cell) else None
             exact = self.exact_end if self._has_fine(cell) and cell.path is None else None
@@ -119,7 +113,6 @@ class Sweep:
         notes = [
             smaller("batches", self.spec.batch_size, solution.batch_size),
             smaller("fine solves", self._compared, least),
-            stopped,
         ]
         columns |= {
             "n_samples": len(ends),
@@ -148,9 +141,7 @@ class Sweep:
 
     def rehearsal(self) -> Sweep:
         """The same sweep with one block of samples and nothing to compare it with."""
-        fewer = self.spec.model_copy(
-            update={"samples": {SCORING: self.spec.block}, "stop_above": None}
-        )
+        fewer = self.spec.model_copy(update={"samples": {SCORING: self.spec.block}})
         return Sweep(
             self.model,
             self.conditional,
@@ -205,67 +196,13 @@ class Sweep:
         """The model on the path of a cell: its own, or another one over the range they share."""
         return model if cell.path is None else _changed(model, cell.path, cell.among)
 
-    def _sample(self, cell: Cell, flow: Flow) -> tuple[Solution, str | None]:
-        """Samples of a cell, and why they are only the first block, if they are."""
+    def _sample(self, cell: Cell, flow: Flow) -> Solution:
         grid: str | Grid = cell.grid if cell.path is None else VIEW_GRID
         if cell.grid in (ADAPTED, SEARCHED):
             grid = self._fitted(cell.declaration.family).grid
         request = Request(cell.declaration, cell.nfe, cell.tolerance, grid)
         noise, fresh = self.noise(cell.bank), self._banks.fresh(cell.bank)
-
-        def solve(first: int, samples: Tensor) -> Solution:
-            whole = slice(first, first + len(samples))
-
-            def added(interval: int, part: slice) -> Tensor:
-                start, stop, _ = part.indices(len(samples))
-                return fresh(interval, slice(first + start, first + stop))
-
-            return sample_what_fits(flow.part(whole), samples, request, self.spec.batch_size, added)
-
-        block = self.spec.block
-        # A batch of another size would be another cost for an adaptive solver.
-        if self.spec.stop_above is None or cell.nfe is None or len(noise) == block:
-            return sample_what_fits(flow, noise, request, self.spec.batch_size, fresh), None
-        begun = solve(0, noise[:block])
-        stopped = self._hopeless(cell.bank, _scored(flow, begun.end), self.spec.stop_above)
-        if stopped is not None:
-            return begun, stopped
-        return begun.with_more(solve(block, noise[block:])), None
-
-    def note(self, entry: Entry) -> None:
-        """Take note of a finished cell: later ones are compared with it."""
-        for row in entry.rows:
-            ours = row["metric"] == self.primary and row.get("reference_set") != "train"
-            value, error = row.get("value"), row.get("value_se")
-            if ours and row["status"] == "ok" and value and error is not None:
-                blocks = int(row["n_samples"]) // self.spec.block
-                spread = float(error) * math.sqrt(blocks) / float(value)
-                self._seen.setdefault(str(row["noise_bank"]), []).append((float(value), spread))
-
-    def _hopeless(self, bank: str, block: Tensor, factor: float) -> str | None:
-        """Why a cell is not worth more samples than its first block, or None.
-
-        The relative error of one block is the root mean square of those of the cells before.
-        """
-        self.settle()
-        seen = self._seen.get(bank, [])
-        if not seen:
-            return None
-        with self.seconds("metrics"):
-            measured = evaluate(Context(block.float().cpu(), self.references), self.primary)
-        value = next(
-            m.value
-            for m in measured
-            if m.metric == self.primary and m.reference_set != "train" and m.value is not None
-        )
-        best = min(value for value, _ in seen)
-        error = value * math.sqrt(sum(spread**2 for _, spread in seen) / len(seen))
-        if best <= 0 or value - 2 * error <= factor * best:
-            return None
-        return (
-            f"stopped after {len(block)} samples: {self.primary} {value:.4g} is above "
-            f"{factor:g} times {best:.4g}"
-        )
+        return sample_what_fits(flow, noise, request, self.spec.batch_size, fresh)
 
     def _fitted(self, family: Family) -> Fitted:
         """The grid that is made for the model and the solvers of a family."""

@@ -177,7 +177,7 @@ def switches(
         return ()
     batch = network_batch(experiment.formulation(label), experiment.sweep.batch_size)
     return remembered(
-        layout.acceleration(dataset, label, "sampling"),
+        layout.sampling_choice(dataset, label),
         about_choice(experiment, dataset, label, device)
         | {"batch_size": experiment.sweep.batch_size},
         lambda: choose(lambda on: _turn(model, data.shape, batch, device, on)),
@@ -208,7 +208,7 @@ def overlaps(
     return (
         OVERLAP
         in remembered(
-            layout.acceleration(dataset, "every model", OVERLAP),
+            layout.overlap_choice(dataset),
             about_scores(experiment, dataset, sweep.device),
             lambda: choose(partial(_round, sweep, cell, seconds), (OVERLAP,)),
         ).on

@@ -1,4 +1,4 @@
-"""Pairs stored by an earlier stage (reflow, Liu et al., 2209.03003, section 2.2).
+"""Pairs stored by an earlier stage (reflow, Liu et al., 2022, 2209.03003, section 2.2).
 
 The noise of a pair is the start, its data the end of the earlier model's own probability flow.
 """

@@ -6,16 +6,17 @@ The two published ways differ in where the neighbour comes from, and here in not
   flow, ``dx/ds = (x - D(x, s))/s``;
 * training (2303.01469, algorithm 3): the same data and noise at the next lower noise level.
 
-Both use the improved recipe of Song & Dhariwal (2310.14189): pseudo-Huber distance, neighbours that
-draw nearer over the stage, and no moving average in the target. For distillation the recipe
-replaces LPIPS, which needs a network trained on other images, and a fixed number of levels.
+Both use the improved recipe of Song & Dhariwal (2023, 2310.14189): pseudo-Huber distance,
+neighbours that draw nearer over the stage, and no moving average in the target. For distillation
+the recipe replaces LPIPS, which needs a network trained on other images, and a fixed number of
+levels.
 
 The time sampling draws a noise level s. Its neighbours follow one of two schedules:
 
 * ``doubling`` (2310.14189, section 3.4): s falls between two levels of EDM's grid, whose number
   doubles over the stage; ``lognormal`` gives iCT's discrete law of i, ``karras`` equally likely
   intervals;
-* ``continuous`` (Geng et al., 2406.14548, section 3.2): s itself, and a level below it whose
+* ``continuous`` (Geng et al., 2024, 2406.14548, section 3.2): s itself, and a level below it whose
   relative distance halves over the stage; at first it is the data for all but high noise.
 """
 

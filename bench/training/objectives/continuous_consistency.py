@@ -1,4 +1,4 @@
-"""Continuous-time consistency in TrigFlow (sCM; Lu & Song, 2410.11081, algorithm 1).
+"""Continuous-time consistency in TrigFlow (sCM; Lu & Song, 2024, 2410.11081, algorithm 1).
 
 On the trigonometric path with v-prediction the consistency function is
 ``f(x, t) = alpha*x - sigma*F(x, t)``, the identity at the data. With the paper's angle

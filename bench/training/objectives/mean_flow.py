@@ -1,4 +1,4 @@
-"""Mean flows (Geng et al., 2505.13447): the average velocity, from its own derivative.
+"""Mean flows (Geng et al., 2025, 2505.13447): the average velocity, from its own derivative.
 
 The average velocity ``u(x_t, t, r) = 1/(r - t) * int_t^r v ds`` of the trajectory through ``x_t``
 is the flow map from t to ``r = t + ahead``. Its derivative by t along the trajectory, with r held

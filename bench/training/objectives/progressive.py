@@ -1,4 +1,4 @@
-"""Progressive distillation (Salimans & Ho, 2202.00512, algorithm 2).
+"""Progressive distillation (Salimans & Ho, 2022, 2202.00512, algorithm 2).
 
 A student of N steps learns to do in one DDIM step what its teacher does in two. At a time t of the
 student's grid the teacher leads ``z_t`` over half a step and again to ``z_end`` at ``t + 1/N``; the

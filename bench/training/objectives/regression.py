@@ -1,6 +1,7 @@
 """Regression of the network's output onto its target for a pair.
 
-Conditional flow matching and denoising score matching (2210.02747, 2006.11239, 2206.00364).
+Conditional flow matching and denoising score matching (Lipman et al., 2022, 2210.02747, Ho et al.,
+2020, 2006.11239, Karras et al., 2022, 2206.00364).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Shortcut models (Frans et al., 2410.12557): one leap is two of half its length.
+"""Shortcut models (Frans et al., 2024, 2410.12557): one leap is two of half its length.
 
 The first quarter of a batch learns leaps of length 2d from the model's own two leaps of length d,
 one after the other; the rest learns the velocity, the leap of no length, by flow matching. Lengths

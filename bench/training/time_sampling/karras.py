@@ -1,7 +1,7 @@
-"""Noise levels spread as on EDM's sampling grid (2206.00364, equation 5).
+"""Noise levels spread as on EDM's sampling grid (Karras et al., 2022, 2206.00364, equation 5).
 
 ``level^(1/rho)`` is uniform between the ends of the path: equally likely levels of a Karras grid,
-as in consistency distillation and training (2303.01469).
+as in consistency distillation and training (Song et al., 2023, 2303.01469).
 """
 
 from __future__ import annotations

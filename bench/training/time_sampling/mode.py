@@ -1,4 +1,4 @@
-"""SD3's mode sampling with heavy tails (Esser et al., 2403.03206, section 3.1).
+"""SD3's mode sampling with heavy tails (Esser et al., 2024, 2403.03206, section 3.1).
 
 With ``u`` uniform, ``t = 1 - u - scale*(cos^2(pi*u/2) - 1 + u)``: the middle of the path is drawn
 more often for positive scales, the ends for negative ones, and both ends keep some density. The

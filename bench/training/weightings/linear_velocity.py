@@ -1,4 +1,4 @@
-"""Flow matching's weight of each log_snr on any path (Kingma & Gao, 2303.00848, appendix D).
+"""Flow matching's weight of each log_snr on any path (Kingma & Gao, 2023, 2303.00848, appendix D).
 
 On the linear path an error of the data is an error ``1/sigma`` times as large of the velocity, and
 ``1/sigma = 1 + alpha/sigma`` there. The same weight, as a function of log_snr, on another path.

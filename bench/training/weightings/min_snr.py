@@ -1,4 +1,4 @@
-"""Min-SNR-gamma (Hang et al., 2303.09556, equation 9)."""
+"""Min-SNR-gamma (Hang et al., 2023, 2303.09556, equation 9)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Signal-to-noise ratio on the error of the data, which is unit weight on that of the noise.
 
-Ho et al. (2006.11239) train noise prediction with it; Kingma & Gao (2303.00848) compare weightings.
+Ho et al. (2020, 2006.11239) train noise prediction with it; Kingma & Gao (2023, 2303.00848) compare
+weightings.
 """
 
 from __future__ import annotations

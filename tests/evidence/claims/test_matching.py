@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.evidence.claims.catalogue import FLOW, MATCHED
 from bench.experiment.loading import load
 from bench.experiment.spec import Experiment
-from bench.formulations.grammar import Stage
+from bench.formulations.grammar import Train
 from bench.models.predictions import PREDICTIONS, gain
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -26,20 +26,19 @@ def experiment() -> Experiment:
     return load(CONFIGS / "claims.yaml")
 
 
-def stage(experiment: Experiment, label: str) -> Stage:
-    return experiment.formulation(label).final
+def stage(experiment: Experiment, label: str) -> Train:
+    formulation = experiment.formulation(label)
+    return formulation.training(formulation.final.name)
 
 
-def log_snr_at(stage: Stage, u: Tensor) -> Tensor:
+def log_snr_at(stage: Train, u: Tensor) -> Tensor:
     """Quantiles of the log_snr that a stage trains at."""
-    assert stage.time_sampling is not None
     path = stage.path.build()
     return path.log_snr(stage.time_sampling.build()(u, path))
 
 
-def weight_on_data(stage: Stage, log_snr: Tensor) -> Tensor:
+def weight_on_data(stage: Train, log_snr: Tensor) -> Tensor:
     """What a unit error of the data costs at each log_snr."""
-    assert stage.weighting is not None
     path = stage.path.build()
     c = path.coefficients(path.t_of_log_snr(log_snr))
     slope = gain(c, PREDICTIONS[stage.prediction](c, SIGMA_DATA))

@@ -13,7 +13,9 @@ from bench.evidence.statistics.datasets import (
     interquartile_mean,
     probability_of_improvement,
     ranks,
+    studentized_range,
 )
+from bench.evidence.statistics.intervals import LEVEL
 
 
 def test_the_middle_half_is_averaged_over_runs_and_data_sets_together() -> None:
@@ -43,12 +45,14 @@ def test_ranks_are_averaged_and_ties_shared() -> None:
     found = ranks(scores)
     assert found.mean == pytest.approx([4.5 / 3, 4.5 / 3, 3.0])
     assert found.datasets == 3
-    assert found.friedman_p == pytest.approx(stats.friedmanchisquare(*scores.T).pvalue)
 
 
-def test_few_formulations_or_data_sets_have_no_test() -> None:
-    assert math.isnan(ranks(np.array([[1.0, 2.0], [2.0, 1.0]])).friedman_p)
-    assert math.isnan(ranks(np.array([[1.0, 2.0, 3.0]])).friedman_p)
+def test_ranks_and_middle_half_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        scores = rng.integers(0, 6, size=(rng.integers(1, 6), rng.integers(2, 9))).astype(float)
+        assert np.array_equal(ranks(scores).mean, stats.rankdata(scores, axis=1).mean(axis=0))
+        assert interquartile_mean(scores) == stats.trim_mean(scores, 0.25, axis=None)
 
 
 @pytest.mark.parametrize(("formulations", "q"), [(2, 1.960), (3, 2.343), (5, 2.728), (10, 3.164)])
@@ -58,3 +62,14 @@ def test_the_critical_difference_is_that_of_the_published_table(
     """Demsar 2006, table 5(a)."""
     expected = q * math.sqrt(formulations * (formulations + 1) / (6 * 14))
     assert critical_difference(formulations, 14) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("groups", range(2, 24))
+def test_the_stored_quantiles_are_those_of_the_distribution(groups: int) -> None:
+    expected = stats.studentized_range.ppf(LEVEL, groups, np.inf)
+    assert studentized_range(groups) == pytest.approx(expected, rel=1e-9)
+
+
+def test_another_level_is_not_read_off_the_stored_quantiles() -> None:
+    expected = stats.studentized_range.ppf(0.9, 3, np.inf)
+    assert studentized_range(3, 0.9) == pytest.approx(expected, rel=1e-9)
