@@ -180,15 +180,15 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"genpath-bench {__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, verb in VERBS.items():
-        one = verbs.add_parser(
+        verb_parser = verbs.add_parser(
             name, help=verb.does, description=f"{verb.does[0].upper()}{verb.does[1:]}."
         )
         if verb.takes:
-            one.add_argument(verb.takes, **POSITIONAL[verb.takes])
+            verb_parser.add_argument(verb.takes, **POSITIONAL[verb.takes])
         for option in verb.options:
             flag = FLAGS.get(option, f"--{option.replace('_', '-')}")
-            one.add_argument(flag, dest=option, **OPTIONS[option])
-        one.add_argument(
+            verb_parser.add_argument(flag, dest=option, **OPTIONS[option])
+        verb_parser.add_argument(
             "--log", type=Path, metavar="FILE", help="keep all output in this file too"
         )
     return top
@@ -237,50 +237,50 @@ def _kept_in(log: Path | None) -> Iterator[None]:
         yield
 
 
-def _experiment(given: argparse.Namespace) -> Experiment:
+def _experiment(command: argparse.Namespace) -> Experiment:
     """The experiment; what was chosen of it is checked."""
-    experiment = load(given.config)
-    chosen = vars(given)
+    experiment = load(command.config)
+    chosen = vars(command)
 
-    def check(option: str, known: Iterable[str], of: str) -> None:
-        if chosen.get(option) is not None and chosen[option] not in known:
+    def check(option: str, choices: Iterable[str], of: str) -> None:
+        if chosen.get(option) is not None and chosen[option] not in choices:
             raise InputError(
-                f"{given.config}: --{option} {chosen[option]}: not {of}; "
-                f"known: {', '.join(known) or 'none'}"
+                f"{command.config}: --{option} {chosen[option]}: not {of}; "
+                f"known: {', '.join(choices) or 'none'}"
             )
 
     check("dataset", experiment.datasets, "a data set of the experiment")
     check("label", experiment.labels, "a label of the experiment")
     if "stage" in chosen:
-        stages = experiment.formulation(given.label).stages
-        names = [stage.name for stage in stages if stage.kind == given.verb]
-        check("stage", names, f"a {given.verb} stage of {given.label}")
+        stages = experiment.formulation(command.label).stages
+        names = [stage.name for stage in stages if stage.kind == command.verb]
+        check("stage", names, f"a {command.verb} stage of {command.label}")
     return experiment
 
 
-def _run(verb: Verb, given: argparse.Namespace) -> None:
+def _run(verb: Verb, command: argparse.Namespace) -> None:
     """Import the verb's function and call it."""
-    chosen = {option: getattr(given, option) for option in verb.options}
+    chosen = {option: getattr(command, option) for option in verb.options}
     subject: tuple[Any, ...] = ()
     if verb.takes == "config":
-        experiment = _experiment(given)
+        experiment = _experiment(command)
         limit_threads(experiment.training.threads)
         subject = (experiment, Layout(Path("results", experiment.name)))
     elif verb.takes == "results":
-        subject = (given.results,)
-    module, _, function = (verb.function or f"bench.stages.{given.verb}:run").partition(":")
+        subject = (command.results,)
+    module, _, function = (verb.function or f"bench.stages.{command.verb}:run").partition(":")
     getattr(importlib.import_module(module), function)(*subject, **chosen)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
-    given = parsed(sys.argv[1:] if arguments is None else arguments)
+    command = parsed(sys.argv[1:] if arguments is None else arguments)
     for stop in (signal.SIGINT, signal.SIGTERM):  # both unwind, so that no file is left half done
         signal.signal(stop, signal.default_int_handler)
     run_lock.end_with_run()
     try:
-        with _kept_in(given.log):
-            status = _finish(given)
+        with _kept_in(command.log):
+            status = _finish(command)
             print(end="", flush=True)
         return status
     except BrokenPipeError:
@@ -292,10 +292,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
 
 
-def _finish(given: argparse.Namespace) -> int:
+def _finish(command: argparse.Namespace) -> int:
     """Run the verb; returns the exit code. Output that nobody reads is the caller's to handle."""
     try:
-        _run(VERBS[given.verb], given)
+        _run(VERBS[command.verb], command)
         return 0
     except InputError as error:
         print(error, file=sys.stderr)
@@ -304,7 +304,7 @@ def _finish(given: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{given.verb}: stopped", file=sys.stderr)
+        print(f"{command.verb}: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
         raise

@@ -19,10 +19,10 @@ class OptionModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _name_the_nearest_key(cls, values: Any) -> Any:
-        known = tuple(cls.model_fields)
+        names = tuple(cls.model_fields)
         for key in values if isinstance(values, Mapping) else ():
-            if key not in known:
-                context = {"key": key, "hint": nearest(key, known)}
+            if key not in names:
+                context = {"key": key, "hint": nearest(key, names)}
                 raise PydanticCustomError("unknown_key", "unknown key; {hint}", context)
         return values
 

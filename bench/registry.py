@@ -89,9 +89,9 @@ def module(family: str, name: str) -> ModuleType:
 
 
 @aside("a hint for the reader of an error")
-def nearest(word: str, known: Sequence[str]) -> str:
+def nearest(word: str, names: Sequence[str]) -> str:
     """A hint for a misspelt name: the nearest known one, or all of them."""
-    close = difflib.get_close_matches(word, known, n=1)
+    close = difflib.get_close_matches(word, names, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(known)}" if known else "there are none; remove it"
+    return f"known: {', '.join(names)}" if names else "there are none; remove it"

@@ -53,10 +53,10 @@ def launch(arguments: Sequence[str]) -> int:
     parser.add_argument("config", help="an experiment file, such as configs/default.yaml")
     parser.add_argument("--cores", default="", help="cores to use; all of them by default")
     parser.add_argument("--gpus", default="", help="GPU jobs at a time; one a GPU by default")
-    given = parser.parse_args(arguments)
-    cores = count("CORES", given.cores, 1) if given.cores else len(os.sched_getaffinity(0))
-    gpus = count("GPUS", given.gpus, 0) if given.gpus else visible_gpus()
-    experiment = load(given.config)
+    command = parser.parse_args(arguments)
+    cores = count("CORES", command.cores, 1) if command.cores else len(os.sched_getaffinity(0))
+    gpus = count("GPUS", command.gpus, 0) if command.gpus else visible_gpus()
+    experiment = load(command.config)
     root = Path("results", experiment.name)
     print(describe(experiment, cores, Layout(root)), flush=True)
     check(experiment, Layout(root))
@@ -65,9 +65,9 @@ def launch(arguments: Sequence[str]) -> int:
         print(f"A run is in progress in {Path.cwd()}: wait for it, or stop it.", file=sys.stderr)
         return 1
     if any(SNAKEMAKE_LOCKS.glob("*")):  # left by a run that was killed, for none is in progress
-        snakemake(given.config, "--unlock", "--quiet", "all")
+        snakemake(command.config, "--unlock", "--quiet", "all")
     status = snakemake(
-        given.config,
+        command.config,
         *("--cores", str(cores), "--resources", f"gpu={gpus}"),
         *("--rerun-incomplete", "--keep-going", "--quiet", "host", "reason"),
         *("--scheduler", "greedy"),  # jobs want one core or all: nothing for a solver to weigh

@@ -304,8 +304,8 @@ def _is_mapping(annotation: Any) -> bool:
 def _model(annotation: Any) -> type[BaseModel] | None:
     """The section in an annotation: a model, one or none, or a mapping of names to models."""
     if get_origin(annotation) in (Union, types.UnionType, dict):
-        found = [model for a in get_args(annotation) if (model := _model(a)) is not None]
-        return found[0] if found else None
+        models = [model for a in get_args(annotation) if (model := _model(a)) is not None]
+        return models[0] if models else None
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return None
@@ -375,8 +375,8 @@ def with_tables(text: str, made: dict[str, Callable[[], str]]) -> str:
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
         if text.count(begin) != 1 or text.count(end) != 1:
             raise ValueError(f"the page needs one {begin} ... {end}")
-        head, _, rest = text.partition(begin)
-        text = f"{head}{begin}\n{make()}\n{end}{rest.partition(end)[2]}"
+        head, _, tail = text.partition(begin)
+        text = f"{head}{begin}\n{make()}\n{end}{tail.partition(end)[2]}"
     unknown = set(re.findall(r"<!-- (\w+):begin -->", text)) - set(made)
     if unknown:
         raise ValueError(f"nothing makes the table {min(unknown)!r}")

@@ -92,10 +92,10 @@ def page(table: pd.DataFrame) -> str:
         faults = list(dict.fromkeys(rows["fault"]))
         lines += ["", f"## {dataset}", "", f"| metric | samples | exact | {' | '.join(faults)} |"]
         lines += [f"| --- | --- | --- | {' | '.join('---' for _ in faults)} |"]
-        for (metric, samples), found in rows.groupby(["metric", "samples"], sort=False):
-            power = found.set_index("fault")["power"]
+        for (metric, samples), metric_rows in rows.groupby(["metric", "samples"], sort=False):
+            power = metric_rows.set_index("fault")["power"]
             shown = " | ".join(f"{power[fault]:.2f}" for fault in faults)
-            size = found["size"].iloc[0]
+            size = metric_rows["size"].iloc[0]
             lines.append(f"| {metric} | {samples:,} | {size:.2f} | {shown} |")
         lines += ["", *sufficient(rows)]
     return "\n".join(lines) + "\n"
@@ -105,8 +105,8 @@ def command(dataset: object, rows: pd.DataFrame) -> str:
     """What made the rows of a data set."""
     seed, repetitions = rows["seed"].iloc[0], rows["repetitions"].iloc[0]
     samples = " ".join(map(str, sorted(set(rows["samples"]))))
-    given = f"{dataset} --seed {seed} --repetitions {repetitions} --samples {samples}"
-    return f"python workflow/power.py {given}"
+    arguments = f"{dataset} --seed {seed} --repetitions {repetitions} --samples {samples}"
+    return f"python workflow/power.py {arguments}"
 
 
 def sufficient(rows: pd.DataFrame) -> list[str]:
@@ -129,18 +129,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repetitions", type=int, default=100)
     parser.add_argument("--samples", type=int, nargs="+", default=[597, 1194, 2388, 4776])
     parser.add_argument("--metrics", nargs="+")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        for dataset in given.datasets:
-            rows = measured(dataset, given.seed, given.repetitions, given.samples, given.metrics)
+        for dataset in options.datasets:
+            rows = measured(
+                dataset, options.seed, options.repetitions, options.samples, options.metrics
+            )
             table = rows[["dataset", *(name for name in rows if name != "dataset")]]
-            if given.out.is_file():
-                both = pd.concat([pd.read_csv(given.out), table], ignore_index=True)
+            if options.out.is_file():
+                both = pd.concat([pd.read_csv(options.out), table], ignore_index=True)
                 table = both.drop_duplicates(KEYS, keep="last").sort_values(
                     "dataset", kind="stable"
                 )
-            write_text(given.out, table.to_csv(index=False))
-            write_text(given.out.with_suffix(".md"), page(table))
+            write_text(options.out, table.to_csv(index=False))
+            write_text(options.out.with_suffix(".md"), page(table))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

@@ -46,8 +46,8 @@ def told_by(checkout: Path, config: Path) -> dict[str, str]:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise InputError(f"{checkout}: cannot say the digests of {config}: {last}")
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
+    digests: dict[str, str] = json.loads(done.stdout)
+    return digests
 
 
 def told_here(config: Path) -> dict[str, str]:
@@ -59,8 +59,8 @@ def told_here(config: Path) -> dict[str, str]:
             runpy.run_path(str(NEW), run_name="__main__")
     finally:
         sys.argv = arguments
-    found: dict[str, str] = json.loads(stream.getvalue())
-    return found
+    digests: dict[str, str] = json.loads(stream.getvalue())
+    return digests
 
 
 def stored(layout: Layout) -> Iterator[tuple[str, str]]:
@@ -96,8 +96,8 @@ def translate(root: Path, checkout: Path) -> None:
         raise InputError("\n".join(wrong))
     table = {old[place]: new[place] for place in old if old[place] is not None}
     if (root / LEDGERS).is_file():
-        known = {ledger["digest"] for ledger in all_ledgers(layout).values()}
-        write_json(root / TRANSLATION, {digest: table[digest] for digest in sorted(known)})
+        ledger_digests = {ledger["digest"] for ledger in all_ledgers(layout).values()}
+        write_json(root / TRANSLATION, {digest: table[digest] for digest in sorted(ledger_digests)})
     else:
         _rewrite(root, table)
     print(f"{root}: translated", file=sys.stderr)
@@ -107,8 +107,10 @@ def _rewrite(root: Path, table: Mapping[str, str]) -> None:
     """Outcomes last: they are what a later start believes."""
     for journal in sorted(root.rglob(JOURNAL)):
         lines = map(json.loads, journal.read_text(encoding="utf-8").splitlines())
-        known = (line | {"digest": table.get(line["digest"], line["digest"])} for line in lines)
-        write_text(journal, "".join(f"{json.dumps(line)}\n" for line in known))
+        translated_lines = (
+            line | {"digest": table.get(line["digest"], line["digest"])} for line in lines
+        )
+        write_text(journal, "".join(f"{json.dumps(line)}\n" for line in translated_lines))
     for name in (FINISHED, OUTCOME):
         for path in sorted(root.rglob(name)):
             outcome: dict[str, Any] = read_json(path)
@@ -121,10 +123,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Translate the digests of results of 0.6.0.")
     parser.add_argument("results", nargs="+", type=Path)
     parser.add_argument("--old", required=True, type=Path, help="a checkout of version 0.6.0")
-    given = parser.parse_args(arguments)
+    command = parser.parse_args(arguments)
     try:
-        for root in given.results:
-            translate(root, given.old)
+        for root in command.results:
+            translate(root, command.old)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

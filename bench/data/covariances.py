@@ -51,9 +51,9 @@ class Covariances(ABC):
 
     def widened(self, variance: float) -> Self:
         """``S_k + variance*I``."""
-        other = copy.copy(self)
-        vars(other).update({name: vars(self)[name] + variance for name in self.VARIANCES})
-        return other
+        covariances = copy.copy(self)
+        vars(covariances).update({name: vars(self)[name] + variance for name in self.VARIANCES})
+        return covariances
 
     def positive_definite(self) -> bool:
         """Whether no direction has a variance of zero or less."""
@@ -65,9 +65,9 @@ class Covariances(ABC):
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Self:
         """A copy with every tensor changed."""
-        other = copy.copy(self)
-        vars(other).update({name: change(value) for name, value in vars(self).items()})
-        return other
+        covariances = copy.copy(self)
+        vars(covariances).update({name: change(value) for name, value in vars(self).items()})
+        return covariances
 
 
 class Axes(Covariances):
@@ -121,8 +121,8 @@ class Axes(Covariances):
             return average(g, excess, 1 / beyond)
 
         def shrunk(g: Tensor) -> Tensor:
-            rest = self.rest / beyond
-            return average(g, self.variances / inside - rest[:, :, None], rest)
+            factor = self.rest / beyond
+            return average(g, self.variances / inside - factor[:, :, None], factor)
 
         return Conditioned(_log_normal(exponent, log_det, d), whitened, shrunk)
 
@@ -132,8 +132,8 @@ class Axes(Covariances):
         scale = self.rest.sqrt()
         drawn = z * scale[component, None]
         for j, axes in enumerate(self.axes):
-            mine = component == j
-            drawn[mine] += z[mine] @ axes * (self.variances[j].sqrt() - scale[j]) @ axes.T
+            members = component == j
+            drawn[members] += z[members] @ axes * (self.variances[j].sqrt() - scale[j]) @ axes.T
         return drawn
 
     def dense(self) -> Tensor:
@@ -195,8 +195,8 @@ class Factors(Covariances):
         drawn = _normal(len(component), d, generator) * self.noise.sqrt()[component]
         z = _normal(len(component), rank, generator)
         for j, factors in enumerate(self.factors):
-            mine = component == j
-            drawn[mine] += z[mine] @ factors.T
+            members = component == j
+            drawn[members] += z[members] @ factors.T
         return drawn
 
     def dense(self) -> Tensor:

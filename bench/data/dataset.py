@@ -35,16 +35,16 @@ def data_module(name: str) -> ModuleType:
     Raises:
         InputError: no file of that name in ``bench/data/sources/``.
     """
-    known = discover("data")
-    if name not in known:
-        raise InputError(f"unknown data set {name!r}; {nearest(name, known)}")
+    names = discover("data")
+    if name not in names:
+        raise InputError(f"unknown data set {name!r}; {nearest(name, names)}")
     return module("data", name)
 
 
 def _extractor(name: str) -> str:
-    known = discover("extractors")
-    if name not in known:
-        remedy = f"unknown extractor; {nearest(name, known)}"
+    names = discover("extractors")
+    if name not in names:
+        remedy = f"unknown extractor; {nearest(name, names)}"
         raise PydanticCustomError("refused", "{remedy}", {"remedy": remedy})
     return name
 

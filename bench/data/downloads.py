@@ -62,13 +62,13 @@ def fetch(remotes: Sequence[Remote], folder: Path) -> list[Path]:
             the missing files by hand, and which digest each must have.
     """
     paths = [folder / remote.name for remote in remotes]
-    missing = [one for one, path in zip(remotes, paths, strict=True) if not _is_there(one, path)]
+    missing = [file for file, path in zip(remotes, paths, strict=True) if not _is_there(file, path)]
     for index, remote in enumerate(missing):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _download(remote, folder)
         except OSError as error:
-            wanted = ", ".join(f"{one.name} (SHA-256 {one.sha256})" for one in missing[index:])
+            wanted = ", ".join(f"{file.name} (SHA-256 {file.sha256})" for file in missing[index:])
             raise InputError(
                 f"{folder}: cannot download {remote.name} ({_reason(error)}); put here by hand: "
                 f"{wanted}"
@@ -79,9 +79,9 @@ def fetch(remotes: Sequence[Remote], folder: Path) -> list[Path]:
 def _is_there(remote: Remote, path: Path) -> bool:
     if not path.is_file():
         return False
-    found = sha256(path)
-    if found != remote.sha256:
-        raise InputError(f"{path}: has SHA-256 {found}, not {remote.sha256}; delete it")
+    digest = sha256(path)
+    if digest != remote.sha256:
+        raise InputError(f"{path}: has SHA-256 {digest}, not {remote.sha256}; delete it")
     return True
 
 
@@ -107,12 +107,12 @@ def _download(remote: Remote, folder: Path) -> None:
                 if isinstance(error, urllib.error.HTTPError) and error.code < _SERVER_ERROR:
                     break  # the mirror will say the same again
                 continue
-            found = sha256(part)
-            if found == remote.sha256:
+            digest = sha256(part)
+            if digest == remote.sha256:
                 os.replace(part, folder / remote.name)
                 return
             part.unlink()
-            last = OSError(f"{url} has SHA-256 {found}")
+            last = OSError(f"{url} has SHA-256 {digest}")
             if not resumed:
                 break  # a whole file from this mirror, and not the one: ask the next
     raise last

@@ -101,9 +101,9 @@ class GaussianMixture:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
         """The mixture that :meth:`tensors` was taken of, bit by bit."""
-        rest = dict(tensors)
-        weights, means, labels = rest.pop("weights"), rest.pop("means"), rest.pop("labels", None)
-        covariances = Axes(**rest) if "axes" in rest else Factors(**rest)
+        parts = dict(tensors)
+        weights, means, labels = parts.pop("weights"), parts.pop("means"), parts.pop("labels", None)
+        covariances = Axes(**parts) if "axes" in parts else Factors(**parts)
         mixture = cls(weights, means, covariances, labels)
         mixture.weights = weights  # to divide by their sum once more would change last bits
         return mixture
@@ -121,9 +121,9 @@ class GaussianMixture:
 
     def restricted(self, components: Tensor) -> Self:
         """The law of the data given that it stems from some components, by index or mask."""
-        other = self._map(lambda value: value[components])
-        other.weights = other.weights / other.weights.sum()
-        return other
+        mixture = self._map(lambda value: value[components])
+        mixture.weights = mixture.weights / mixture.weights.sum()
+        return mixture
 
     def given(self, label: int | Tensor) -> Self:
         """The law of the data given its class.
@@ -144,9 +144,9 @@ class GaussianMixture:
         if wanted.dim() == 0:
             return self.restricted(self.labels == wanted)
         weights = self.weights * (self.labels == wanted[:, None])
-        other = copy.copy(self)
-        other.weights = weights / weights.sum(dim=1, keepdim=True)
-        return other
+        mixture = copy.copy(self)
+        mixture.weights = weights / weights.sum(dim=1, keepdim=True)
+        return mixture
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean ``[d]`` and covariance ``[d, d]`` of the data."""
@@ -157,19 +157,19 @@ class GaussianMixture:
 
     def smoothed(self, std: float) -> Self:
         """The law of the data plus normal noise of standard deviation ``std``."""
-        other = copy.copy(self)
-        other.covariances = self.covariances.widened(std**2)
-        return other
+        mixture = copy.copy(self)
+        mixture.covariances = self.covariances.widened(std**2)
+        return mixture
 
     def overlap(self, other: GaussianMixture) -> float:
         """Integral of the product of both densities, which is the mean of one under the other.
 
         ``sum_jk v_j w_k N(m_j; mu_k, T_j + S_k)``; forms matrices ``[k, d, d]``.
         """
-        ours, theirs = self.covariances.dense(), other.covariances.dense()
+        own_covariances, other_covariances = self.covariances.dense(), other.covariances.dense()
         total = 0.0
-        for weight, mean, covariance in zip(self.weights, self.means, ours, strict=True):
-            roots = torch.linalg.cholesky(covariance + theirs)
+        for weight, mean, covariance in zip(self.weights, self.means, own_covariances, strict=True):
+            roots = torch.linalg.cholesky(covariance + other_covariances)
             gap = torch.linalg.solve_triangular(roots, (mean - other.means)[..., None], upper=False)
             log_det = 2 * roots.diagonal(dim1=1, dim2=2).log().sum(dim=1)
             logs = _log_normal(gap.square().sum(dim=(1, 2)), log_det, len(mean))
@@ -242,11 +242,11 @@ class GaussianMixture:
         return seen, here.weights.log() + seen.log_density
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
-        other = copy.copy(self)
-        other.weights, other.means = change(self.weights), change(self.means)
-        other.covariances = self.covariances.map(change)
-        other.labels = None if self.labels is None else change(self.labels)
-        return other
+        mixture = copy.copy(self)
+        mixture.weights, mixture.means = change(self.weights), change(self.means)
+        mixture.covariances = self.covariances.map(change)
+        mixture.labels = None if self.labels is None else change(self.labels)
+        return mixture
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:

@@ -82,11 +82,11 @@ def fixed_cost(table: pd.DataFrame) -> pd.DataFrame:
         reason=("reason", "first"),
     )
     cells = cells.astype({"nfe_requested": int} | dict.fromkeys(("least", "most"), "float64"))
-    found = [_checked(cell) for cell in cells.itertuples(index=False)]
-    told = pd.DataFrame(found, columns=["evaluations", "intervals", "declared", "wrong"])
+    checks = [_checked(cell) for cell in cells.itertuples(index=False)]
+    told = pd.DataFrame(checks, columns=["evaluations", "intervals", "declared", "wrong"])
     told = told.astype(dict.fromkeys(("intervals", "declared"), "float64"))
-    kept = [*CELL, "nfe_requested", "least", "most", "refused", "reason"]
-    return cells[kept].join(told)
+    columns = [*CELL, "nfe_requested", "least", "most", "refused", "reason"]
+    return cells[columns].join(told)
 
 
 def _checked(cell: Any) -> tuple[int, float, float, str]:

@@ -55,8 +55,8 @@ def formulation_name(experiment: Experiment, label: str) -> str:
 
 def forwards(formulation: object) -> int:
     """Forwards of an evaluation, from a name that :func:`formulation_name` gave."""
-    found = re.fullmatch(rf"{FOREIGN}\(forwards=(\d+)\)", str(formulation))
-    return int(found[1]) if found else 1
+    match = re.fullmatch(rf"{FOREIGN}\(forwards=(\d+)\)", str(formulation))
+    return int(match[1]) if match else 1
 
 
 def _budget_columns(

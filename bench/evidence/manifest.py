@@ -50,13 +50,13 @@ def versions() -> dict[str, str]:
 
     The code is that of this process, whichever version is installed.
     """
-    found = {"python": platform.python_version(), "genpath-bench": running()["version"]}
+    packages = {"python": platform.python_version(), "genpath-bench": running()["version"]}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            packages[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return packages
 
 
 def hardware() -> dict[str, Any]:
@@ -101,22 +101,22 @@ def _outcome_slice(folder: Path) -> dict[str, Any] | None:
 def _acceleration(layout: Layout) -> dict[str, Any]:
     """The measured choices of the fast path, where there are any: data set, label, stage."""
     root = layout.acceleration("*", "*", "*").relative_to(layout.root)
-    found = {
+    choices = {
         "/".join(path.parent.relative_to(layout.root).parts[1:]): read_json(path)
         for path in sorted(layout.root.glob(str(root)))
     }
-    return {"acceleration": found} if found else {}
+    return {"acceleration": choices} if choices else {}
 
 
 def _batch_parts(layout: Layout) -> dict[str, Any]:
     """In how many parts a batch was taken that did not fit into memory: data set, label, stage."""
     every = layout.model("*", "*", 0).parent.relative_to(layout.root) / "*" / "*" / OUTCOME
-    found = {
+    by_stage = {
         "/".join(path.parent.relative_to(layout.root).parts[1:]): parts
         for path in sorted(layout.root.glob(str(every)))
         if (parts := read_json(path).get("batch_parts", 1)) > 1
     }
-    return {"batch_parts": found} if found else {}
+    return {"batch_parts": by_stage} if by_stage else {}
 
 
 def _made_by(experiment: Experiment, layout: Layout) -> list[dict[str, Any]]:
@@ -154,9 +154,9 @@ def manifest(experiment: Experiment, root: Path, arguments: Sequence[str]) -> di
         "load": dict(zip(("1 min", "5 min", "15 min"), os.getloadavg(), strict=True)),
         "data": {name: _outcome_slice(layout.data(name)) for name in experiment.datasets},
         "extractors": {
-            name: found
+            name: outcome
             for name in experiment.datasets
-            if (found := _outcome_slice(layout.extractor(name))) is not None
+            if (outcome := _outcome_slice(layout.extractor(name))) is not None
         },
         "timing": {name: _outcome_slice(layout.timing(name)) for name in experiment.datasets},
         **_acceleration(layout),

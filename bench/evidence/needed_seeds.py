@@ -30,17 +30,17 @@ def spreads(experiment: Experiment, source: Path) -> dict[str, Spread]:
     The mean of the variances over all pairs of formulations, with the selected samplers, at the
     most evaluations that both have. Data sets without two seeds and two noise banks are left out.
     """
-    table, found = records.read(source), {}
+    table, by_dataset = records.read(source), {}
     for dataset in experiment.datasets:
         rows = table[(table["dataset"] == dataset).fillna(False)]
         cells = exact_cells(rows, experiment.described(dataset).primary)
         values = bank_values(cells, select_samplers(cells))
         pairs = combinations(sorted(set(cells["label"])), 2)
-        parts = (paired_components(values, one, other) for one, other in pairs)
+        parts = (paired_components(values, label, reference) for label, reference in pairs)
         average = pooled(part for part in parts if part is not None)
         if average is not None:
-            found[dataset] = average.spread
-    return found
+            by_dataset[dataset] = average.spread
+    return by_dataset
 
 
 def source_of(experiment: Experiment, layout: Layout) -> Path | None:
@@ -64,14 +64,14 @@ def describe_detection(experiment: Experiment, layout: Layout, ratio: float) -> 
             "other than 1, such as 1.1"
         )
     source = source_of(experiment, layout)
-    known = {} if source is None else spreads(experiment, source)
+    measured_spreads = {} if source is None else spreads(experiment, source)
     lines = [
         f"to see a factor of {ratio:g} between two formulations, paired within the seed (power "
         f"{POWER:.0%}, level {SIZE:.0%})"
     ]
     for dataset in experiment.datasets:
-        if dataset in known:
-            lines += _lines(experiment, dataset, known[dataset], ratio, f"from {source}")
+        if dataset in measured_spreads:
+            lines += _lines(experiment, dataset, measured_spreads[dataset], ratio, f"from {source}")
         else:
             lines += _lines(experiment, dataset, ASSUMED, ratio, "assumed, not measured")
     return "\n".join(lines)

@@ -115,8 +115,10 @@ def read(path: Path) -> pd.DataFrame:
         InputError: the records are those of another version.
     """
     table = pd.read_parquet(path)
-    for found in table["schema_version"].unique():
-        if found != SCHEMA_VERSION:
+    for version in table["schema_version"].unique():
+        if version != SCHEMA_VERSION:
             remedy = "read them with the version that wrote them, or run the experiment again"
-            raise InputError(f"{path}: schema_version: got {found}, not {SCHEMA_VERSION}; {remedy}")
+            raise InputError(
+                f"{path}: schema_version: got {version}, not {SCHEMA_VERSION}; {remedy}"
+            )
     return table.astype(COLUMNS)

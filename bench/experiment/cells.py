@@ -61,40 +61,42 @@ class Cell:
 def cells(experiment: Experiment, formulation: Formulation) -> tuple[Cell, ...]:
     """Cells of a model on its own path, the cheap ones first within a solver and grid."""
     sweep = experiment.sweep
-    found: dict[Cell, None] = {}
+    planned_cells: dict[Cell, None] = {}
     for bank in sweep.samples:
         for name in sweep.solvers:
             solver = SOLVERS[name]
             if solver.sampler != formulation.sampler:
                 continue
             if solver.family == "adaptive":
-                found |= {Cell(name, bank, ADAPTIVE, tolerance=t): None for t in sweep.tolerances}
+                planned_cells |= {
+                    Cell(name, bank, ADAPTIVE, tolerance=t): None for t in sweep.tolerances
+                }
                 continue
             wanted = sweep.nfe if solver.sampler == "ode" else sweep.few_step_nfe
             for grid in sweep.grids:
                 if not solver.runs_on(grid):
                     continue
                 named = own_grid(formulation, solver) if grid == OWN else grid
-                found |= {
+                planned_cells |= {
                     Cell(name, bank, named, nfe, refused=_refusal(formulation, solver, nfe)): None
                     for nfe in wanted
                 }
-    return tuple(found)
+    return tuple(planned_cells)
 
 
 def own_grid(formulation: Formulation, solver: Solver) -> str:
     """The grid that a solver runs on where none is asked for."""
-    theirs = solver.family == "fixed" and solver.runs_on(formulation.grid)
-    return formulation.grid if theirs else solver.grid
+    follows_formulation = solver.family == "fixed" and solver.runs_on(formulation.grid)
+    return formulation.grid if follows_formulation else solver.grid
 
 
 @aside("chooses cells; each has a digest of its own")
 def evaluations_left(todo: Sequence[Cell]) -> str:
     """What cells will spend, in words: known where a number was asked for."""
-    known = sum(cell.nfe or 0 for cell in todo if cell.refused is None)
+    evaluations = sum(cell.nfe or 0 for cell in todo if cell.refused is None)
     adaptive = sum(cell.nfe is None for cell in todo)
     more = f" and {adaptive} adaptive cells" if adaptive else ""
-    return f"{known:,} evaluations a sample{more} to go"
+    return f"{evaluations:,} evaluations a sample{more} to go"
 
 
 @aside("chooses cells; each has a digest of its own")
@@ -106,7 +108,7 @@ def unified_cells(experiment: Experiment, formulation: Formulation) -> tuple[Cel
     view = experiment.unified_view
     if view is None or formulation.sampler != "ode":
         return ()
-    own = formulation.final.path.name
+    own_path = formulation.final.path.name
     return tuple(
         Cell(
             name,
@@ -119,7 +121,7 @@ def unified_cells(experiment: Experiment, formulation: Formulation) -> tuple[Cel
         )
         for name in view.solvers
         for nfe in view.nfe
-        for path in dict.fromkeys((*view.paths, own))
+        for path in dict.fromkeys((*view.paths, own_path))
     )
 
 
@@ -141,19 +143,21 @@ class ExactFlow:
 @aside("chooses cells; each has a digest of its own")
 def exact_flows(experiment: Experiment) -> tuple[ExactFlow, ...]:
     """The exact field at the cells of every formulation that solves an equation, path by path."""
-    found: dict[str, tuple[Part, dict[Cell, None]]] = {}
+    by_label: dict[str, tuple[Part, dict[Cell, None]]] = {}
     unconditional = [replace(f, conditional=None, forwards=1) for f in _solved(experiment)]
     for formulation in unconditional:
         path = formulation.final.path
-        _, known = found.setdefault(exact_label(path), (without_defaults(path), {}))
+        _, path_cells = by_label.setdefault(exact_label(path), (without_defaults(path), {}))
         swept = (cell for cell in cells(experiment, formulation) if cell.bank == SCORING)
-        known.update(dict.fromkeys(map(_of_exact_field, swept)))
-    flows = [ExactFlow(label, path, tuple(known)) for label, (path, known) in found.items()]
+        path_cells.update(dict.fromkeys(map(_of_exact_field, swept)))
+    flows = [
+        ExactFlow(label, path, tuple(path_cells)) for label, (path, path_cells) in by_label.items()
+    ]
     if experiment.unified_view is not None and unconditional:
         view = [c for f in unconditional for c in unified_cells(experiment, f)]
         listed = experiment.unified_view.paths
-        kept = tuple(dict.fromkeys(cell for cell in view if cell.path in listed))
-        flows.append(ExactFlow(EXACT, Part("paths", listed[0]), kept))
+        listed_cells = tuple(dict.fromkeys(cell for cell in view if cell.path in listed))
+        flows.append(ExactFlow(EXACT, Part("paths", listed[0]), listed_cells))
     return tuple(flows)
 
 

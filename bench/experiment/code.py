@@ -59,14 +59,16 @@ def digest(*roots: Definition) -> str:
 def reached(*roots: Definition) -> tuple[Definition, ...]:
     """Every definition that some definitions reach, themselves included, sorted."""
     code = Code.of(str(PACKAGES))
-    found: set[Definition] = set()
+    definitions: set[Definition] = set()
     waiting = [code.located(root) for root in roots]
     while waiting:
         definition = waiting.pop()
-        if definition not in found:
-            found.add(definition)
+        if definition not in definitions:
+            definitions.add(definition)
             waiting += code.named(definition)
-    return tuple(sorted(found, key=lambda one: (one.module, one.name, one.key or "")))
+    return tuple(
+        sorted(definitions, key=lambda member: (member.module, member.name, member.key or ""))
+    )
 
 
 class Code:
@@ -118,13 +120,13 @@ class Code:
 
     def resolved(self, module: str, name: str, imports: Bindings) -> Target:
         """What a name means in a module, imports of a function before those of the module."""
-        found = self.module(module)
+        content = self.module(module)
         if name in imports:
             return self._from(*imports[name])
-        if name in found.definitions:
+        if name in content.definitions:
             return Definition(module, name)
-        if name in found.imports:
-            return self._from(*found.imports[name])
+        if name in content.imports:
+            return self._from(*content.imports[name])
         return None
 
     def _from(self, module: str, name: str | None) -> Target:
@@ -176,13 +178,13 @@ class Code:
 
     def named(self, definition: Definition) -> tuple[Definition, ...]:
         """The definitions that one names; those of a module that it passes on."""
-        found: list[Definition] = []
+        definitions: list[Definition] = []
         for target in self.content(definition).names:
             if isinstance(target, Whole):
-                found += (Definition(target.module, name) for name in self._all(target))
+                definitions += (Definition(target.module, name) for name in self._all(target))
             else:
-                found.append(target)
-        return tuple(dict.fromkeys(found))
+                definitions.append(target)
+        return tuple(dict.fromkeys(definitions))
 
     def _all(self, whole: Whole) -> list[str]:
         return sorted(self.module(whole.module).definitions)
@@ -239,32 +241,37 @@ class Code:
     def _settle(self, circle: Sequence[Definition]) -> None:
         """Digests of definitions that reach each other; all others that they name have theirs."""
         inside = set(circle)
-        found = {
-            one: digest_of([self.content(one).syntax, self._given(one, inside, {})])
-            for one in circle
+        digests = {
+            definition: digest_of(
+                [self.content(definition).syntax, self._given(definition, inside, {})]
+            )
+            for definition in circle
         }
         for _ in circle if self._is_circle(circle) else ():
-            found = {
-                one: digest_of([found[one], self._given(one, inside, found)]) for one in circle
+            digests = {
+                definition: digest_of(
+                    [digests[definition], self._given(definition, inside, digests)]
+                )
+                for definition in circle
             }
-        self._digests |= found
+        self._digests |= digests
 
     def _is_circle(self, circle: Sequence[Definition]) -> bool:
         return len(circle) > 1
 
     def _given(
-        self, one: Definition, inside: set[Definition], found: Mapping[Definition, str]
+        self, owner: Definition, inside: set[Definition], digests: Mapping[Definition, str]
     ) -> list[Any]:
         """Digests of what a definition names, in order; of its own circle those found so far."""
 
         def of(definition: Definition) -> str:
             if definition in inside:
-                return found.get(definition, "again")
+                return digests.get(definition, "again")
             return self._digests[definition]
 
         return [
             sorted(of(Definition(target.module, name)) for name in self._all(target))
             if isinstance(target, Whole)
             else of(target)
-            for target in self.content(one).names
+            for target in self.content(owner).names
         ]

@@ -119,8 +119,8 @@ class Plan:
     @property
     def models(self) -> int:
         """Trained models that are evaluated."""
-        one = self.experiment
-        return len(one.datasets) * len(one.labels) * len(one.seeds)
+        experiment = self.experiment
+        return len(experiment.datasets) * len(experiment.labels) * len(experiment.seeds)
 
     def cells(self, label: str) -> tuple[Cell, ...]:
         """Cells of one model, the refused ones included."""
@@ -159,8 +159,10 @@ class Plan:
 
     @cached_property
     def _cells(self) -> dict[str, tuple[Cell, ...]]:
-        one = self.experiment
-        return {label: cells(one, one.formulation(label)) for label in one.labels}
+        experiment = self.experiment
+        return {
+            label: cells(experiment, experiment.formulation(label)) for label in experiment.labels
+        }
 
     @cached_property
     def _all_jobs(self) -> tuple[Job, ...]:
@@ -180,32 +182,32 @@ class Plan:
 
     def _seconds(self, verb: str, first_nodes: Sequence[Node]) -> dict[str, float]:
         """Core-seconds by kind of all jobs of a verb, given the first stage of each."""
-        one, speed = self.experiment, self.speed
+        experiment, speed = self.experiment, self.speed
         datasets = [node.dataset for node in first_nodes if node.dataset is not None]
         start = len(first_nodes) * speed.start
         start_scoring = sum(map(self._evaluation_start, datasets))
         models = dict.fromkeys((node.dataset or "", node.label or "") for node in first_nodes)
         match verb:
             case "extractor":
-                epochs = len(first_nodes) * one.extractor.epochs
+                epochs = len(first_nodes) * experiment.extractor.epochs
                 return {"import": start, "training": epochs * speed.extractor_epoch}
             case "train":
-                training = len(one.seeds) * sum(self._stage_seconds())
+                training = len(experiment.seeds) * sum(self._stage_seconds())
                 return {"import": start, "training": training}
             case "sweep":
                 solved = [self._sweep_seconds(*model) for model in models]
-                return {"import": start_scoring, **_by_kind(solved, len(one.seeds))}
+                return {"import": start_scoring, **_by_kind(solved, len(experiment.seeds))}
             case "oracle":
                 solved = [self._exact_seconds(dataset) for dataset in datasets]
                 return {"import": start_scoring, **_by_kind(solved, 1)}
             case "likelihood":
                 solving = sum(self._likelihood_seconds(*model) for model in models)
-                return {"import": start, "metrics": len(one.seeds) * solving}
+                return {"import": start, "metrics": len(experiment.seeds) * solving}
             case "floor":
                 return {"import": start_scoring}
             case "convergence":
-                assert one.convergence is not None
-                paths = len(one.convergence.paths)
+                assert experiment.convergence is not None
+                paths = len(experiment.convergence.paths)
                 return {"import": start, "metrics": paths * speed.convergence}
             case "timing":
                 timing = sum(self._timing_seconds(name) for name in datasets)
@@ -230,17 +232,19 @@ class Plan:
 
     def _stage_seconds(self) -> Iterator[float]:
         """Training seconds of each stage of one seed."""
-        one, speed = self.experiment, self.speed
-        for dataset in one.datasets:
+        experiment, speed = self.experiment, self.speed
+        for dataset in experiment.datasets:
             forward = self._forward_flops(dataset)
-            step = 3 * forward * one.training.batch_size
-            for label in one.formulations:
-                for stage in one.formulation(label).stages:
-                    planned = one.stage_budget(dataset, label, stage.name)
-                    if one.budget.unit == "device_seconds":
+            step = 3 * forward * experiment.training.batch_size
+            for label in experiment.formulations:
+                for stage in experiment.formulation(label).stages:
+                    planned = experiment.stage_budget(dataset, label, stage.name)
+                    if experiment.budget.unit == "device_seconds":
                         yield planned
                         continue
-                    passes = planned * (forward if one.budget.unit == "network_passes" else 1)
+                    passes = planned * (
+                        forward if experiment.budget.unit == "network_passes" else 1
+                    )
                     updates = passes / step if stage.kind == "train" else 0.0
                     yield passes / self._rate(dataset) + updates * speed.update
 
@@ -250,7 +254,7 @@ class Plan:
         return evaluations * (products + batches * self.speed.evaluation)
 
     def _cell_seconds(
-        self, dataset: str, found: Sequence[Cell], evaluation: float
+        self, dataset: str, model_cells: Sequence[Cell], evaluation: float
     ) -> tuple[float, float]:
         """Seconds of sampling and of metrics; ``evaluation`` is that of one sample, in a batch."""
         sweep = self.experiment.sweep_of(dataset)
@@ -258,7 +262,7 @@ class Plan:
         block = self.speed.image_block if image else self.speed.vector_block
         block *= (sweep.block / SCORED_BLOCK) ** 2
         sampling = metrics = 0.0
-        for cell in found:
+        for cell in model_cells:
             if cell.refused is None:
                 samples = sweep.samples[cell.bank]
                 batches = math.ceil(samples / sweep.batch_size)
@@ -270,9 +274,9 @@ class Plan:
     def _sweep_seconds(self, dataset: str, label: str) -> tuple[float, float]:
         """Seconds of sampling and of metrics in the sweep over one model."""
         sweep, formulation = self.experiment.sweep, self.experiment.formulation(label)
-        found, view = self.cells(label), self.view(label)
+        own_cells, view = self.cells(label), self.view(label)
         product = self._forward_flops(dataset, label) / self._rate(dataset)
-        sampling, metrics = self._cell_seconds(dataset, (*found, *view), product)
+        sampling, metrics = self._cell_seconds(dataset, (*own_cells, *view), product)
         if formulation.sampler == "ode":
             fine = (2 if view else 1) * _adaptive(sweep.reference_tolerance)
             sampling += self._solve_seconds(dataset, label, fine, sweep.reference_samples)

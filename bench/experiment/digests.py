@@ -323,7 +323,9 @@ def _named(part: Part) -> list[Any]:
 
 def _declared(stage: Stage) -> dict[str, Any]:
     """A stage's declaration as plain values; its share is in the budget."""
-    values = {"kind": stage.kind} | {one.name: getattr(stage, one.name) for one in fields(stage)}
+    values = {"kind": stage.kind} | {
+        field.name: getattr(stage, field.name) for field in fields(stage)
+    }
     del values["share"], values["fixed"]
     return {
         name: _named(value) if isinstance(value, Part) else value for name, value in values.items()
@@ -347,12 +349,12 @@ def _guidance(experiment: Experiment, label: str) -> float | None:
 
 def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
     sizes = experiment.datasets[dataset].sizes
-    own = {} if sizes is None else sizes.model_dump(include={"bandwidths", "assigned"})
+    own_sizes = {} if sizes is None else sizes.model_dump(include={"bandwidths", "assigned"})
     return {
         "data": data_digest(experiment, dataset),
         "extractor": extractor_digest(experiment, dataset),
         "sweep": experiment.sweep_of(dataset).model_dump(exclude=CHOICES | PACE),
-        "metrics": experiment.metrics.model_dump() | {"flip": experiment.training.flip} | own,
+        "metrics": experiment.metrics.model_dump() | {"flip": experiment.training.flip} | own_sizes,
         "versions": versions(*_EVALUATION),
     }
 

@@ -53,9 +53,9 @@ def _foreign(experiment: Experiment) -> Iterator[Fault]:
         if label in experiment.formulations:
             yield key, label, "a formulation has this label; choose another"
         for name in ("factories", "states"):
-            given = getattr(model, name)
-            if len(given) != len(experiment.seeds):
-                yield f"{key}.{name}", given, f"give one for each of {len(experiment.seeds)} seeds"
+            items = getattr(model, name)
+            if len(items) != len(experiment.seeds):
+                yield f"{key}.{name}", items, f"give one for each of {len(experiment.seeds)} seeds"
         if len(experiment.datasets) > 1:
             remedy = "a network is made for one: write an experiment for each"
             yield "datasets", list(experiment.datasets), remedy
@@ -104,9 +104,9 @@ def _titles(experiment: Experiment) -> Iterator[Fault]:
         for label, spec in specs.items():
             if spec.title is None:
                 continue
-            own = label.split(TUNED, 1)[0]
-            owner = owners.setdefault(spec.title, own)
-            if owner != own:
+            base = label.split(TUNED, 1)[0]
+            owner = owners.setdefault(spec.title, base)
+            if owner != base:
                 remedy = f"the label {owner!r} has this title; choose another"
                 yield f"{section}.{label}.title", spec.title, remedy
 
@@ -118,9 +118,9 @@ def _budget(experiment: Experiment) -> Iterator[Fault]:
     yield from _coverage(
         "budget.amount", budget.amount, tuple(experiment.datasets), discover("data")
     )
-    known = (*experiment.labels, *discover("formulations"))
+    names = (*experiment.labels, *discover("formulations"))
     for label in budget.split:
-        if label not in known and experiment.tuning is None:
+        if label not in names and experiment.tuning is None:
             remedy = f"unknown label; {nearest(label, experiment.labels)}"
             yield f"budget.split.{label}", label, remedy
     for label in experiment.formulations:
@@ -145,11 +145,11 @@ def _rates(experiment: Experiment) -> Iterator[Fault]:
     table = experiment.training.learning_rate
     if not isinstance(table, dict) or not experiment.formulations:
         return
-    key, known = "training.learning_rate", discover("formulations")
+    key, names = "training.learning_rate", discover("formulations")
     yield from _coverage(key, table, tuple(experiment.datasets), discover("data"))
     for dataset in experiment.datasets:
         yield from _coverage(
-            f"{key}.{dataset}", table[dataset], tuple(experiment.formulations), known
+            f"{key}.{dataset}", table[dataset], tuple(experiment.formulations), names
         )
 
 
@@ -193,19 +193,19 @@ def _sizes(experiment: Experiment) -> Iterator[Fault]:
     for dataset, data in experiment.datasets.items():
         if data.sizes is None:
             continue
-        key, own = f"datasets.{dataset}.sizes", experiment.sweep_of(dataset)
+        key, own_sweep = f"datasets.{dataset}.sizes", experiment.sweep_of(dataset)
         for bank, count in data.sizes.samples.items():
             if bank not in experiment.sweep.samples:
                 remedy = "no cell is sampled from this bank; add it to sweep.samples, or remove it"
                 yield f"{key}.samples.{bank}", count, remedy
-        for bank, count in own.samples.items():
-            if count % own.block:
-                remedy = f"write multiples of its block ({own.block}), {bank} has {count:,}"
-                yield f"{key}.samples", dict(own.samples), remedy
+        for bank, count in own_sweep.samples.items():
+            if count % own_sweep.block:
+                remedy = f"write multiples of its block ({own_sweep.block}), {bank} has {count:,}"
+                yield f"{key}.samples", dict(own_sweep.samples), remedy
         subset = 2 * experiment.metrics.kid_subset_size
-        if experiment.described(dataset).extractor is not None and subset > own.block:
+        if experiment.described(dataset).extractor is not None and subset > own_sweep.block:
             remedy = f"write at least twice metrics.kid_subset_size ({subset})"
-            yield f"{key}.block", own.block, remedy
+            yield f"{key}.block", own_sweep.block, remedy
         if data.sizes.bandwidths and not experiment.described(dataset).exact:
             remedy = "kernels are compared with an exact law, and this one is not known; remove it"
             yield f"{key}.bandwidths", data.sizes.bandwidths, remedy
@@ -220,11 +220,11 @@ def _view(experiment: Experiment) -> Iterator[Fault]:
 
 
 def _coverage(
-    key: str, table: Mapping[str, Any], needed: tuple[str, ...], known: tuple[str, ...]
+    key: str, table: Mapping[str, Any], needed: tuple[str, ...], known_names: tuple[str, ...]
 ) -> Iterator[Fault]:
     """Entries that are missing, and entries that name nothing (others may stay for later)."""
     for name in table:
-        if name not in (*needed, *known):
+        if name not in (*needed, *known_names):
             yield f"{key}.{name}", name, f"unknown name; {nearest(name, needed)}"
     for name in needed:
         if name not in table:

@@ -137,10 +137,10 @@ class Node:
 
 def nodes(experiment: Experiment) -> tuple[Node, ...]:
     """All stages of an experiment, each after those that it reads."""
-    found = [node for dataset in experiment.datasets for node in _on(experiment, dataset)]
+    stages = [node for dataset in experiment.datasets for node in _on(experiment, dataset)]
     if experiment.convergence is not None:
-        found.append(Node("convergence"))
-    return tuple(found)
+        stages.append(Node("convergence"))
+    return tuple(stages)
 
 
 def _on(experiment: Experiment, dataset: str) -> Iterator[Node]:
@@ -154,15 +154,15 @@ def _on(experiment: Experiment, dataset: str) -> Iterator[Node]:
         yield scored[-1]
     timed = []
     for label in experiment.labels:
-        given: tuple[Node, ...] = (data,)
+        inputs: tuple[Node, ...] = (data,)
         if experiment.is_calibrated(label):
-            given = (data, Node("calibrate", dataset, label, reads=(data,)))
-            yield given[-1]
+            inputs = (data, Node("calibrate", dataset, label, reads=(data,)))
+            yield inputs[-1]
         formulation, likely = experiment.formulation(label), has_likelihood(experiment, label)
         for seed in experiment.seeds:
             made: dict[str, Node] = {}
             for stage in formulation.stages:
-                reads = (*given, *(made[name] for name in stage.upstream))
+                reads = (*inputs, *(made[name] for name in stage.upstream))
                 made[stage.name] = Node(stage.kind, dataset, label, seed, stage.name, reads)
             yield from made.values()
             final = made[formulation.final.name]

@@ -79,10 +79,10 @@ def _with_options(experiment: Experiment, source: str) -> Experiment:
     for label, spec in experiment.formulations.items():
         key = ("formulations", label)
         name = spec.formulation or label
-        known = discover("formulations")
-        if name not in known:
+        names = discover("formulations")
+        if name not in names:
             at = ".".join((*key, "formulation")) if spec.formulation else ".".join(key)
-            raise bad(source, at, name, f"unknown formulation; {nearest(name, known)}")
+            raise bad(source, at, name, f"unknown formulation; {nearest(name, names)}")
         module = formulation_module(name)
         options = _options(module, spec.options, source, key)
         declared = module.formulation(module.Options(**options))
@@ -101,9 +101,9 @@ def _with_options(experiment: Experiment, source: str) -> Experiment:
         )
     datasets = {}
     for name, data in experiment.datasets.items():
-        known = discover("data")
-        if name not in known:
-            remedy = f"unknown data set; {nearest(name, known)}"
+        names = discover("data")
+        if name not in names:
+            remedy = f"unknown data set; {nearest(name, names)}"
             raise bad(source, f"datasets.{name}", name, remedy)
         options = _options(data_module(name), data.options, source, ("datasets", name))
         datasets[name] = data.model_copy(update={"options": options})
@@ -177,9 +177,9 @@ def _checked_part(
         owner = part_options(room, name) if name in names else OptionModel
     if name not in names:
         raise bad(source, ".".join(key), name, f"unknown {factor}; {nearest(name, names)}")
-    given = {option: value for option, value in part.items() if option != "name"}
-    options = _validated(owner, given, source, key)
-    return {"name": name} | {option: getattr(options, option) for option in given}
+    values = {option: value for option, value in part.items() if option != "name"}
+    options = _validated(owner, values, source, key)
+    return {"name": name} | {option: getattr(options, option) for option in values}
 
 
 def _check_declared(formulation: Formulation, source: str, key: tuple[str, ...]) -> None:
@@ -213,9 +213,9 @@ def _without_former_keys(mapping: Mapping[str, Any], source: str) -> dict[str, A
     return values
 
 
-def _options(module: Any, given: Mapping[str, Any], source: str, key: tuple[str, ...]) -> Any:
+def _options(module: Any, values: Mapping[str, Any], source: str, key: tuple[str, ...]) -> Any:
     """Options as their owner understands them, defaults included, as plain values."""
-    options = _validated(module.Options, given, source, (*key, "options"))
+    options = _validated(module.Options, values, source, (*key, "options"))
     return options.model_dump(mode="json")
 
 

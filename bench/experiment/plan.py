@@ -42,11 +42,12 @@ def describe(experiment: Experiment, cores: int | None = None, layout: Layout | 
 
 
 def _heading(plan: Plan) -> Iterator[str]:
-    one = plan.experiment
-    yield f"experiment {one.name} ({one.digest})"
+    experiment = plan.experiment
+    yield f"experiment {experiment.name} ({experiment.digest})"
     yield (
-        f"{plan.models} models: {len(one.datasets)} data sets x {len(one.labels)} labels"
-        f" x {len(one.seeds)} seeds ({', '.join(map(str, one.seeds))})"
+        f"{plan.models} models: {len(experiment.datasets)} data sets"
+        f" x {len(experiment.labels)} labels x {len(experiment.seeds)} seeds"
+        f" ({', '.join(map(str, experiment.seeds))})"
     )
 
 
@@ -65,12 +66,12 @@ def _is_kept(node: Node, experiment: Experiment, layout: Layout) -> bool:
     return finished.is_file() and read_json(finished)["digest"] == node.digest(experiment)
 
 
-def _jobs_section(plan: Plan, kept: Counter[str]) -> Iterator[str]:
+def _jobs_section(plan: Plan, kept_counts: Counter[str]) -> Iterator[str]:
     yield "jobs"
     for job in plan.jobs():
         line = f"  {job.verb:<12}{job.count:>5}"
-        if kept:
-            states = ((kept[job.verb], "kept"), (job.count - kept[job.verb], "new"))
+        if kept_counts:
+            states = ((kept_counts[job.verb], "kept"), (job.count - kept_counts[job.verb], "new"))
             line += "".join(f"{count:>5} {state}" for count, state in states if count)
         yield line + ("  alone on the machine" if job.alone else "")
 
@@ -79,17 +80,17 @@ def _cells_section(plan: Plan) -> Iterator[str]:
     yield f"cells of a model (samples: {_samples(plan.experiment.sweep)})"
     for dataset, data in plan.experiment.datasets.items():
         if data.sizes is not None:
-            own = plan.experiment.sweep_of(dataset)
-            yield f"  of {dataset}: {_samples(own)}, in blocks of {own.block:,}"
+            own_sweep = plan.experiment.sweep_of(dataset)
+            yield f"  of {dataset}: {_samples(own_sweep)}, in blocks of {own_sweep.block:,}"
     refused: dict[str, set[int]] = {}
     rows = []
     for shown, label in _shown_labels(plan.experiment):
-        found = plan.cells(label)
-        planned = sum(cell.refused is None for cell in found)
+        label_cells = plan.cells(label)
+        planned = sum(cell.refused is None for cell in label_cells)
         view = plan.view(label)
         on_others = f"{len(view)} in the unified view" if view else ""
-        rows.append((shown, f"{planned} cells", f"{len(found) - planned} refused", on_others))
-        for cell in found:
+        rows.append((shown, f"{planned} cells", f"{len(label_cells) - planned} refused", on_others))
+        for cell in label_cells:
             if cell.refused is not None and cell.nfe is not None:
                 refused.setdefault(cell.solver, set()).add(cell.nfe)
     yield from _aligned(rows)
@@ -114,30 +115,30 @@ def _spending(name: str) -> str:
 
 
 def _budget_section(plan: Plan) -> Iterator[str]:
-    one = plan.experiment
-    if not one.formulations:
+    experiment = plan.experiment
+    if not experiment.formulations:
         yield "budget: nothing is trained"
         return
-    accounting = one.budget.accounting.replace("_", "-")
-    yield f"budget of a model, {accounting}, in {one.budget.unit}"
+    accounting = experiment.budget.accounting.replace("_", "-")
+    yield f"budget of a model, {accounting}, in {experiment.budget.unit}"
     rows = []
-    for dataset in one.datasets:
-        for shown, label in _shown_labels(one):
-            if label in one.models:
+    for dataset in experiment.datasets:
+        for shown, label in _shown_labels(experiment):
+            if label in experiment.models:
                 continue
-            for stage in one.formulation(label).stages:
-                units = one.stage_budget(dataset, label, stage.name)
-                share = units / one.budget.amount[dataset]
+            for stage in experiment.formulation(label).stages:
+                units = experiment.stage_budget(dataset, label, stage.name)
+                share = units / experiment.budget.amount[dataset]
                 rows.append(
                     (dataset, shown, stage.name, _work(stage), f"{units:.3g}", f"{share:.1%}")
                 )
     yield from _aligned(rows)
 
 
-def _shown_labels(one: Experiment) -> Iterator[tuple[str, str]]:
+def _shown_labels(experiment: Experiment) -> Iterator[tuple[str, str]]:
     """What to print for each label, and the label: one line for all rates of a tuning grid."""
     first: dict[str, str] = {}
-    for label in one.labels:
+    for label in experiment.labels:
         first.setdefault(untuned(label), label)
     for name, label in first.items():
         yield (name if name == label else f"{name}{TUNED}..."), label
@@ -148,8 +149,8 @@ def _work(stage: Stage) -> str:
 
 
 def _cost_section(plan: Plan, cores: int) -> Iterator[str]:
-    one = plan.experiment
-    if one.budget.unit == "device_seconds" and one.formulations:
+    experiment = plan.experiment
+    if experiment.budget.unit == "device_seconds" and experiment.formulations:
         yield from _device_section(plan)
         yield ""
     seconds = plan.seconds()
@@ -163,11 +164,11 @@ def _cost_section(plan: Plan, cores: int) -> Iterator[str]:
 
 def _device_section(plan: Plan) -> Iterator[str]:
     """Time of the device that budgets name; what sampling takes there depends on the device."""
-    one = plan.experiment
-    models = len(one.formulations) * len(one.seeds)
+    experiment = plan.experiment
+    models = len(experiment.formulations) * len(experiment.seeds)
     rows = []
-    for dataset in one.datasets:
-        seconds = one.budget.amount[dataset]
+    for dataset in experiment.datasets:
+        seconds = experiment.budget.amount[dataset]
         hours = models * seconds / 3600
         rows.append((dataset, f"{models} models at {seconds:,.0f} s", f"{hours:.3g} device-hours"))
     yield "training on the device"

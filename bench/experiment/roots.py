@@ -41,10 +41,10 @@ def member(family: str, name: str) -> tuple[Definition, ...]:
 
 def method(solver: Solver) -> tuple[Definition, ...]:
     """What a solver and its own grid are entered by, where that is chosen by a name."""
-    own = grid(solver.grid)
+    grid_definitions = grid(solver.grid)
     if solver.family in ("fixed", "adaptive", "flow_map"):
-        return own  # sampling names these solvers itself
-    return (*own, Definition(place("solvers", solver.module), "METHODS", solver.name))
+        return grid_definitions  # sampling names these solvers itself
+    return (*grid_definitions, Definition(place("solvers", solver.module), "METHODS", solver.name))
 
 
 def grid(name: str | None) -> tuple[Definition, ...]:

@@ -82,9 +82,9 @@ def _title(title: str) -> str:
     return title
 
 
-def _known(word: str, known: Sequence[str], what: str) -> str:
-    if word not in known:
-        raise refuse(f"unknown {what}; {nearest(word, tuple(known))}")
+def _known(word: str, names: Sequence[str], what: str) -> str:
+    if word not in names:
+        raise refuse(f"unknown {what}; {nearest(word, tuple(names))}")
     return word
 
 

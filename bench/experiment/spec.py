@@ -163,8 +163,8 @@ class Experiment(OptionModel):
     @cached_property
     def _composed(self) -> dict[str, Formulation]:
         """The formulation behind every label."""
-        own = {label: self._compose(label) for label in self.formulations}
-        return own | {label: model.formulation() for label, model in self.models.items()}
+        formulations = {label: self._compose(label) for label in self.formulations}
+        return formulations | {label: model.formulation() for label, model in self.models.items()}
 
     def _compose(self, label: str) -> Formulation:
         """The formulation of a label of ``formulations``."""

@@ -105,9 +105,11 @@ class Reader:
             return self._in_class
         return not is_inert(node)
 
-    def _fields(self, node: ast.AST, skipped: set[str], **given: Any) -> Any:
+    def _fields(self, node: ast.AST, skipped: set[str], **replacements: Any) -> Any:
         parts = {
-            name: given[name] if name in given else self.canonical(value, outermost=False)
+            name: replacements[name]
+            if name in replacements
+            else self.canonical(value, outermost=False)
             for name, value in ast.iter_fields(node)
             if name not in _LEFT_OUT | skipped
         }

@@ -152,8 +152,8 @@ class Model(Stage):
 
     def factors(self) -> dict[str, str]:
         """What the stage is made of, by factor, as printed in tables and ledgers."""
-        path, *others = super().factors().items()
-        return dict([path, ("prediction", self.prediction), *others])
+        path, *other_factors = super().factors().items()
+        return dict([path, ("prediction", self.prediction), *other_factors])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,7 +292,7 @@ class Formulation:
         Raises:
             ValueError: the factor makes a stage what it is, or no stage has it.
         """
-        stages, found = [], False
+        stages, is_exchanged = [], False
         for stage in self.stages:
             now = getattr(stage, factor, None)
             has = now is not None and (isinstance(stage, Train) or factor == "path")
@@ -300,10 +300,10 @@ class Formulation:
                 has = False
             if has and factor in stage.fixed:
                 raise ValueError(f"the {factor} makes the stage {stage.name!r} what it is")
-            found |= has
+            is_exchanged |= has
             change: dict[str, Any] = {factor: value}
             stages.append(replace(stage, **change) if has else stage)
-        if not found:
+        if not is_exchanged:
             raise ValueError(f"no stage has a {factor} to exchange")
         return replace(self, stages=tuple(stages))
 

@@ -75,8 +75,8 @@ def part_options(room: str, name: str) -> type[OptionModel]:
         try:
             constructor.refuse(**dict(options))
         except ValueError as error:
-            message, given = str(error), options.model_fields_set
-            blamed = [o for o in given if re.search(rf"\b{re.escape(o)}\b", message)]
+            message, names = str(error), options.model_fields_set
+            blamed = [o for o in names if re.search(rf"\b{re.escape(o)}\b", message)]
             context = {"remedy": message}
             if len(blamed) == 1:
                 context = {"remedy": message.partition(", got ")[0], "key": blamed[0]}
@@ -113,12 +113,12 @@ def without_defaults(part: Part) -> Part:
     if not part.options:
         return part
     defaults = _constructor(part.room, part.name).defaults
-    given = {
+    options = {
         option: value
         for option, value in part.options.items()
         if option not in defaults or value != defaults[option]
     }
-    return replace(part, options=given)
+    return replace(part, options=options)
 
 
 @cache
@@ -137,11 +137,11 @@ def _constructor(room: str, name: str) -> _Constructor:
     defaults = dict(zip((a.arg for a in last), reversed(init.args.defaults), strict=False))
     options = [argument.arg for argument in arguments]
     constants = dict(_plain(body))
-    known = {*options, *constants, *dir(builtins), "math"}
+    known_names = {*options, *constants, *dir(builtins), "math"}
     return _Constructor(
         types={a.arg: _type(a.annotation) for a in arguments},
         defaults={o: ast.literal_eval(defaults[o]) for o in options if o in defaults},
-        refuse=_refusals(init, options, known, {"math": math, **constants}),
+        refuse=_refusals(init, options, known_names, {"math": math, **constants}),
     )
 
 
@@ -194,11 +194,11 @@ def _type(annotation: ast.expr | None) -> Any:
 
 
 def _refusals(
-    init: ast.FunctionDef, options: list[str], known: set[str], constants: dict[str, Any]
+    init: ast.FunctionDef, options: list[str], known_names: set[str], constants: dict[str, Any]
 ) -> Callable[..., None]:
     """The refusals that a constructor opens with, as a function of its options."""
     statements = init.body[ast.get_docstring(init) is not None :]
-    checks = list(takewhile(lambda statement: _refuses(statement, known), statements))
+    checks = list(takewhile(lambda statement: _refuses(statement, known_names), statements))
     module = ast.parse(f"def refuse({', '.join(options)}): pass")
     (function,) = module.body
     assert isinstance(function, ast.FunctionDef)
@@ -210,16 +210,16 @@ def _refusals(
     return refuse
 
 
-def _refuses(statement: ast.stmt, known: set[str]) -> bool:
+def _refuses(statement: ast.stmt, known_names: set[str]) -> bool:
     """Whether a statement does nothing but refuse options, and reads nothing but known names."""
     if isinstance(statement, ast.For):
-        inside = known | _names(statement.target)
+        inside = known_names | _names(statement.target)
         below = all(_refuses(check, inside) for check in statement.body)
-        return below and _names(statement.iter) <= known
+        return below and _names(statement.iter) <= known_names
     only_raises = isinstance(statement, ast.If) and all(
         isinstance(below, ast.Raise) for below in (*statement.body, *statement.orelse)
     )
-    return only_raises and _names(statement) <= known
+    return only_raises and _names(statement) <= known_names
 
 
 def _names(node: ast.AST) -> set[str]:
@@ -232,7 +232,7 @@ def formulation_module(name: str) -> ModuleType:
     Raises:
         InputError: no file of that name in ``bench/formulations/``.
     """
-    known = discover("formulations")
-    if name not in known:
-        raise InputError(f"unknown formulation {name!r}; {nearest(name, known)}")
+    names = discover("formulations")
+    if name not in names:
+        raise InputError(f"unknown formulation {name!r}; {nearest(name, names)}")
     return module("formulations", name)

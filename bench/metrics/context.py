@@ -159,7 +159,7 @@ def whole_blocks(samples: Tensor, size: int) -> tuple[Tensor, ...]:
     return samples[: len(samples) // size * size].split(size)
 
 
-def _once(kept: dict[Hashable, object], key: Hashable, compute: Callable[[], T]) -> T:
-    if key not in kept:
-        kept[key] = compute()
-    return cast(T, kept[key])
+def _once(cache: dict[Hashable, object], key: Hashable, compute: Callable[[], T]) -> T:
+    if key not in cache:
+        cache[key] = compute()
+    return cast(T, cache[key])

@@ -145,9 +145,9 @@ def _mode_chi2(samples: Samples) -> list[float]:
 
 def _c2st(samples: Samples) -> list[float]:
     law = samples.judge.law
-    ours = c2st.features(law, samples.x, samples.located)
+    sample_features = c2st.features(law, samples.x, samples.located)
     real = c2st.features(law, samples.real)
-    return [c2st.accuracy(ours[:m], real[:m]) for m in samples.counts]
+    return [c2st.accuracy(sample_features[:m], real[:m]) for m in samples.counts]
 
 
 def _w2(samples: Samples) -> list[float]:
@@ -221,7 +221,7 @@ def values(
         repetitions: draws.
         key: of the streams.
     """
-    found = {name: np.full((repetitions, len(counts)), np.nan) for name in names}
+    by_metric = {name: np.full((repetitions, len(counts)), np.nan) for name in names}
     for index in range(repetitions):
         x = draw(judge.law, counts[-1], stream(*key, index))
         real = judge.law.sample(counts[-1], stream(*key, index, "real"))
@@ -229,8 +229,8 @@ def values(
         for name in names:
             seen = whole.first(DETECTORS[name].most)
             if seen.counts:
-                found[name][index, : len(seen.counts)] = DETECTORS[name].values(seen)
-    return found
+                by_metric[name][index, : len(seen.counts)] = DETECTORS[name].values(seen)
+    return by_metric
 
 
 def surprise(null: Values, seen: Values, *, two_sided: bool) -> Values:
@@ -281,12 +281,12 @@ def study(
     rows = []
     for metrics in (*((name,) for name in names), *_pairs(names)):
         for place, count in enumerate(counts):
-            found = {
+            powers = {
                 fault: _found(metrics, drawn[NONE], seen, place)
                 for fault, seen in drawn.items()
                 if fault != NONE
             }
-            if found["exact"] is None:
+            if powers["exact"] is None:
                 continue
             for fault in faults:
                 rows.append(
@@ -294,8 +294,8 @@ def study(
                         "metric": "+".join(metrics),
                         "samples": count,
                         "fault": fault,
-                        "power": found[fault],
-                        "size": found["exact"],
+                        "power": powers[fault],
+                        "size": powers["exact"],
                         "repetitions": repetitions,
                     }
                 )
@@ -312,11 +312,11 @@ def _found(
     """Share of draws that one of the metrics finds; None where one was not tried."""
     least: Values | None = None
     for name in metrics:
-        exact, ours = null[name][:, place], seen[name][:, place]
+        exact, seen_values = null[name][:, place], seen[name][:, place]
         if np.isnan(exact).any():
             return None
         file = metric_module(DETECTORS[name].file)
-        p = surprise(exact, ours, two_sided=file.DIRECTIONS[name] is None)
+        p = surprise(exact, seen_values, two_sided=file.DIRECTIONS[name] is None)
         least = p if least is None else np.minimum(least, p)
     assert least is not None
     return float((least <= ALPHA / len(metrics)).mean())

@@ -51,8 +51,8 @@ def log_peaks(law: GaussianMixture) -> Tensor:
 
 def _log_densities(law: GaussianMixture, x: Tensor) -> Tensor:
     """Log density of every mode, without its weight, ``[n, k]``."""
-    one, none = x.new_ones(1, 1), x.new_zeros(1, 1)
-    return law.covariances.conditioned(x, law.means, one, none).log_density
+    alpha, sigma = x.new_ones(1, 1), x.new_zeros(1, 1)
+    return law.covariances.conditioned(x, law.means, alpha, sigma).log_density
 
 
 def entropy(law: GaussianMixture) -> float:
@@ -72,7 +72,7 @@ def entropy(law: GaussianMixture) -> float:
 
 def mode_width(law: GaussianMixture) -> float:
     """``sqrt(E|y - mu|^2 / 2)`` of data y of a mode of mean mu; in the plane the deviation."""
-    traces = torch.stack([one.trace() for one in law.covariances.dense()])
+    traces = torch.stack([covariance.trace() for covariance in law.covariances.dense()])
     return math.sqrt((law.weights @ traces).item() / 2)
 
 
@@ -113,11 +113,11 @@ class KernelMeans:
 
     def across(self, x: Tensor) -> Tensor:
         """Mean kernel between each of ``x [n, d]`` and the law, ``[n]``."""
-        found = [
+        kernels = [
             (wide.log_density(x) + scale).exp()
             for scale, wide in zip(self.log_scales, self.smoothed, strict=True)
         ]
-        return torch.stack(found).mean(dim=0)
+        return torch.stack(kernels).mean(dim=0)
 
     def within(self, x: Tensor) -> Tensor:
         """Sums of kernels between each of ``x [n, d]`` and those up to it, ``[n]``.

@@ -46,12 +46,12 @@ def none(law: GaussianMixture, count: int, generator: torch.Generator) -> Tensor
 def between(law: GaussianMixture, count: int, generator: torch.Generator) -> Tensor:
     """A share of the samples are means of two points of two classes."""
     x, mode = law.draw(count, generator)
-    other, partner = law.draw(count, generator)
+    other_points, partner = law.draw(count, generator)
     classes = _classes(law)
     apart = 1 - _masses(law).square().sum()  # probability that two points are of two classes
     chosen = torch.rand(count, generator=generator) < SHARE / apart
     moved = chosen & (classes[mode] != classes[partner])
-    return torch.where(moved[:, None], (x + other) / 2, x)
+    return torch.where(moved[:, None], (x + other_points) / 2, x)
 
 
 def weights(law: GaussianMixture, count: int, generator: torch.Generator) -> Tensor:

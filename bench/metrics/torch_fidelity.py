@@ -16,32 +16,34 @@ from torch import Tensor, nn
 
 
 def frechet(
-    one: tuple[NDArray[Any], NDArray[Any]], other: tuple[NDArray[Any], NDArray[Any]]
+    first: tuple[NDArray[Any], NDArray[Any]], second: tuple[NDArray[Any], NDArray[Any]]
 ) -> float:
     """Squared Frechet distance between two Gaussians, each a mean ``[d]`` and ``[d, d]``."""
     from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
 
-    ours, theirs = ({"mu": mean, "sigma": covariance} for mean, covariance in (one, other))
-    found: float = fid_statistics_to_metric(ours, theirs, verbose=False)[KEY_METRIC_FID]
-    return found
+    first_law, second_law = (
+        {"mu": mean, "sigma": covariance} for mean, covariance in (first, second)
+    )
+    distance: float = fid_statistics_to_metric(first_law, second_law, verbose=False)[KEY_METRIC_FID]
+    return distance
 
 
 def kernel_distance(features: Tensor, real: Tensor, subsets: int, size: int, seed: int) -> float:
     """KID of features ``[n, d]``: unbiased, squared, mean over random subsets."""
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
-    found: float = kid_features_to_metric(
+    distance: float = kid_features_to_metric(
         features, real, kid_subsets=subsets, kid_subset_size=size, rng_seed=seed, verbose=False
     )[KEY_METRIC_KID_MEAN]
-    return found
+    return distance
 
 
 def precision_recall(features: Tensor, real: Tensor, neighbours: int) -> tuple[float, float]:
     """Precision and recall of features ``[n, d]``."""
     from torch_fidelity.metric_prc import prc_features_to_metric
 
-    found = prc_features_to_metric(features, real, prc_neighborhood=neighbours, verbose=False)
-    return found["precision"], found["recall"]
+    scores = prc_features_to_metric(features, real, prc_neighborhood=neighbours, verbose=False)
+    return scores["precision"], scores["recall"]
 
 
 def inception(state: Mapping[str, Tensor], layer: str) -> nn.Module:

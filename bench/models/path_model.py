@@ -140,12 +140,12 @@ class PathModel:
             return output
         assert self.label is not None
         null = self.null(self.label)
-        both = self.network(
+        outputs = self.network(
             torch.cat([scaled, scaled]),
             torch.cat([condition, condition]),
             torch.cat([self.label, null]),
         )
-        wanted, open_class = both.chunk(2)
+        wanted, open_class = outputs.chunk(2)
         guided: Tensor = open_class + self.guidance * (wanted - open_class)
         return guided
 
@@ -207,10 +207,10 @@ class PathModel:
     def _compute_moment(self, t: float, wanted: str) -> Moment:
         """In float64, on the host."""
         c = self.path.coefficients(self.path.inside(torch.tensor([t], dtype=torch.float64)))
-        given, to = self.prediction(c, self.sigma_data), PREDICTIONS[wanted]
+        weights, to = self.prediction(c, self.sigma_data), PREDICTIONS[wanted]
         of_output, of_x = torch.ones(1), torch.zeros(1)
         if to is not self.prediction:
-            of_output, of_x = mixture(c, given, to(c, self.sigma_data))
+            of_output, of_x = mixture(c, weights, to(c, self.sigma_data))
         told = tuple(self._told(c, None)[0].tolist())
         return Moment(t, self._scale(c).item(), told, of_output.item(), of_x.item())
 
@@ -235,13 +235,13 @@ def _regular(path: Path, prediction: Prediction, sigma_data: float) -> Path:
     """The path, cut where the output does not give both data and velocity."""
     ends = torch.tensor(path.interval, dtype=torch.float64)
     c = path.coefficients(ends)
-    given = prediction(c, sigma_data)
+    weights = prediction(c, sigma_data)
     finite = torch.ones_like(ends, dtype=torch.bool)
     for wanted in ("data", "velocity"):
         to = PREDICTIONS[wanted]
         if to is not prediction:
-            one = torch.ones(2, dtype=torch.float64)
-            finite &= convert(one, one, c, given, to(c, sigma_data)).isfinite()
+            ones = torch.ones(2, dtype=torch.float64)
+            finite &= convert(ones, ones, c, weights, to(c, sigma_data)).isfinite()
     start, end = path.interval
     return path.cut(
         start=None if finite[0] else start + TRUNCATION, end=None if finite[1] else end - TRUNCATION

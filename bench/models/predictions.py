@@ -36,14 +36,14 @@ Prediction = Callable[[PathCoefficients, float], Weights]
 
 def data(c: PathCoefficients, sigma_data: float) -> Weights:
     """The data itself (x-prediction)."""
-    one = torch.ones_like(c.alpha)
-    return Weights(one, torch.zeros_like(one), one)
+    ones = torch.ones_like(c.alpha)
+    return Weights(ones, torch.zeros_like(ones), ones)
 
 
 def noise(c: PathCoefficients, sigma_data: float) -> Weights:
     """The noise (epsilon-prediction; Ho et al., 2020, 2006.11239)."""
-    one = torch.ones_like(c.alpha)
-    return Weights(torch.zeros_like(one), one, one)
+    ones = torch.ones_like(c.alpha)
+    return Weights(torch.zeros_like(ones), ones, ones)
 
 
 def velocity(c: PathCoefficients, sigma_data: float) -> Weights:
@@ -58,8 +58,8 @@ def v(c: PathCoefficients, sigma_data: float) -> Weights:
 
 def score(c: PathCoefficients, sigma_data: float) -> Weights:
     """``-noise/sigma``; the score of the marginal for independent couplings only."""
-    one = torch.ones_like(c.alpha)
-    return Weights(torch.zeros_like(one), -1 / c.sigma, one)
+    ones = torch.ones_like(c.alpha)
+    return Weights(torch.zeros_like(ones), -1 / c.sigma, ones)
 
 
 def edm(c: PathCoefficients, sigma_data: float) -> Weights:
@@ -108,20 +108,24 @@ def target(weights: Weights, data: Tensor, noise: Tensor) -> Tensor:
     return combination / expand(weights.scale, data)
 
 
-def gain(c: PathCoefficients, given: Weights) -> Tensor:
+def gain(c: PathCoefficients, weights: Weights) -> Tensor:
     """Derivative ``[b]`` of the data, as a prediction gives it, by the prediction's output."""
-    return given.scale * c.sigma / (given.a * c.sigma - given.b * c.alpha)
+    return weights.scale * c.sigma / (weights.a * c.sigma - weights.b * c.alpha)
 
 
-def mixture(c: PathCoefficients, given: Weights, to: Weights) -> tuple[Tensor, Tensor]:
-    """``(p, q)``, each ``[b]``: the output under ``to`` is ``p*output + q*x``."""
-    determinant = given.a * c.sigma - given.b * c.alpha
-    of_output = given.scale * (to.a * c.sigma - to.b * c.alpha) / (determinant * to.scale)
-    of_x = (given.a * to.b - given.b * to.a) / (determinant * to.scale)
+def mixture(c: PathCoefficients, weights: Weights, wanted: Weights) -> tuple[Tensor, Tensor]:
+    """``(p, q)``, each ``[b]``: the output under ``wanted`` is ``p*output + q*x``."""
+    determinant = weights.a * c.sigma - weights.b * c.alpha
+    of_output = (
+        weights.scale * (wanted.a * c.sigma - wanted.b * c.alpha) / (determinant * wanted.scale)
+    )
+    of_x = (weights.a * wanted.b - weights.b * wanted.a) / (determinant * wanted.scale)
     return of_output, of_x
 
 
-def convert(output: Tensor, x: Tensor, c: PathCoefficients, given: Weights, to: Weights) -> Tensor:
-    """Turn ``output [b, ...]`` under ``given`` into the output under ``to``."""
-    of_output, of_x = mixture(c, given, to)
+def convert(
+    output: Tensor, x: Tensor, c: PathCoefficients, weights: Weights, wanted: Weights
+) -> Tensor:
+    """Turn ``output [b, ...]`` under ``weights`` into the output under ``wanted``."""
+    of_output, of_x = mixture(c, weights, wanted)
     return expand(of_output, x) * output + expand(of_x, x) * x

@@ -33,13 +33,13 @@ def quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tu
             missing = absent(study, panel, label)
             line = {BLOCK: panel.title, "formulation": study.titles[label]}
             for nfe in nfe_list:
-                found = curve.get(nfe)
+                point = curve.get(nfe)
                 mix = study.samplers(panel, label, nfe) if with_sampler else {}
-                if found is None:
+                if point is None:
                     cell = missing
                 else:
-                    mean, *bounds = bracket(found).split(" ", 1)
-                    parts = [mean + seeds(found.n, expected), *bounds]
+                    mean, *bounds = bracket(point).split(" ", 1)
+                    parts = [mean + seeds(point.n, expected), *bounds]
                     cell = "\n".join(parts + ([sampler_mix(mix)] if mix else []))
                     data.append(
                         {
@@ -49,7 +49,7 @@ def quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tu
                             "metric": panel.primary,
                             "nfe": nfe,
                             "sampler": sampler_mix(mix) if mix else COMMON_SOLVER,
-                            **columns_of(found, expected),
+                            **columns_of(point, expected),
                             "floor": floor,
                         }
                     )
@@ -67,10 +67,10 @@ def primaries(study: Study) -> str:
 
 def without_flow(study: Study, words: str) -> str:
     """``words`` and the formulations that solve no equation, or nothing where all do."""
-    found = [
+    titles = [
         study.titles[label]
         for panel in study.panels
         for label in study.labels(panel)
         if not study.has_flow(panel, label)
     ]
-    return f"{words} {', '.join(dict.fromkeys(found))}. " if found else ""
+    return f"{words} {', '.join(dict.fromkeys(titles))}. " if titles else ""

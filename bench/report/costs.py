@@ -43,8 +43,8 @@ def cost_matrix(study: Study) -> pd.DataFrame:
         fill_value=0.0,
         sort=False,
     )
-    others = sorted(set(wide.columns) - set(KINDS))
-    return wide.reindex(columns=[*KINDS, *others], fill_value=0.0)
+    other_kinds = sorted(set(wide.columns) - set(KINDS))
+    return wide.reindex(columns=[*KINDS, *other_kinds], fill_value=0.0)
 
 
 def expected_seconds(study: Study) -> dict[str, float]:

@@ -48,11 +48,11 @@ class Group:
 
 def groups(study: Study) -> list[Group]:
     """Formulations by kind, both in the order of the files."""
-    found: dict[str, dict[str, None]] = {}
+    by_kind: dict[str, dict[str, None]] = {}
     for panel in study.panels:
         for label in study.labels(panel):
-            found.setdefault(study.kind(panel, label), {})[label] = None
-    return [Group(title, tuple(labels)) for title, labels in found.items()]
+            by_kind.setdefault(study.kind(panel, label), {})[label] = None
+    return [Group(title, tuple(labels)) for title, labels in by_kind.items()]
 
 
 def multiples(
@@ -63,22 +63,22 @@ def multiples(
     Returns:
         The figure, its groups, and its axes ``[rows, groups]``.
     """
-    found = groups(study)
-    header = 0.22 * (1 + max(len(group.labels) for group in found))
-    figure = new_figure(max(2.9 * len(found), 5.8), header + height * rows + 0.3)
+    shown_groups = groups(study)
+    header = 0.22 * (1 + max(len(group.labels) for group in shown_groups))
+    figure = new_figure(max(2.9 * len(shown_groups), 5.8), header + height * rows + 0.3)
     ratios = [header, *[height] * rows]
-    grid = figure.subplots(1 + rows, len(found), squeeze=False, height_ratios=ratios)
-    for axes, group in zip(grid[0], found, strict=True):
+    grid = figure.subplots(1 + rows, len(shown_groups), squeeze=False, height_ratios=ratios)
+    for axes, group in zip(grid[0], shown_groups, strict=True):
         axes.axis("off")
         axes.legend(
             handles=handles(study, group.labels), title=group.title, loc="lower left",
             alignment="left", handlelength=3.2, borderpad=0,
             title_fontproperties={"weight": "bold", "size": 10},
         )  # fmt: skip
-    others = Line2D([], [], color=GREY, linewidth=1, label="formulations of the other columns")
-    entries = [others, *more]
+    grey_line = Line2D([], [], color=GREY, linewidth=1, label="formulations of the other columns")
+    entries = [grey_line, *more]
     figure.legend(handles=entries, loc="outside lower center", ncols=len(entries), handlelength=3)
-    return figure, found, grid[1:]
+    return figure, shown_groups, grid[1:]
 
 
 def fence(values: Sequence[float]) -> float:
@@ -102,7 +102,7 @@ def beyond(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str) -> N
     for place, value in zip(x, y, strict=True):
         if value > axes.get_ylim()[1]:
             printed = [text.xy[0] for text in axes.texts if isinstance(text, Annotation)]
-            line = sum(abs(math.log(other / place)) < CLOSE for other in printed)
+            line = sum(abs(math.log(printed_place / place)) < CLOSE for printed_place in printed)
             middle = place > math.sqrt(left * right)
             axes.annotate(
                 f"{plain(value)} ↑", (place, 1), xycoords=axes.get_xaxis_transform(),

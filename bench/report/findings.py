@@ -72,12 +72,12 @@ def _versus(ratio: Interval) -> str:
 
 def _ranked(study: Study, panel: Panel, nfe: int) -> list[tuple[str, Interval]]:
     """Labels with a value at an NFE, the lowest mean first."""
-    found = [
+    points = [
         (label, curve[nfe])
         for label in study.labels(panel)
         if nfe in (curve := study.curve(panel, label, study.selected))
     ]
-    return sorted(found, key=lambda pair: pair[1].estimate)
+    return sorted(points, key=lambda pair: pair[1].estimate)
 
 
 def _leaders(study: Study, panel: Panel) -> Iterator[str]:
@@ -85,15 +85,17 @@ def _leaders(study: Study, panel: Panel) -> Iterator[str]:
     nfe = study.nfe(panel)
     for count in dict.fromkeys([nfe[0], *[n for n in nfe if n == FEW], nfe[-1]]):
         ranked = _ranked(study, panel, count)
-        (first, value), *rest = ranked
+        (first, value), *followers = ranked
         text = (
             f"At {count} evaluation{'s' if count > 1 else ''} {study.titles[first]} has the lowest "
             f"{metric_title(panel.primary)}: {bracket(value)}"
         )
-        if rest:
-            second, other = rest[0]
+        if followers:
+            second, second_value = followers[0]
             ratio = study.ratio(panel, first, second, count)
-            text += f"; next is {study.titles[second]} with {bracket(other)} ({_versus(ratio)})"
+            text += (
+                f"; next is {study.titles[second]} with {bracket(second_value)} ({_versus(ratio)})"
+            )
         yield text + "."
 
 
@@ -106,7 +108,7 @@ def _expectation(study: Study, panel: Panel) -> Iterator[str]:
         (nfe[0], fast, slow, "models made for few evaluations", "the others"),
         (nfe[-1], slow, fast, "the others", "models made for few evaluations"),
     )
-    for count, ahead, behind, name, other in claims:
+    for count, ahead, behind, name, rivals in claims:
         ranked = [label for label, _ in _ranked(study, panel, count)]
         best = next((label for label in ranked if label in ahead), None)
         rival = next((label for label in ranked if label in behind), None)
@@ -119,7 +121,7 @@ def _expectation(study: Study, panel: Panel) -> Iterator[str]:
             verdict = "The records agree" if ratio.high < 1 else "The records disagree"
         yield (
             f"Expected beforehand: at {count} evaluation{'s' if count > 1 else ''} {name} are "
-            f"ahead of {other}. {verdict}: {study.titles[best]} against {study.titles[rival]}, "
+            f"ahead of {rivals}. {verdict}: {study.titles[best]} against {study.titles[rival]}, "
             f"{_versus(ratio)}."
         )
 
@@ -129,9 +131,9 @@ def _reach(study: Study, panel: Panel) -> Iterator[str]:
     for factor, target in study.targets(panel).items():
         parts = []
         for label in study.labels(panel):
-            found = study.crossing(panel, label, study.selected, target)
-            if found is not None:
-                parts.append(f"{study.titles[label]} {crossing(found, study.expected(panel))}")
+            summary = study.crossing(panel, label, study.selected, target)
+            if summary is not None:
+                parts.append(f"{study.titles[label]} {crossing(summary, study.expected(panel))}")
         if parts:
             yield (
                 f"Evaluations needed to come within {factor:g} times the best mean at the most "
@@ -142,8 +144,10 @@ def _reach(study: Study, panel: Panel) -> Iterator[str]:
 def _straightest(study: Study, panel: Panel) -> Iterator[str]:
     """The order of the formulations by each straightness figure."""
     for metric in STRAIGHTNESS:
-        found = [(study.model_metric(panel, label, metric), label) for label in study.labels(panel)]
-        ranked = sorted((i.estimate, label) for i, label in found if i.n)
+        intervals = [
+            (study.model_metric(panel, label, metric), label) for label in study.labels(panel)
+        ]
+        ranked = sorted((i.estimate, label) for i, label in intervals if i.n)
         if len(ranked) > 1:
             order = ", ".join(f"{study.titles[label]} {plain(x)}" for x, label in ranked)
             yield f"From straightest to least straight by {metric_title(metric)}: {order}."

@@ -158,8 +158,8 @@ def _lines(text: str) -> Markup:
 
 def _cell(text: str) -> dict[str, Any]:
     """A cell; the sampler below a number is small, and a failure is marked."""
-    first, *rest = text.split("\n")
-    return {"text": _lines(text), "first": first, "rest": rest, "failed": is_loud(first)}
+    first, *lines = text.split("\n")
+    return {"text": _lines(text), "first": first, "rest": lines, "failed": is_loud(first)}
 
 
 def _machine(manifest: Mapping[str, Any]) -> str:

@@ -19,8 +19,8 @@ CATALOGUE = {name: place for place, name in enumerate(SOLVERS)}
 
 def by_names(rows: pd.DataFrame, *columns: str) -> Iterator[tuple[list[str], pd.DataFrame]]:
     """Rows by columns that hold names, in the order in which they come."""
-    for key, mine in rows.groupby(list(columns), sort=False):
-        yield list(map(str, key)), mine
+    for key, group in rows.groupby(list(columns), sort=False):
+        yield list(map(str, key)), group
 
 
 FAMILIES = {

@@ -68,8 +68,8 @@ class Panel:
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows of ``table`` that belong to this panel."""
-        mine = (table["experiment"] == self.experiment) & (table["dataset"] == self.dataset)
-        return table[mine.fillna(False)]
+        in_panel = (table["experiment"] == self.experiment) & (table["dataset"] == self.dataset)
+        return table[in_panel.fillna(False)]
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,15 @@ class Study:
         for name in (RECORDS, MANIFEST):
             if not (root / name).is_file():
                 raise InputError(f"{root}: no {name}; run collect first")
-        found = parts(read_json(root / MANIFEST))
-        experiments = [from_mapping(part["config"], f"{root / MANIFEST}: config") for part in found]
+        manifests = parts(read_json(root / MANIFEST))
+        experiments = [
+            from_mapping(part["config"], f"{root / MANIFEST}: config") for part in manifests
+        ]
         # Rows are taken from these strings many times, and twice as fast as from Arrow's.
         with pd.option_context("mode.string_storage", "python"):
             table = records.read(root / RECORDS)
-        folders = {e.name: root for e in experiments} if len(found) == 1 else {}
-        return cls(table, experiments, folders, {part["experiment"]: part for part in found})
+        folders = {e.name: root for e in experiments} if len(manifests) == 1 else {}
+        return cls(table, experiments, folders, {part["experiment"]: part for part in manifests})
 
     @cached_property
     def panels(self) -> list[Panel]:
@@ -149,16 +151,16 @@ class Study:
     @cached_property
     def titles(self) -> dict[str, str]:
         """Printed name of every label: its own title, its formulation's, or the label itself."""
-        found = {}
+        titles = {}
         for experiment in self.experiments:
             for label, spec in experiment.formulations.items():
                 title: str = formulation_module(spec.formulation).TITLE
                 base = untuned(label)
                 name = spec.title or (title if base == spec.formulation else _spelt(base))
-                found[label] = name + label.removeprefix(base)
+                titles[label] = name + label.removeprefix(base)
             for label, model in experiment.models.items():
-                found[label] = model.title or _spelt(label)
-        return found
+                titles[label] = model.title or _spelt(label)
+        return titles
 
     def is_foreign(self, panel: Panel, label: str) -> bool:
         """Whether the label's networks were trained elsewhere: their budget is not known."""
@@ -189,8 +191,8 @@ class Study:
 
     def sampler_name(self, panel: Panel, label: str, solver: str, grid: str) -> str:
         """``solver``, with its grid where that is not the one the label's models have anyway."""
-        own = grid in ("", self.own_grid(panel, label, solver))
-        return solver if own else f"{solver} ({grid})"
+        is_own = grid in ("", self.own_grid(panel, label, solver))
+        return solver if is_own else f"{solver} ({grid})"
 
     @cached_property
     def verdicts(self) -> list[Finding]:
@@ -211,13 +213,13 @@ class Study:
     @cached_property
     def _by_metric(self) -> dict[Panel, tuple[pd.DataFrame, dict[Any, Any]]]:
         """Successful rows of each panel, and their places by label and metric."""
-        found = {}
+        by_panel = {}
         for panel in self.panels:
             rows = self.measured(panel)
             successful = rows[(rows["status"] == "ok").fillna(False)].dropna(subset="value")
             places = successful.groupby(["label", "metric"], sort=False).indices
-            found[panel] = successful, dict(places)
-        return found
+            by_panel[panel] = successful, dict(places)
+        return by_panel
 
     def measured(self, panel: Panel) -> pd.DataFrame:
         """All records of a panel."""
@@ -282,9 +284,9 @@ class Study:
         rows = rows[rows["nfe"] == nfe].dropna(subset="value")
         return dict(zip(rows["train_seed"], rows["value"], strict=True))
 
-    def ratio(self, panel: Panel, one: str, other: str, nfe: int) -> Interval:
-        """Primary metric of ``one`` over that of ``other``, paired within the seed."""
-        return paired_ratio(self.by_seed(panel, one, nfe), self.by_seed(panel, other, nfe))
+    def ratio(self, panel: Panel, label: str, reference: str, nfe: int) -> Interval:
+        """Primary metric of ``label`` over that of ``reference``, paired within the seed."""
+        return paired_ratio(self.by_seed(panel, label, nfe), self.by_seed(panel, reference, nfe))
 
     def nfe(self, panel: Panel) -> list[int]:
         """Every NFE at which some formulation has a value."""
@@ -359,12 +361,12 @@ class Study:
     @cached_property
     def _failed(self) -> dict[Panel, tuple[pd.DataFrame, dict[Any, Any]]]:
         """Failed rows of each panel, and their places by label."""
-        found = {}
+        by_panel = {}
         for panel in self.panels:
             rows = self.measured(panel)
             failed = rows[(rows["status"] == "failed").fillna(False)]
-            found[panel] = failed, dict(failed.groupby("label", sort=False).indices)
-        return found
+            by_panel[panel] = failed, dict(failed.groupby("label", sort=False).indices)
+        return by_panel
 
     def failed_seeds(self, panel: Panel, label: str) -> set[int]:
         """Seeds of the label that have a failure."""

@@ -106,5 +106,5 @@ def drawing_in(page: str, name: str) -> str | None:
     """
     if name not in FIGURES:
         raise ValueError(f"no figure {name!r}")
-    found = re.search(rf'<img id="figure-{name}" src="{re.escape(_START)}([^"]*)"', page)
-    return None if found is None else unquote(found[1])
+    match = re.search(rf'<img id="figure-{name}" src="{re.escape(_START)}([^"]*)"', page)
+    return None if match is None else unquote(match[1])

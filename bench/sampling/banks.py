@@ -59,9 +59,9 @@ class NoiseBanks:
             self._noise[bank] = noise.to(self.device, self.dtype)
         return self._noise[bank]
 
-    def labels(self, bank: str, known: Tensor) -> Tensor:
+    def labels(self, bank: str, train_labels: Tensor) -> Tensor:
         """Classes ``[n]`` of the samples, drawn from those of the training data."""
-        return starting_labels(self.seed, bank, self.sizes[bank], known).to(self.device)
+        return starting_labels(self.seed, bank, self.sizes[bank], train_labels).to(self.device)
 
     def fresh(self, bank: str) -> Callable[[int, slice], Tensor]:
         """Noise that stochastic solvers add to some samples of a bank, by interval."""
@@ -69,9 +69,9 @@ class NoiseBanks:
         shape = tuple(start.shape[1:])
 
         def fresh(interval: int, part: slice) -> Tensor:
-            known = self._added.get((bank, interval))
-            if known is not None:
-                return known[part]
+            noise = self._added.get((bank, interval))
+            if noise is not None:
+                return noise[part]
             samples = range(*part.indices(len(start)))
             if (1 + len(self._added)) * start.nbytes > KEPT_BYTES:
                 return solver_noise(self.seed, bank, samples, shape, interval).to(start)

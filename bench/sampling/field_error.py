@@ -51,7 +51,7 @@ def field_errors(
         data: draws of the law, ``[n, ...]``.
         noise: standard normal, ``[n, ...]``, independent of them.
     """
-    path, found = exact.path, []
+    path, errors = exact.path, []
     low, high = path.log_snr(torch.tensor(path.interval, dtype=torch.float64)).tolist()
     for point in LOG_SNR_POINTS:
         if not low <= point <= high:
@@ -63,8 +63,8 @@ def field_errors(
             velocity, true_velocity = model.velocity(x, t).double(), exact.velocity(x, t).double()
             off = (model.data(x, t).double() - exact.data(x, t).double()).square().mean()
         relative = (velocity - true_velocity).square().mean() / true_velocity.square().mean()
-        found.append(FieldError(point, relative.item(), off.item()))
-    return found
+        errors.append(FieldError(point, relative.item(), off.item()))
+    return errors
 
 
 def field_points(dataset: DataSet, law: GaussianMixture) -> tuple[Tensor, Tensor, Tensor]:

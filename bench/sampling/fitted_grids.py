@@ -90,8 +90,8 @@ def searched_times(
             solution = sample(model, noise, request, len(noise), fresh)
             scores.append(score(solution.end))
             spent += round(solution.nfe * len(noise))
-        found = left.pop(scores.index(min(scores)))
-        best.append(torch.cat([best[-1], found]).sort().values)
+        added_time = left.pop(scores.index(min(scores)))
+        best.append(torch.cat([best[-1], added_time]).sort().values)
 
     def grid(clock: Clock, count: int) -> Tensor:
         if count > len(best):

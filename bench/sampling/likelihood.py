@@ -102,11 +102,15 @@ def log_likelihood(
             parts.append(_solve(model.part(part), data[part], signs, tolerance))
         costs += [passes.forwards / len(data[part])] * len(data[part])
         backwards += passes.backwards
-    found = torch.cat(parts)
-    several = found.shape[1] > 1
-    error = found.std(dim=1) / found.shape[1] ** 0.5 if several else torch.zeros_like(found[:, 0])
+    log_densities = torch.cat(parts)
+    several = log_densities.shape[1] > 1
+    error = (
+        log_densities.std(dim=1) / log_densities.shape[1] ** 0.5
+        if several
+        else torch.zeros_like(log_densities[:, 0])
+    )
     return Likelihood(
-        log_density=found.mean(dim=1),
+        log_density=log_densities.mean(dim=1),
         probe_se=error,
         nfe=sum(costs) / len(data),
         nfe_min=min(costs),

@@ -77,13 +77,13 @@ class Request:
 
     def by_label(self) -> dict[str, list[str]]:
         """Factories of each label, in the order given: one a seed."""
-        found: dict[str, list[str]] = {}
+        factories: dict[str, list[str]] = {}
         for text in self.models:
             label, equals, factory = text.rpartition("=")
             if not equals:
                 label = self.label or factory.rpartition(":")[2].rpartition(".")[2]
-            found.setdefault(label, []).append(factory)
-        return found
+            factories.setdefault(label, []).append(factory)
+        return factories
 
 
 def brought(asked: Request) -> Experiment:
@@ -97,7 +97,7 @@ def brought(asked: Request) -> Experiment:
     device = ready(draft.training.threads)
     from bench.models import adapters
 
-    known: dict[str, dict[str, Any]] = {}
+    facts: dict[str, dict[str, Any]] = {}
     for label, spec in draft.models.items():
         tried = []
         for factory in spec.factories:
@@ -108,27 +108,27 @@ def brought(asked: Request) -> Experiment:
             made = adapters.model(factory, foreign, built, prediction, shape, device)
             tried.append((adapters.state(factory, foreign, made.foreign), path, prediction, made))
         _, path, prediction, made = tried[0]
-        for (_, *others), factory in zip(tried[1:], spec.factories[1:], strict=True):
-            if _named(others[0]) != _named(path) or others[1] != prediction:
+        for (_, *other_meaning), factory in zip(tried[1:], spec.factories[1:], strict=True):
+            if _named(other_meaning[0]) != _named(path) or other_meaning[1] != prediction:
                 raise InputError(
                     f"model {factory}: is not on the path of {spec.factories[0]} or predicts "
                     f"something else; networks of one label differ in their weights: "
                     "give it a label of its own"
                 )
-        known[label] = {
+        facts[label] = {
             "states": [state for state, *_ in tried],
             "path": _named(path),
             "prediction": prediction,
             "forwards": made.evaluations,
         }
         print(f"{label}: {_described(made, path, prediction)}", file=sys.stderr)
-    return _experiment(asked, known)
+    return _experiment(asked, facts)
 
 
-def _experiment(asked: Request, known: Mapping[str, Mapping[str, Any]]) -> Experiment:
+def _experiment(asked: Request, facts: Mapping[str, Mapping[str, Any]]) -> Experiment:
     """The experiment with what is known of its models; without it, what was asked for."""
     by_label = asked.by_label()
-    given = {} if asked.settings is None else load(asked.settings).resolved()
+    settings = {} if asked.settings is None else load(asked.settings).resolved()
     path = {"name": "linear"} if asked.path is None else _part(asked.path)
     models = {
         label: {
@@ -138,15 +138,15 @@ def _experiment(asked: Request, known: Mapping[str, Mapping[str, Any]]) -> Exper
             "prediction": asked.prediction or FOREIGN_PREDICTIONS[0],
             "coupling": _part(asked.coupling),
         }
-        | dict(known.get(label, {}))
+        | dict(facts.get(label, {}))
         for label, factories in by_label.items()
     }
     mapping = {
         "name": asked.name or next(iter(by_label)),
-        "datasets": {asked.data: given.get("datasets", {}).get(asked.data, {})},
+        "datasets": {asked.data: settings.get("datasets", {}).get(asked.data, {})},
         "models": models,
         "seeds": list(range(max(map(len, by_label.values())))),
-        **{name: given[name] for name in SECTIONS if given.get(name) is not None},
+        **{name: settings[name] for name in SECTIONS if settings.get(name) is not None},
     }
     training = mapping.get("training")
     if training is not None:
@@ -174,9 +174,9 @@ def _meaning(
     Returns:
         The path as a part or as a table, and the name of the prediction.
     """
-    for option, own in (("path", foreign.path), ("prediction", foreign.prediction)):
-        if (getattr(asked, option) is None) == (own is None):
-            remedy = "give" if own is None else "its adapter says it already: leave out"
+    for option, adapter_value in (("path", foreign.path), ("prediction", foreign.prediction)):
+        if (getattr(asked, option) is None) == (adapter_value is None):
+            remedy = "give" if adapter_value is None else "its adapter says it already: leave out"
             raise InputError(f"model {factory}: {remedy} --{option}")
     path = draft.formulation(label).final.path if foreign.path is None else foreign.path
     prediction = asked.prediction if foreign.prediction is None else foreign.prediction

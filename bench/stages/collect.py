@@ -47,8 +47,8 @@ def run(experiment: Experiment, layout: Layout) -> pd.DataFrame:
     table = pd.concat([records.frame(rows), *_measured(experiment, layout)], ignore_index=True)
     table = _with_seconds(table)
     write(table, root)
-    found = manifests.manifest(experiment, root, manifests.current())
-    write_json(root / manifests.MANIFEST, found)
+    manifest = manifests.manifest(experiment, root, manifests.current())
+    write_json(root / manifests.MANIFEST, manifest)
     return table
 
 

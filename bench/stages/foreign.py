@@ -60,12 +60,12 @@ def _work(
 ) -> dict[str, Any]:
     with seconds("import"):
         device = ready(experiment.training.threads)
-        found = model(experiment, load(layout.data(dataset)), label, seed, device)
+        foreign_model = model(experiment, load(layout.data(dataset)), label, seed, device)
     facts = {
         "factory": experiment.models[label].factories[experiment.seeds.index(seed)],
-        "networks": found.foreign.names,
-        "parameters": found.foreign.numbers,
-        "forwards": found.evaluations,
+        "networks": foreign_model.foreign.names,
+        "parameters": foreign_model.foreign.numbers,
+        "forwards": foreign_model.evaluations,
     }
     write_json(layout.stage(dataset, label, seed, stage) / FOREIGN, facts)
     return {}
@@ -91,17 +91,17 @@ def model(
         raise InputError(
             f"model {factory}: brings no table of its path; name one of bench/models/paths"
         )
-    found = adapters.model(
+    foreign_model = adapters.model(
         factory, foreign, built, spec.prediction, data.shape, device, data.sigma_data
     )
-    state = adapters.state(factory, foreign, found.foreign)
+    state = adapters.state(factory, foreign, foreign_model.foreign)
     for what, now, then in (
         ("state", state, spec.states[place]),
-        ("forwards", found.evaluations, spec.forwards),
+        ("forwards", foreign_model.evaluations, spec.forwards),
     ):
         if now != then:
             raise InputError(
                 f"model {factory}: its {what} is {now}, and models.{label} says {then}: "
                 "write what it is, or give the command again"
             )
-    return found
+    return foreign_model

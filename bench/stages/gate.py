@@ -39,12 +39,12 @@ def run(experiment: Experiment, layout: Layout) -> None:
     Raises:
         RunError: the run is not sound; the message names every failure.
     """
-    found, notes = verdict(experiment, layout)
+    failures, notes = verdict(experiment, layout)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    if found:
+    if failures:
         (layout.root / GATE).unlink(missing_ok=True)
-        raise RunError("\n".join([f"{len(found)} failures in {layout.root}:", *found]))
+        raise RunError("\n".join([f"{len(failures)} failures in {layout.root}:", *failures]))
     passed = {"experiment": experiment.name, "config_digest": experiment.digest, "notes": notes}
     write_json(layout.root / GATE, passed)
     print(f"{layout.root}: sound", file=sys.stderr)
@@ -52,18 +52,18 @@ def run(experiment: Experiment, layout: Layout) -> None:
 
 def verdict(experiment: Experiment, layout: Layout) -> tuple[list[str], list[str]]:
     """What makes a run unsound, a line each, and what is only worth saying of it."""
-    found = list(failed_stages(experiment, layout))
+    failures = list(failed_stages(experiment, layout))
     if not (layout.root / RECORDS).is_file():
-        return [*found, f"{layout.root / RECORDS} does not exist: run collect"], []
+        return [*failures, f"{layout.root / RECORDS} does not exist: run collect"], []
     table = records.read(layout.root / RECORDS)
-    found += failed_cells(table)
-    found += wrong_evaluations(table)
+    failures += failed_cells(table)
+    failures += wrong_evaluations(table)
     notes: list[str] = []
     for dataset in experiment.datasets:
         lost, said = quality(table, dataset, experiment.described(dataset).primary)
-        found += lost
+        failures += lost
         notes += said
-    return found, notes
+    return failures, notes
 
 
 def failed_stages(experiment: Experiment, layout: Layout) -> Iterator[str]:

@@ -49,21 +49,21 @@ def join(sources: Sequence[Path], target: Path) -> pd.DataFrame:
     Raises:
         InputError: a source without records or manifest, or two with one name.
     """
-    tables, found = [], []
+    tables, parts = [], []
     for source in sources:
         for name in (RECORDS, manifests.MANIFEST):
             if not (source / name).is_file():
                 raise InputError(f"{source}: no {name}; give the folder of a finished run")
         tables.append(records.read(source / RECORDS))
-        found += manifests.parts(read_json(source / manifests.MANIFEST))
-    names = [part["experiment"] for part in found]
+        parts += manifests.parts(read_json(source / manifests.MANIFEST))
+    names = [part["experiment"] for part in parts]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"two of the runs are named {twice!r}; experiments are joined by name")
     table = pd.concat(tables, ignore_index=True)
     if [target.resolve()] != [source.resolve() for source in sources]:
         collect.write(table, target)
-        whole = found[0] if len(found) == 1 else {"joined": found}
+        whole = parts[0] if len(parts) == 1 else {"joined": parts}
         write_json(target / manifests.MANIFEST, whole)
         if len(sources) == 1:
             _keep(sources[0], target)

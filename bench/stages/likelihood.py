@@ -155,22 +155,22 @@ def measure(
     if held_out[0].numel() > settings.exact_trace:
         key = ("likelihood", dataset.name, "probes")
         probes = rademacher(len(held_out), settings.probes, dataset.shape, *key)
-    found = log_likelihood(
+    likelihood = log_likelihood(
         model,
         held_out.to(device),
         tolerance=settings.tolerance,
         batch_size=settings.batch_size,
         probes=probes,
     )
-    if not bool(found.log_density.isfinite().all()):
+    if not bool(likelihood.log_density.isfinite().all()):
         raise ValueError("a log density is not finite")
-    log_density = found.log_density.cpu()
-    spent = {"nfe": found.nfe, "nfe_min": found.nfe_min, "nfe_max": found.nfe_max}
+    log_density = likelihood.log_density.cpu()
+    spent = {"nfe": likelihood.nfe, "nfe_min": likelihood.nfe_min, "nfe_max": likelihood.nfe_max}
     rows: list[Record] = [_mean("nll", -log_density) | spent]
     if dataset.levels is not None:
         rows.append(_mean("bits_per_dim", bits_per_dimension(dataset, log_density)) | spent)
     if probes is not None:
-        error = float(found.probe_se.square().sum().sqrt()) / len(log_density)
+        error = float(likelihood.probe_se.square().sum().sqrt()) / len(log_density)
         rows.append({"metric": "nll_probe_se", "value": error} | spent)
     law = dataset.mixture
     if law is not None and (label is None or law.labels is not None):

@@ -85,11 +85,11 @@ def _missing(experiment: Experiment, folder: Path) -> list[str]:
     Raises:
         RunError: something else is wrong with the run.
     """
-    found, _ = gate.verdict(experiment, Layout(folder))
-    failures = [line for line in found if not line.endswith(gate.NOT_RUN)]
+    lines, _ = gate.verdict(experiment, Layout(folder))
+    failures = [line for line in lines if not line.endswith(gate.NOT_RUN)]
     if failures:
         raise RunError("\n".join([f"{len(failures)} failures in {folder}:", *failures]))
-    return [line.removesuffix(gate.NOT_RUN) for line in found]
+    return [line.removesuffix(gate.NOT_RUN) for line in lines]
 
 
 def write_light(experiment: Experiment, folder: Path, target: Path) -> None:
@@ -99,7 +99,7 @@ def write_light(experiment: Experiment, folder: Path, target: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
     ledgers = verify.all_ledgers(Layout(folder))
-    lines = (f" {json.dumps(place)}: {json.dumps(one)}" for place, one in ledgers.items())
+    lines = (f" {json.dumps(place)}: {json.dumps(ledger)}" for place, ledger in ledgers.items())
     write_text(target / verify.LEDGERS, "{\n" + ",\n".join(lines) + "\n}\n")
 
 

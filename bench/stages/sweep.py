@@ -111,14 +111,14 @@ def _work(
         base = digests.sweep_base(experiment, dataset, label, seed)
         journal = Journal(folder / JOURNAL)
         todo = (*cells(experiment, formulation), *unified_cells(experiment, formulation))
-        found: dict[Cell | str, Entry] = {}
+        entries: dict[Cell | str, Entry] = {}
 
         beside = overlaps(experiment, layout, dataset, sweep, todo, seconds)
         since = seconds.totals()
 
         def settle(what: Cell | str, digest: str, entry: Entry) -> None:
             nonlocal since
-            found[what] = journal.settled(digest, lambda: entry, seconds, since)
+            entries[what] = journal.settled(digest, lambda: entry, seconds, since)
             since = seconds.totals()
 
         with (
@@ -128,8 +128,8 @@ def _work(
 
             def take(what: Cell | str, key: Mapping[str, Any], draw: Draw) -> None:
                 digest = digests.cell_digest(base, key)
-                known = journal.find(digest)
-                score = draw(columns, digest) if known is None else _giving(known)
+                stored_entry = journal.find(digest)
+                score = draw(columns, digest) if stored_entry is None else _giving(stored_entry)
                 overlap.finish(score, partial(settle, what, digest))
 
             for name, measure in _once_a_model(experiment, label, sweep).items():
@@ -137,8 +137,8 @@ def _work(
             for i, cell in enumerate(todo):
                 take(cell, cell.key(), partial(sweep.draw, cell))
                 progress.advance(note=evaluations_left(todo[i + 1 :]))
-        _write(folder, experiment, found)
-    failed = sum(any(r["status"] == "failed" for r in entry.rows) for entry in found.values())
+        _write(folder, experiment, entries)
+    failed = sum(any(r["status"] == "failed" for r in entry.rows) for entry in entries.values())
     return {
         INCOMPLETE: f"{failed} cells failed" if failed else None,
         "acceleration": list(on),
@@ -150,12 +150,12 @@ def _once_a_model(experiment: Experiment, label: str, sweep: Sweep) -> dict[str,
     """What is measured beside the cells, by name."""
     from bench.stages.running.once_a_model import measure_field, measure_geometry
 
-    found: dict[str, Draw] = {}
+    draws: dict[str, Draw] = {}
     if _has_geometry(experiment, label):
-        found[GEOMETRY] = lambda columns, digest: _giving(measure_geometry(sweep, columns, digest))
+        draws[GEOMETRY] = lambda columns, digest: _giving(measure_geometry(sweep, columns, digest))
     if sweep.exact is not None:
-        found[FIELD] = lambda columns, digest: _giving(measure_field(sweep, columns, digest))
-    return found
+        draws[FIELD] = lambda columns, digest: _giving(measure_field(sweep, columns, digest))
+    return draws
 
 
 def _giving(entry: Entry) -> Callable[[], Entry]:
@@ -184,19 +184,19 @@ def _references(
     return references(experiment, layout, load(layout.data(dataset)), device)
 
 
-def _write(folder: Path, experiment: Experiment, found: Mapping[Cell | str, Entry]) -> None:
+def _write(folder: Path, experiment: Experiment, entries: Mapping[Cell | str, Entry]) -> None:
     """The table of all rows, and the arrays that figures show."""
     from safetensors.numpy import save_file
 
     common = experiment_columns(experiment)
-    rows = [{**row, **common} for entry in found.values() for row in entry.rows]
+    rows = [{**row, **common} for entry in entries.values() for row in entry.rows]
     shown: dict[str, Array] = {}
-    for cell, entry in found.items():
+    for cell, entry in entries.items():
         if isinstance(cell, Cell) and "samples" in entry.arrays:
             # Of several grids the first one is shown.
             cost = cell.tolerance if cell.nfe is None else cell.nfe
             shown.setdefault(f"{cell.solver}|{cost}", entry.arrays["samples"])
-    traced = found[GEOMETRY].arrays if GEOMETRY in found else {}
+    traced = entries[GEOMETRY].arrays if GEOMETRY in entries else {}
     with replacing(folder / SAMPLES) as temporary:
         save_file(shown, temporary)
     if traced:

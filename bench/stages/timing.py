@@ -78,8 +78,8 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
             on = switches(experiment, layout, dataset, label, model, data, device)
             accelerate(model, on, network_batch(formulation, experiment.timing.batch_size))
             if formulation.conditional is not None and data.train_labels is not None:
-                known = data.train_labels[: experiment.timing.batch_size].to(device)
-                model = model.given(known, formulation.conditional.guidance)
+                labels = data.train_labels[: experiment.timing.batch_size].to(device)
+                model = model.given(labels, formulation.conditional.guidance)
             base = digests.timing_base(experiment, dataset, label)
             columns = model_columns(experiment, layout, dataset, label, seed)
             todo = _timed(experiment, formulation)
@@ -102,12 +102,12 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
 
 def _timed(experiment: Experiment, formulation: Formulation) -> list[Cell]:
     """One cell of each solver and cost, on its own grid: which times they are costs no time."""
-    found: dict[Cell, None] = {}
+    timed_cells: dict[Cell, None] = {}
     for cell in cells(experiment, formulation):
         if cell.bank == BANK and not cell.refused:
-            own = ADAPTIVE if cell.nfe is None else own_grid(formulation, cell.declaration)
-            found.setdefault(replace(cell, grid=own))
-    return list(found)
+            grid = ADAPTIVE if cell.nfe is None else own_grid(formulation, cell.declaration)
+            timed_cells.setdefault(replace(cell, grid=grid))
+    return list(timed_cells)
 
 
 def _row(
@@ -153,13 +153,13 @@ def _measured(
     warm = -settings.warmup
     while len(wall) < settings.repeats:
         start, start_busy = _now(device), time.process_time()
-        found = sample_what_fits(model, noise, request, size, lambda interval, part: noise[part])
+        solution = sample_what_fits(model, noise, request, size, lambda interval, part: noise[part])
         taken, taken_busy = _now(device) - start, time.process_time() - start_busy
-        if found.batch_size < size:
+        if solution.batch_size < size:
             # The batch that did not fit took time, too: all is measured anew with what does.
-            size, warm, wall, busy = found.batch_size, 0, [], []
+            size, warm, wall, busy = solution.batch_size, 0, [], []
             continue
-        nfe, warm = found.nfe, warm + 1
+        nfe, warm = solution.nfe, warm + 1
         if warm > 0:
             wall.append(taken)
             busy.append(taken_busy)

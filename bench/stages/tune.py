@@ -37,15 +37,15 @@ def run(experiment: Experiment, layout: Layout) -> None:
         raise InputError(f"{experiment.name}: no tuning section; give a tuning experiment")
     if not (layout.root / RECORDS).is_file():
         raise InputError(f"{layout.root}: no {RECORDS}; run collect first")
-    found = scores(experiment, records.read(layout.root / RECORDS))
+    rate_scores = scores(experiment, records.read(layout.root / RECORDS))
     study = Study(records.frame([]), [experiment])
-    table(study, found).write(layout.root / "tables")
+    table(study, rate_scores).write(layout.root / "tables")
     with styled():
-        drawing = rates.draw(found, _names(study), {p.dataset: p.title for p in study.panels})
+        drawing = rates.draw(rate_scores, _names(study), {p.dataset: p.title for p in study.panels})
         save(drawing, layout.root / "figures", "tuning", "Learning rates")
-    for warning in edges(found):
+    for warning in edges(rate_scores):
         print(f"warning: {warning}", file=sys.stderr)
-    print(yaml_block(winners(found)))
+    print(yaml_block(winners(rate_scores)))
 
 
 def scores(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
@@ -60,22 +60,22 @@ def scores(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
         best = _best_over_solvers(table[table["dataset"] == dataset], primary)
         for name in experiment.labels:
             label, nfe = untuned(name), _swept(best, untuned(name))
-            mine = best[best.index.get_level_values("label") == name].droplevel("label")
-            mine = mine.reindex(nfe)
+            values = best[best.index.get_level_values("label") == name].droplevel("label")
+            values = values.reindex(nfe)
             rows.append(
                 {
                     "experiment": experiment.name,
                     "dataset": dataset,
                     "label": label,
                     "learning_rate": experiment.learning_rate(dataset, name),
-                    "score": float(np.exp(mine.mean(skipna=False))) if len(mine) else math.nan,
-                    "cells": int(mine.notna().sum()),
+                    "score": float(np.exp(values.mean(skipna=False))) if len(values) else math.nan,
+                    "cells": int(values.notna().sum()),
                     "core_seconds": _core_seconds(table, dataset, name),
                 }
             )
-    found = pd.DataFrame(rows)
-    lowest = found.groupby(["dataset", "label"])["score"].transform("min")
-    return found.assign(winner=found["score"] == lowest)
+    rate_scores = pd.DataFrame(rows)
+    lowest = rate_scores.groupby(["dataset", "label"])["score"].transform("min")
+    return rate_scores.assign(winner=rate_scores["score"] == lowest)
 
 
 def _best_over_solvers(rows: pd.DataFrame, metric: str) -> pd.Series:
@@ -101,14 +101,14 @@ def _swept(best: pd.Series, label: str) -> list[int]:
 
 
 def _core_seconds(table: pd.DataFrame, dataset: str, name: str) -> float:
-    mine = (table["dataset"] == dataset) & (table["label"] == name)
+    is_rate = (table["dataset"] == dataset) & (table["label"] == name)
     cost = table["metric"].str.startswith("cost.")
-    return float(table[(mine & cost).fillna(False)]["value"].sum())
+    return float(table[(is_rate & cost).fillna(False)]["value"].sum())
 
 
-def winners(found: pd.DataFrame) -> dict[str, dict[str, float]]:
+def winners(rate_scores: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Winning rate by data set and label; between equal scores the lowest rate."""
-    won = found[found["winner"]].drop_duplicates(["dataset", "label"])
+    won = rate_scores[rate_scores["winner"]].drop_duplicates(["dataset", "label"])
     picked: dict[str, dict[str, float]] = {}
     for dataset, label, rate in zip(
         won["dataset"], won["label"], won["learning_rate"], strict=True
@@ -117,11 +117,11 @@ def winners(found: pd.DataFrame) -> dict[str, dict[str, float]]:
     return picked
 
 
-def edges(found: pd.DataFrame) -> list[str]:
+def edges(rate_scores: pd.DataFrame) -> list[str]:
     """A line for each winner that lies at an end of its grid, and each label without one."""
     said = []
-    picked = winners(found)
-    for (dataset, label), grid in found.groupby(["dataset", "label"], sort=False):
+    picked = winners(rate_scores)
+    for (dataset, label), grid in rate_scores.groupby(["dataset", "label"], sort=False):
         rate = picked.get(str(dataset), {}).get(str(label))
         rates = sorted(grid["learning_rate"])
         if rate is None:
@@ -134,13 +134,13 @@ def edges(found: pd.DataFrame) -> list[str]:
     return said
 
 
-def table(study: Study, found: pd.DataFrame) -> Table:
+def table(study: Study, rate_scores: pd.DataFrame) -> Table:
     """Every rate's score, the winner marked, and what the grid has cost."""
     titles = {p.dataset: p.title for p in study.panels}
     names = _names(study)
-    picked = winners(found)
+    picked = winners(rate_scores)
     text = []
-    for (dataset, label), grid in found.groupby(["dataset", "label"], sort=False):
+    for (dataset, label), grid in rate_scores.groupby(["dataset", "label"], sort=False):
         winner = picked.get(str(dataset), {}).get(str(label))
         line = {BLOCK: titles[str(dataset)], "formulation": names[str(label)]}
         grid = grid.sort_values("learning_rate")
@@ -156,7 +156,7 @@ def table(study: Study, found: pd.DataFrame) -> Table:
         "the selection noise and, for images, against the training set; lower is better. The star "
         "marks the winner. Core-seconds are those of the whole row."
     )
-    return Table("tuning", "Learning rates", caption, found, pd.DataFrame(text))
+    return Table("tuning", "Learning rates", caption, rate_scores, pd.DataFrame(text))
 
 
 def _names(study: Study) -> dict[str, str]:

@@ -112,33 +112,33 @@ def ledgers(
                     stage.name: layout.stage(dataset, label, seed, stage.name) / LEDGER
                     for stage in experiment.formulation(label).stages
                 }
-                found = {
+                model_ledgers = {
                     name: written[str(place.relative_to(layout.root))]
                     for name, place in places.items()
                     if str(place.relative_to(layout.root)) in written
                 }
-                yield dataset, label, seed, found
+                yield dataset, label, seed, model_ledgers
 
 
 def wrong_budgets(
     experiment: Experiment, layout: Layout, unfinished: bool = False
 ) -> Iterator[str]:
     """Ledgers that do not add up, and models that spent less than 98% or more than 100%."""
-    for dataset, label, seed, found in ledgers(experiment, layout):
+    for dataset, label, seed, model_ledgers in ledgers(experiment, layout):
         where = f"{dataset} {label} seed {seed}"
         stages = [stage.name for stage in experiment.formulation(label).stages]
-        missing = [name for name in stages if name not in found]
+        missing = [name for name in stages if name not in model_ledgers]
         if missing:
             if not unfinished:
                 yield f"{where}: no ledger of {', '.join(missing)}"
             continue
-        for name, ledger in found.items():
-            for problem in _wrong_ledger(ledger, found, experiment):
+        for name, ledger in model_ledgers.items():
+            for problem in _wrong_ledger(ledger, model_ledgers, experiment):
                 yield f"{where} {name}: {problem}"
         amount = experiment.budget.amount[dataset]
         marginal = experiment.budget.accounting == "marginal" and len(stages) > 1
         planned = 2 * amount if marginal else amount
-        fraction = sum(charged(ledger) for ledger in found.values()) / planned
+        fraction = sum(charged(ledger) for ledger in model_ledgers.values()) / planned
         if not SMALLEST_FRACTION <= fraction <= 1 + ROUNDING:
             yield f"{where}: spent {fraction:.2%} of its budget, not 98-100%"
 
@@ -153,14 +153,16 @@ def charged(ledger: Entry) -> float:
     return float(sum(charge["planned_seconds"] for charge in charges))
 
 
-def _wrong_ledger(ledger: Entry, found: dict[str, Entry], experiment: Experiment) -> Iterator[str]:
+def _wrong_ledger(
+    ledger: Entry, model_ledgers: dict[str, Entry], experiment: Experiment
+) -> Iterator[str]:
     if ledger["unit"] != experiment.budget.unit:
         yield f"in {ledger['unit']}, and the budget in {experiment.budget.unit}"
     if not _equal(charged(ledger), ledger["spent"]):
         yield f"charges add up to {charged(ledger):.6g}, not to {ledger['spent']:.6g}"
     upstream = 0.0
     for entry in ledger["upstream"]:
-        source = found.get(entry["stage"])
+        source = model_ledgers.get(entry["stage"])
         if source is None or source["digest"] != entry["digest"]:
             yield f"built on another {entry['stage']} than the one beside it"
         else:
@@ -169,8 +171,8 @@ def _wrong_ledger(ledger: Entry, found: dict[str, Entry], experiment: Experiment
         yield f"upstream spent {upstream:.6g}, not {ledger['spent_upstream']:.6g}"
 
 
-def _equal(one: float, other: float) -> bool:
-    return abs(one - other) <= ROUNDING * max(abs(one), abs(other))
+def _equal(first: float, second: float) -> bool:
+    return abs(first - second) <= ROUNDING * max(abs(first), abs(second))
 
 
 def wrong_records(experiment: Experiment, layout: Layout, table: pd.DataFrame) -> Iterator[str]:
@@ -179,14 +181,14 @@ def wrong_records(experiment: Experiment, layout: Layout, table: pd.DataFrame) -
     The configuration is what its file says: a later version knows more keys, with their defaults.
     """
     stored = digest_of(yaml.safe_load(layout.config.read_text(encoding="utf-8")))
-    others = set(table["config_digest"].dropna()) - {stored}
-    if others:
-        yield f"{RECORDS}: rows of another configuration ({', '.join(sorted(others))})"
+    other_digests = set(table["config_digest"].dropna()) - {stored}
+    if other_digests:
+        yield f"{RECORDS}: rows of another configuration ({', '.join(sorted(other_digests))})"
     spent = table[table["metric"] == "budget.spent"].set_index(
         ["dataset", "label", "train_seed", "stage"]
     )["value"]
-    for dataset, label, seed, found in ledgers(experiment, layout):
-        for stage, ledger in found.items():
+    for dataset, label, seed, model_ledgers in ledgers(experiment, layout):
+        for stage, ledger in model_ledgers.items():
             recorded = spent.get((dataset, label, seed, stage))
             if recorded is None or not _equal(float(recorded), ledger["spent"]):
                 yield f"{RECORDS}: {dataset} {label} seed {seed} {stage} is not as in its ledger"

@@ -51,10 +51,10 @@ def arguments(job: Sequence[Node]) -> dict[str, Any]:
     """What the stage of a job is told beside the experiment and its layout."""
     first = job[0]
     chosen = {"dataset": first.dataset, "label": first.label, "stage": first.stage}
-    given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    keywords: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     if first.seed is not None:
-        given["seeds"] = [node.seed for node in job]
-    return given
+        keywords["seeds"] = [node.seed for node in job]
+    return keywords
 
 
 def _made_from(experiment: Experiment, layout: Layout) -> str:
@@ -65,7 +65,9 @@ def _made_from(experiment: Experiment, layout: Layout) -> str:
             "experiment": experiment.digest,
             "code": verb_digest("collect", "report", "gate"),
             "schema": records.SCHEMA_VERSION,
-            "outcomes": [[one["digest"], one["status"], one["files"]] for one in outcomes],
+            "outcomes": [
+                [outcome["digest"], outcome["status"], outcome["files"]] for outcome in outcomes
+            ],
         }
     )
 
@@ -73,8 +75,8 @@ def _made_from(experiment: Experiment, layout: Layout) -> str:
 def _is_whole(layout: Layout, made_from: str) -> bool:
     if not (layout.root / WHOLE).is_file():
         return False
-    kept = read_json(layout.root / WHOLE)
-    files = {name: layout.root / name for name in kept["files"]}
-    return bool(kept["made_from"] == made_from) and all(
-        path.is_file() and sha256(path) == kept["files"][name] for name, path in files.items()
+    record = read_json(layout.root / WHOLE)
+    files = {name: layout.root / name for name in record["files"]}
+    return bool(record["made_from"] == made_from) and all(
+        path.is_file() and sha256(path) == record["files"][name] for name, path in files.items()
     )

@@ -100,26 +100,26 @@ class Ledger:
             BudgetError: the step evaluated the network another number of times than the first
                 step of its key.
         """
-        known = self.costs.get(key)
+        cost = self.costs.get(key)
         with counted() as passes:
-            if known is None:
+            if cost is None:
                 with FlopCounterMode(display=False) as counter:
                     yield
-                known = StepCost(passes.forwards, passes.backwards, counter.get_total_flops())
-                self.costs[key] = known
+                cost = StepCost(passes.forwards, passes.backwards, counter.get_total_flops())
+                self.costs[key] = cost
             else:
                 yield
-        if (passes.forwards, passes.backwards) != (known.forwards, known.backwards):
+        if (passes.forwards, passes.backwards) != (cost.forwards, cost.backwards):
             raise BudgetError(
                 f"step {key!r} spent {passes.forwards} forwards and {passes.backwards} backwards, "
-                f"its first one {known.forwards} and {known.backwards}: an unplanned evaluation"
+                f"its first one {cost.forwards} and {cost.backwards}: an unplanned evaluation"
             )
         charge = self.charges.setdefault(kind, Charge())
         charge.updates += updates
         charge.samples += samples
-        charge.forwards += known.forwards
-        charge.backwards += known.backwards
-        charge.flops += known.flops
+        charge.forwards += cost.forwards
+        charge.backwards += cost.backwards
+        charge.flops += cost.flops
         charge.planned_seconds += self.seconds_per_step.get(key, 0.0)
 
     @contextmanager

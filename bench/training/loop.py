@@ -151,11 +151,11 @@ class Trainer:
             # batch, which is what an objective that treats shares of a batch apart goes by.
             part = slice(first, None, parts)
             draws = PartDraws(self.seed, update, size, self.device, part)
-            some = Pair(pair.noise[part], pair.data[part], _rows(pair.label, part))
-            model = self.model.given(self._shown(some.label, draws))
-            each = self.objective(model, some, draws, progress)
+            part_pair = Pair(pair.noise[part], pair.data[part], _rows(pair.label, part))
+            model = self.model.given(self._shown(part_pair.label, draws))
+            each = self.objective(model, part_pair, draws, progress)
             if kind == PROBE:
-                _check_loss(self.objective, each, len(some.data))
+                _check_loss(self.objective, each, len(part_pair.data))
             loss = each.sum() / size
             loss.backward()
             losses.append(loss.detach())

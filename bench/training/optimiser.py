@@ -53,7 +53,7 @@ class AdamW:
     def state(self) -> dict[str, Tensor]:
         """Named tensors of the state; writing into them restores it."""
         lists = {"first": self.first, "second": self.second, "step": self.steps}
-        return {f"{name}.{i}": t for name, found in lists.items() for i, t in enumerate(found)}
+        return {f"{name}.{i}": t for name, tensors in lists.items() for i, t in enumerate(tensors)}
 
 
 class MovingAverage:

@@ -92,9 +92,9 @@ def _archive(options: Options) -> Path:
     if not path.is_file():
         remedy = f"get it from {ARCHIVE.urls[0]}"
         raise InputError(f"data set 'cifar10': {path} is no file; {remedy}")
-    if (found := sha256(path)) != ARCHIVE.sha256:
+    if (digest := sha256(path)) != ARCHIVE.sha256:
         raise InputError(
-            f"data set 'cifar10': {path} has SHA-256 {found}, not {ARCHIVE.sha256}; get the "
+            f"data set 'cifar10': {path} has SHA-256 {digest}, not {ARCHIVE.sha256}; get the "
             f"official {ARCHIVE.name}"
         )
     return path

@@ -91,9 +91,11 @@ def _clusters(images: Tensor, labels: Tensor, components: int) -> Tensor:
 
     start = images.new_zeros(len(images), digits.CLASSES * components)
     for label in range(digits.CLASSES):
-        mine = (labels == label).nonzero().squeeze(1)
-        found = KMeans(components, n_init=10, random_state=0).fit_predict(images[mine].numpy())
-        start[mine, label * components + torch.from_numpy(found).long()] = 1
+        members = (labels == label).nonzero().squeeze(1)
+        clusters = KMeans(components, n_init=10, random_state=0).fit_predict(
+            images[members].numpy()
+        )
+        start[members, label * components + torch.from_numpy(clusters).long()] = 1
     return start
 
 
@@ -113,13 +115,13 @@ def _maximised(images: Tensor, g: Tensor, options: Options) -> GaussianMixture:
     )
     scatter += options.shrinkage * within.repeat_interleave(options.components, dim=0)
     variances, axes = torch.linalg.eigh(scatter / (count + options.shrinkage)[:, None, None])
-    rest = variances[:, : -options.rank].mean(dim=1).clamp(min=options.floor)
-    # Of Tipping and Bishop's form: a variance below the rest's is left to the rest.
-    scale = (variances[:, -options.rank :] - rest[:, None]).clamp(min=0).sqrt()
+    noise = variances[:, : -options.rank].mean(dim=1).clamp(min=options.floor)
+    # Of Tipping and Bishop's form: a variance below the noise's is left to the noise.
+    scale = (variances[:, -options.rank :] - noise[:, None]).clamp(min=0).sqrt()
     return GaussianMixture.low_rank(
         count / count.sum(),
         means,
         axes[:, :, -options.rank :] * scale[:, None, :],
-        rest,
+        noise,
         labels=torch.arange(digits.CLASSES).repeat_interleave(options.components),
     )

@@ -159,10 +159,10 @@ def read_idx(path: Path, content: str) -> Bytes:
         raise InputError(
             f"data set 'fashion': {path}: {error}; see datasets.fashion.options.path"
         ) from None
-    found = hashlib.sha256(data).hexdigest()
-    if found != content:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != content:
         raise InputError(
-            f"data set 'fashion': {path}: its content has SHA-256 {found}, not {content}; "
+            f"data set 'fashion': {path}: its content has SHA-256 {digest}, not {content}; "
             "get the official file"
         )
     dimensions = data[3]

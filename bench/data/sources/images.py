@@ -92,27 +92,27 @@ def build(options: Options) -> DataSet:
     from bench.streams import stream
 
     path = Path(options.path).expanduser()
-    found: dict[bytes, tuple[Bytes, int]] = {}
+    by_content: dict[bytes, tuple[Bytes, int]] = {}
     count = 0
     for image, label in (_arrays if path.suffix == ARRAYS else _files)(path, options):
-        found.setdefault(image.tobytes(), (image, label))
+        by_content.setdefault(image.tobytes(), (image, label))
         count += 1
-    kept = list(found.values())
-    if len(kept) < 2:
-        raise _bad(f"{path} holds {len(kept)} images; give a folder of image files or an .npz")
-    pixels = np.stack([image for image, _ in kept])
-    labels = np.array([label for _, label in kept], dtype=np.int64)
+    entries = list(by_content.values())
+    if len(entries) < 2:
+        raise _bad(f"{path} holds {len(entries)} images; give a folder of image files or an .npz")
+    pixels = np.stack([image for image, _ in entries])
+    labels = np.array([label for _, label in entries], dtype=np.int64)
     digest = hashlib.sha256(pixels.tobytes() + labels.astype("<i8").tobytes()).hexdigest()
-    said = f"{len(kept)} images, {count - len(kept)} equal ones left out, SHA-256 {digest}"
+    said = f"{len(entries)} images, {count - len(entries)} equal ones left out, SHA-256 {digest}"
     print(f"{path}: {said}", file=sys.stderr)
     if options.sha256 not in (None, digest):
         raise _bad(f"{path}: {said}, not {options.sha256}; see datasets.images.options.sha256")
-    held_out = round(options.held_out * len(kept))
-    if not 0 < held_out < len(kept):
-        remedy = f"{options.held_out} of {len(kept)} images leaves a half empty"
+    held_out = round(options.held_out * len(entries))
+    if not 0 < held_out < len(entries):
+        remedy = f"{options.held_out} of {len(entries)} images leaves a half empty"
         raise _bad(f"datasets.images.options.held_out: {remedy}")
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-    order = torch.randperm(len(kept), generator=stream("images", "split"))
+    order = torch.randperm(len(entries), generator=stream("images", "split"))
     halves = order[held_out:], order[:held_out]
     classes = None if options.classes is None else torch.from_numpy(labels)
     shares = [None if classes is None else classes[half] for half in halves]
@@ -160,8 +160,8 @@ def _arrays(file: Path, options: Options) -> Iterator[tuple[Bytes, int]]:
     labels = np.zeros(len(images), dtype=np.int64)
     if options.classes is not None:
         labels = arrays.get("labels", np.array([]))
-        known = np.issubdtype(labels.dtype, np.integer) and labels.shape == (len(images),)
-        if not known or not set(np.unique(labels)) <= set(range(options.classes)):
+        is_labelled = np.issubdtype(labels.dtype, np.integer) and labels.shape == (len(images),)
+        if not is_labelled or not set(np.unique(labels)) <= set(range(options.classes)):
             raise _bad(f"{file}: needs an array 'labels' of [N] integers below {options.classes}")
     for pixels, label in zip(images, labels, strict=True):
         flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels

@@ -95,8 +95,8 @@ class Evidence:
     @cached_property
     def accounting(self) -> str | None:
         """How the experiment charges what is upstream; None where no row says it."""
-        found = set(self._models["accounting"])
-        return str(found.pop()) if len(found) == 1 else None
+        accountings = set(self._models["accounting"])
+        return str(accountings.pop()) if len(accountings) == 1 else None
 
     def label(self, role: Role) -> str:
         """The one label that fills a role; of several, the one that bears the formulation's name.
@@ -105,21 +105,21 @@ class Evidence:
             NotTestedError: no label, or several without the name.
         """
         wanted = {"formulation": role.formulation, **role.facts}
-        found = list(
+        labels = list(
             dict.fromkeys(
                 str(row["label"])
                 for row in self._recipes.to_dict("records")
                 if all(not pd.isna(row[c]) and row[c] == value for c, value in wanted.items())
             )
         )
-        if role.formulation in found:
+        if role.formulation in labels:
             return role.formulation
-        if len(found) == 1:
-            return found[0]
-        if not found:
+        if len(labels) == 1:
+            return labels[0]
+        if not labels:
             told = role.remedy or ", ".join(f"{c} {v}" for c, v in role.facts.items())
             raise NotTestedError(f"no records of {role.name}" + (f" ({told})" if told else ""))
-        raise NotTestedError(f"several labels are {role.name}: {', '.join(found)}")
+        raise NotTestedError(f"several labels are {role.name}: {', '.join(labels)}")
 
     def matched(self, *roles: Role) -> list[str]:
         """Labels of the roles, which must have been given one and the same budget."""
@@ -131,8 +131,8 @@ class Evidence:
 
     def samplers(self) -> dict[str, str]:
         """How each model becomes samples (``ode``, ``consistency`` ...), by label."""
-        known = self._recipes.dropna(subset="sampler").drop_duplicates("label")
-        return dict(zip(known["label"], known["sampler"], strict=True))
+        recipes = self._recipes.dropna(subset="sampler").drop_duplicates("label")
+        return dict(zip(recipes["label"], recipes["sampler"], strict=True))
 
     # --- what models are -----------------------------------------------------------------------
 
@@ -198,18 +198,20 @@ class Evidence:
         rows = rows[rows["label"].isin(list(labels)) & (rows["nfe"] == nfe) & (rows["value"] > 0)]
         rows = rows.assign(log=np.log(rows["value"].to_numpy(dtype=float)))
         logs = rows.pivot_table(index="label", columns="train_seed", values="log")
-        found = {}
+        by_seed = {}
         for seed in logs.columns:
-            others = logs.drop(columns=seed)
-            others = others[others.notna().sum(axis=1) == others.notna().sum(axis=1).max()]
-            if others.shape[1] and len(others):
-                value = logs.loc[others.mean(axis=1).idxmin(), seed]
+            other_logs = logs.drop(columns=seed)
+            other_logs = other_logs[
+                other_logs.notna().sum(axis=1) == other_logs.notna().sum(axis=1).max()
+            ]
+            if other_logs.shape[1] and len(other_logs):
+                value = logs.loc[other_logs.mean(axis=1).idxmin(), seed]
                 if not math.isnan(value):
-                    found[int(seed)] = math.exp(value)
-        if not found:
+                    by_seed[int(seed)] = math.exp(value)
+        if not by_seed:
             names = ", ".join(sorted(labels)) or "any such model"
             raise NotTestedError(f"no scored samples of {names} at {nfe} evaluations")
-        return found
+        return by_seed
 
     def evaluations_needed(
         self, label: str, chosen: pd.DataFrame, factor: float
@@ -225,11 +227,11 @@ class Evidence:
             raise NotTestedError(f"no scored samples of {label} with this sampler")
         bounds = {}
         for seed, curve in rows.groupby("train_seed"):
-            found = nfe_to_quality(
+            crossing = nfe_to_quality(
                 curve["nfe"].tolist(), curve["value"].tolist(), self._targets[factor]
             )
-            low = 0.0 if found.bound == "<=" else found.nfe
-            high = math.inf if found.bound == ">" else found.nfe
+            low = 0.0 if crossing.bound == "<=" else crossing.nfe
+            high = math.inf if crossing.bound == ">" else crossing.nfe
             bounds[int(str(seed))] = (low, high)
         return bounds
 
@@ -250,16 +252,16 @@ class Evidence:
             & (rows["status"] == "ok")
         )
         rows = rows[keep.fillna(False)].dropna(subset=["value", "sampled_path", "nfe_requested"])
-        found: dict[str, dict[int, tuple[float, float]]] = {}
+        by_path: dict[str, dict[int, tuple[float, float]]] = {}
         for (path, nfe), cells in rows.groupby(["sampled_path", "nfe_requested"]):
             value = cells["value"].to_numpy(dtype=float)
             error = cells["value_se"].to_numpy(dtype=float, na_value=0.0)
             nearest = int(value.argmin())
-            by_nfe = found.setdefault(str(path), {})
+            by_nfe = by_path.setdefault(str(path), {})
             by_nfe[int(str(nfe))] = (float(value[nearest]), float(error[nearest]))
-        if len(found) < 2:
+        if len(by_path) < 2:
             raise NotTestedError("no records of the exact field on two paths or more")
-        return found
+        return by_path
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -272,19 +274,20 @@ class Evidence:
         rows = self._rows("seconds_per_sample")
         rows = rows[rows["tolerance"].isna() & (rows["value"] > 0)]
         rows = rows.dropna(subset=["nfe", "solver"])
-        found = {}
-        for label, mine in rows.groupby("label"):
-            logs = mine.assign(
-                x=np.log(mine["nfe"].astype(float)), y=np.log(mine["value"].astype(float))
+        slopes = {}
+        for label, label_rows in rows.groupby("label"):
+            logs = label_rows.assign(
+                x=np.log(label_rows["nfe"].astype(float)),
+                y=np.log(label_rows["value"].astype(float)),
             )
             groups = logs.fillna({"grid": ""}).groupby(["solver", "grid", "train_seed"])
             wide = groups["x"].transform("nunique") >= 3
             x, y = ((logs[c] - groups[c].transform("mean"))[wide] for c in ("x", "y"))
             if len(x):
-                found[str(label)] = float((x * y).sum() / (x * x).sum())
-        if not found:
+                slopes[str(label)] = float((x * y).sum() / (x * x).sum())
+        if not slopes:
             raise NotTestedError("no measured times at three numbers of evaluations or more")
-        return found
+        return slopes
 
 
 def _positive(values: pd.Series[float]) -> BySeed:

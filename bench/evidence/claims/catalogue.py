@@ -79,38 +79,40 @@ FIGURES = {
 """Straightness figures: a short name, and what they measure in plain words."""
 
 
-def _straighter(one: Role, other: Role, names: tuple[str, str], *figures: str) -> Iterator[Part]:
-    """Parts that ask whether ``one`` is straighter than ``other``, figure by figure."""
-    mine, theirs = names
+def _straighter(
+    role: Role, reference: Role, names: tuple[str, str], *figures: str
+) -> Iterator[Part]:
+    """Parts that ask whether ``role`` is straighter than ``reference``, figure by figure."""
+    model, rival = names
     for figure in figures:
         name, measured = FIGURES[figure]
         yield Part(
             name=f"straightness: {name}",
-            contrast=less_of(one, other, figure),
+            contrast=less_of(role, reference, figure),
             rule=DIFFERENCE,
-            statement=f"samples travel straighter with {mine} than with {theirs} ({name})",
-            opposite=f"samples travel straighter with {theirs} than with {mine} ({name})",
-            measure=f"their {measured} is {{effect}} times as large with {mine}",
+            statement=f"samples travel straighter with {model} than with {rival} ({name})",
+            opposite=f"samples travel straighter with {rival} than with {model} ({name})",
+            measure=f"their {measured} is {{effect}} times as large with {model}",
         )
 
 
 def _fewer(
-    one: Role, other: Role, names: tuple[str, str], *samplers: tuple[Sampler, str]
+    role: Role, reference: Role, names: tuple[str, str], *samplers: tuple[Sampler, str]
 ) -> Iterator[Part]:
-    """Parts that ask whether ``one`` needs fewer evaluations than ``other``."""
-    mine, theirs = names
+    """Parts that ask whether ``role`` needs fewer evaluations than ``reference``."""
+    model, rival = names
     for sampler, words in samplers:
         for factor in TARGET_FACTORS:
             within = f"{100 * (factor - 1):.0f}%"
             yield Part(
                 name=f"evaluations to within {within} of the best: {words}",
-                contrast=fewer_evaluations(one, other, factor, sampler),
+                contrast=fewer_evaluations(role, reference, factor, sampler),
                 rule=DIFFERENCE,
-                statement=f"{mine} comes within {within} of the best attainable quality in fewer "
-                f"network evaluations than {theirs} ({words})",
-                opposite=f"{mine} needs more network evaluations than {theirs} to come within "
+                statement=f"{model} comes within {within} of the best attainable quality in fewer "
+                f"network evaluations than {rival} ({words})",
+                opposite=f"{model} needs more network evaluations than {rival} to come within "
                 f"{within} of the best attainable quality ({words})",
-                measure=f"it needs {{effect}} times as many as {theirs}",
+                measure=f"it needs {{effect}} times as many as {rival}",
             )
 
 

@@ -41,16 +41,18 @@ STALLED = 0.9
 """An error that falls by less than to this fraction does not come from the solver's steps."""
 
 
-def _logs(one: BySeed, other: BySeed) -> list[float]:
+def _logs(values: BySeed, references: BySeed) -> list[float]:
     """Log ratios of the seeds that both sides have."""
-    return [math.log(one[seed] / other[seed]) for seed in sorted(set(one) & set(other))]
+    return [
+        math.log(values[seed] / references[seed]) for seed in sorted(set(values) & set(references))
+    ]
 
 
-def less_of(one: Role, other: Role, metric: str) -> Contrast:
-    """Whether ``one`` has less than ``other`` of a metric that each model has once."""
+def less_of(role: Role, reference: Role, metric: str) -> Contrast:
+    """Whether ``role`` has less than ``reference`` of a metric that each model has once."""
 
     def contrast(evidence: Evidence) -> Test:
-        first, second = evidence.matched(one, other)
+        first, second = evidence.matched(role, reference)
         return difference(
             _logs(evidence.of_model(first, metric), evidence.of_model(second, metric)), "less"
         )
@@ -58,18 +60,18 @@ def less_of(one: Role, other: Role, metric: str) -> Contrast:
     return contrast
 
 
-def fewer_evaluations(one: Role, other: Role, factor: float, sampler: Sampler) -> Contrast:
-    """Whether ``one`` comes within ``factor`` of the best attainable in fewer evaluations."""
+def fewer_evaluations(role: Role, reference: Role, factor: float, sampler: Sampler) -> Contrast:
+    """Whether ``role`` comes within ``factor`` of the best attainable in fewer evaluations."""
 
     def contrast(evidence: Evidence) -> Test:
-        first, second = evidence.matched(one, other)
+        first, second = evidence.matched(role, reference)
         chosen = evidence.selected if sampler == "selected" else evidence.common
-        mine = evidence.evaluations_needed(first, chosen, factor)
-        theirs = evidence.evaluations_needed(second, chosen, factor)
-        seeds = sorted(set(mine) & set(theirs))
+        bounds = evidence.evaluations_needed(first, chosen, factor)
+        reference_bounds = evidence.evaluations_needed(second, chosen, factor)
+        seeds = sorted(set(bounds) & set(reference_bounds))
         return censored_difference(
-            [_log_ratio(mine[s][0], theirs[s][1]) for s in seeds],
-            [_log_ratio(mine[s][1], theirs[s][0]) for s in seeds],
+            [_log_ratio(bounds[s][0], reference_bounds[s][1]) for s in seeds],
+            [_log_ratio(bounds[s][1], reference_bounds[s][0]) for s in seeds],
             "less",
         )
 
@@ -86,45 +88,47 @@ def _log_ratio(a: float, b: float) -> float:
 def _sides(evidence: Evidence) -> tuple[list[str], list[str]]:
     """Consistency models, and all other models that were swept."""
     samplers = evidence.samplers()
-    ours = sorted(label for label, name in samplers.items() if name == CONSISTENCY)
-    if not ours:
+    consistency_labels = sorted(label for label, name in samplers.items() if name == CONSISTENCY)
+    if not consistency_labels:
         raise NotTestedError("no records of a consistency model")
-    others = sorted(set(samplers) - set(ours))
-    if not others:
+    other_labels = sorted(set(samplers) - set(consistency_labels))
+    if not other_labels:
         raise NotTestedError("no records of a model to compare with")
-    return ours, others
+    return consistency_labels, other_labels
 
 
 def ahead_at_one_evaluation(evidence: Evidence) -> Test:
     """The best consistency model against the best of the others, one evaluation each."""
-    ours, others = _sides(evidence)
-    return difference(_logs(evidence.best_of(ours, 1), evidence.best_of(others, 1)), "less")
+    consistency_labels, other_labels = _sides(evidence)
+    return difference(
+        _logs(evidence.best_of(consistency_labels, 1), evidence.best_of(other_labels, 1)), "less"
+    )
 
 
 def cost_in_quality(evidence: Evidence) -> Test:
     """The best consistency model at one evaluation against the best of the others at the most."""
-    ours, others = _sides(evidence)
-    best = evidence.best_of(others, evidence.most_evaluations(others))
-    return difference(_logs(evidence.best_of(ours, 1), best), "greater")
+    consistency_labels, other_labels = _sides(evidence)
+    best = evidence.best_of(other_labels, evidence.most_evaluations(other_labels))
+    return difference(_logs(evidence.best_of(consistency_labels, 1), best), "greater")
 
 
-def equal_quality(one: Role, other: Role) -> Contrast:
+def equal_quality(role: Role, reference: Role) -> Contrast:
     """Whether two models are equally good at the most evaluations, inside the margin."""
 
     def contrast(evidence: Evidence) -> Test:
-        return equality(_quality_logs(evidence, one, other), 0.0, math.log(MARGIN), "log")
+        return equality(_quality_logs(evidence, role, reference), 0.0, math.log(MARGIN), "log")
 
     return contrast
 
 
-def _quality_logs(evidence: Evidence, one: Role, other: Role) -> list[float]:
-    first, second = evidence.matched(one, other)
+def _quality_logs(evidence: Evidence, role: Role, reference: Role) -> list[float]:
+    first, second = evidence.matched(role, reference)
     nfe = min(evidence.most_evaluations([label]) for label in (first, second))
     return _logs(evidence.quality(first, nfe), evidence.quality(second, nfe))
 
 
-def explained_by(plain: Role, matched: Role, other: Role) -> Contrast:
-    """Whether ``plain`` differs from ``other`` by more than the margin, and ``matched`` by less.
+def explained_by(plain: Role, matched: Role, reference: Role) -> Contrast:
+    """Whether ``plain`` differs from ``reference`` by more than the margin, ``matched`` by less.
 
     One margin for both: a small difference that is there without matching and still there with it
     has not been explained by it. (Any difference would do until 0.5.0; this was made stricter
@@ -133,7 +137,7 @@ def explained_by(plain: Role, matched: Role, other: Role) -> Contrast:
 
     def contrast(evidence: Evidence) -> Test:
         apart, together = (
-            equality(_quality_logs(evidence, role, other), 0.0, math.log(MARGIN), "log")
+            equality(_quality_logs(evidence, role, reference), 0.0, math.log(MARGIN), "log")
             for role in (plain, matched)
         )
         return jointly(opposite(apart), together)
@@ -208,8 +212,8 @@ def little_added_by_coupling(role: Role, plain: Role) -> Contrast:
 
     def contrast(evidence: Evidence) -> Test:
         label, _ = evidence.matched(role, plain)
-        whole, own = evidence.training_seconds(label), evidence.coupling_seconds(label)
-        without = {seed: whole[seed] - own[seed] for seed in set(whole) & set(own)}
+        whole, coupling = evidence.training_seconds(label), evidence.coupling_seconds(label)
+        without = {seed: whole[seed] - coupling[seed] for seed in set(whole) & set(coupling)}
         return equality(_logs(whole, without), 0.0, math.log(MARGIN), "log")
 
     return contrast

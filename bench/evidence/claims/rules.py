@@ -90,7 +90,7 @@ def censored_difference(
     _enough(n)
     above = tail(low.tolist(), 0) if np.isfinite(low).all() else 1.0
     below = tail((-high).tolist(), 0) if np.isfinite(high).all() else 1.0
-    wanted, other = (below, above) if claimed == "less" else (above, below)
+    claimed_p, opposite_p = (below, above) if claimed == "less" else (above, below)
     exact = bool((low == high).all())
     least, most = _interval(low), _interval(high)
     return Test(
@@ -99,7 +99,7 @@ def censored_difference(
         high=most[2],
         level=LEVEL,
         n=n,
-        answer="supported" if wanted < other else "refuted",
+        answer="supported" if claimed_p < opposite_p else "refuted",
         p=min(1.0, 2 * min(above, below)),
     )
 
@@ -108,8 +108,8 @@ def _interval(d: np.ndarray) -> tuple[float, float, float]:
     """Ratio and its 95% interval; open on both sides where a bound has no end."""
     if not np.isfinite(d).all():
         return math.nan, 0.0, math.inf
-    found = student_t(np.exp(d), "log")
-    return found.estimate, found.low, found.high
+    interval = student_t(np.exp(d), "log")
+    return interval.estimate, interval.low, interval.high
 
 
 def equality(
@@ -131,11 +131,11 @@ def equality(
     inside = max(tail(d, centre - margin), tail(mirrored, -centre - margin))
     outside = min(1.0, 2 * min(tail(d, centre + margin), tail(mirrored, -centre + margin)))
     values = np.exp(d) if scale == "log" else d
-    found = student_t(values, scale, EQUALITY_LEVEL)
+    interval = student_t(values, scale, EQUALITY_LEVEL)
     return Test(
-        found.estimate,
-        found.low,
-        found.high,
+        interval.estimate,
+        interval.low,
+        interval.high,
         EQUALITY_LEVEL,
         len(d),
         "supported" if inside <= outside else "refuted",
@@ -143,15 +143,15 @@ def equality(
     )
 
 
-def jointly(shown: Test, *others: Test) -> Test:
+def jointly(shown: Test, *other_tests: Test) -> Test:
     """A claim that says several things at once: supported where all are, by the least clear one.
 
     Refuted where all others are refuted while ``shown`` holds: what it speaks of is there, and not
     explained. An intersection-union test, which needs no correction of its own.
     """
-    answers = {test.answer for test in others}
+    answers = {test.answer for test in other_tests}
     explained: Answer = "supported" if answers == {"supported"} else "refuted"
-    p = max(test.p for test in (shown, *others))
+    p = max(test.p for test in (shown, *other_tests))
     if shown.answer == "refuted" or len(answers) > 1:
         p = 1.0
     return Test(shown.estimate, shown.low, shown.high, shown.level, shown.n, explained, p)

@@ -99,18 +99,18 @@ def judge(
         if rows_of_one["label"].notna().any()
     ]
     datasets = list(dict.fromkeys(e.dataset for e in evidence))
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for claim in claims:
         for accounting in claim.accountings or (None,):
-            theirs = [e for e in evidence if accounting in (None, e.accounting)]
-            found += _adjusted(
+            accounted_evidence = [e for e in evidence if accounting in (None, e.accounting)]
+            findings += _adjusted(
                 [
-                    _asked(claim, part, dataset, accounting, theirs)
+                    _asked(claim, part, dataset, accounting, accounted_evidence)
                     for part in claim.parts
                     for dataset in datasets
                 ]
             )
-    return found
+    return findings
 
 
 def _asked(
@@ -134,22 +134,24 @@ def _asked(
         missing=f"no records with accounting {accounting}",
     )
     asked = [e for e in evidence if e.dataset == dataset]
-    for mine in sorted(asked, key=part.fineness, reverse=True):  # keeps the order of equals
-        known = replace(untested, experiment=mine.experiment, accounting=mine.accounting)
+    for candidate in sorted(asked, key=part.fineness, reverse=True):  # keeps the order of equals
+        finding = replace(
+            untested, experiment=candidate.experiment, accounting=candidate.accounting
+        )
         try:
-            test = part.contrast(mine)
+            test = part.contrast(candidate)
         except NotTestedError as error:
             if not untested.experiment:
-                untested = replace(known, missing=str(error))
+                untested = replace(finding, missing=str(error))
             continue
-        return replace(known, test=test, missing="")
+        return replace(finding, test=test, missing="")
     return untested
 
 
-def _adjusted(found: Sequence[Finding]) -> Iterator[Finding]:
+def _adjusted(findings: Sequence[Finding]) -> Iterator[Finding]:
     """The findings of one claim and accounting, with the p-values that Holm's method gives them."""
-    tested = [finding for finding in found if finding.test is not None]
+    tested = [finding for finding in findings if finding.test is not None]
     p = holm([f.test.p for f in tested if f.test is not None])
     by_place = defaultdict(lambda: math.nan, zip(map(id, tested), p, strict=True))
-    for finding in found:
+    for finding in findings:
         yield replace(finding, p=by_place[id(finding)], family=len(tested))

@@ -136,18 +136,18 @@ def pooled(parts: Iterable[Components]) -> Components | None:
     Mean squares are averaged before anything is truncated. The quantities share seeds, so degrees
     of freedom do not add up: the average keeps those of its smallest part. None without parts.
     """
-    found = list(parts)
-    if not found:
+    all_parts = list(parts)
+    if not all_parts:
         return None
-    samples = min(part.samples for part in found)
-    spread = float(np.mean([part.per_sample for part in found]))
-    retraining = float(np.mean([part.untruncated for part in found]))
+    samples = min(part.samples for part in all_parts)
+    spread = float(np.mean([part.per_sample for part in all_parts]))
+    retraining = float(np.mean([part.untruncated for part in all_parts]))
     return Components(
         between=retraining + spread / samples,
         per_sample=spread,
         samples=samples,
-        seeds=min(part.seeds for part in found),
-        degrees=min(part.degrees for part in found),
+        seeds=min(part.seeds for part in all_parts),
+        degrees=min(part.degrees for part in all_parts),
     )
 
 
@@ -181,18 +181,18 @@ def label_components(values: pd.DataFrame, label: str, nfe: int) -> Components |
     return _components(_at(values, label, nfe))
 
 
-def paired_components(values: pd.DataFrame, one: str, other: str) -> Components | None:
+def paired_components(values: pd.DataFrame, label: str, reference: str) -> Components | None:
     """Components of the paired log ratio of two formulations, at the largest NFE both have.
 
     What a seed and its noise give to both formulations alike has gone; this is what a paired
     comparison is up against.
     """
     labels, counts = (values.index.get_level_values(name) for name in ("label", "nfe"))
-    shared = set(counts[labels == one]) & set(counts[labels == other])
+    shared = set(counts[labels == label]) & set(counts[labels == reference])
     if not shared:
         return None
     nfe = max(shared)
-    return _components(_at(values, one, nfe) - _at(values, other, nfe))
+    return _components(_at(values, label, nfe) - _at(values, reference, nfe))
 
 
 def _at(values: pd.DataFrame, label: str, nfe: int) -> pd.DataFrame:

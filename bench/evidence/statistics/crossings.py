@@ -134,16 +134,16 @@ def order_statistics(n: int, level: float = LEVEL) -> tuple[int, float]:
 
 def summarise_crossings(curves: pd.DataFrame, target: float) -> CrossingSummary:
     """Crossings of one formulation: ``curves`` has the columns train_seed, nfe and value."""
-    found = [
+    crossings = [
         nfe_to_quality(rows["nfe"].tolist(), rows["value"].tolist(), target)
         for _, rows in curves.dropna(subset="value").groupby("train_seed")
     ]
-    reached = [c.nfe for c in found if c.bound != ">"]
-    early = max((c.nfe for c in found if c.bound == "<="), default=0.0)
-    n = len(found)
+    reached = [c.nfe for c in crossings if c.bound != ">"]
+    early = max((c.nfe for c in crossings if c.bound == "<="), default=0.0)
+    n = len(crossings)
     ranked = sorted(reached) + [math.inf] * (n - len(reached))
     middle = ranked[(n - 1) // 2 : n // 2 + 1]
-    exact = bool(found) and all(c.bound == "=" for c in found)
+    exact = bool(crossings) and all(c.bound == "=" for c in crossings)
     k, coverage = order_statistics(n)
     return CrossingSummary(
         median=sum(middle) / len(middle) if middle else math.nan,

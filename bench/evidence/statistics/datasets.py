@@ -33,8 +33,8 @@ def interquartile_mean(scores: Scores) -> float:
     return float(ordered[cut : scores.size - cut].mean())
 
 
-def probability_of_improvement(one: Scores, other: Scores) -> float:
-    """Chance that a run of ``one`` is below a run of ``other``, averaged over data sets.
+def probability_of_improvement(scores: Scores, references: Scores) -> float:
+    """Chance that a run of ``scores`` is below a run of ``references``, averaged over data sets.
 
     On each data set P(X < Y) + P(X = Y) / 2 over all pairs of runs, the Mann-Whitney statistic over
     the number of pairs. Free of scale; it tells how often, not by how much.
@@ -42,8 +42,8 @@ def probability_of_improvement(one: Scores, other: Scores) -> float:
     Args:
         one, other: scores ``[runs, datasets]``; the numbers of runs may differ.
     """
-    below = one[:, None, :] < other[None, :, :]
-    ties = one[:, None, :] == other[None, :, :]
+    below = scores[:, None, :] < references[None, :, :]
+    ties = scores[:, None, :] == references[None, :, :]
     return float((below + 0.5 * ties).mean())
 
 

@@ -50,12 +50,12 @@ def _by_candidate(cells: pd.DataFrame, bank: str) -> dict[tuple[str, ...], Value
     """Positive values of one noise bank, for each formulation and NFE."""
     rows = cells[(cells["noise_bank"] == bank) & (cells["value"] > 0)].astype({"value": float})
     means = rows.groupby([*GROUP, *CANDIDATE, "train_seed"], sort=True)["value"].mean()
-    found: dict[tuple[str, ...], Values] = {}
+    by_group: dict[tuple[str, ...], Values] = {}
     for key, value in zip(means.index, means.to_list(), strict=True):
         *group, solver, grid, path, seed = key
-        values = found.setdefault(tuple(map(str, group)), {})
+        values = by_group.setdefault(tuple(map(str, group)), {})
         values.setdefault((solver, grid, path), {})[int(seed)] = value
-    return found
+    return by_group
 
 
 def _lowest(values: Values, seeds: set[int]) -> tuple[str, str, str] | None:
@@ -67,7 +67,9 @@ def _lowest(values: Values, seeds: set[int]) -> tuple[str, str, str] | None:
     most = max(map(len, logs.values()), default=0)
     if most == 0:
         return None
-    means = {name: sum(own) / most for name, own in logs.items() if len(own) == most}
+    means = {
+        name: sum(seed_logs) / most for name, seed_logs in logs.items() if len(seed_logs) == most
+    }
     return min(means, key=means.__getitem__)
 
 
@@ -94,8 +96,8 @@ def select_samplers(cells: pd.DataFrame) -> pd.DataFrame:
         values = selection.get(group, {})
         seeds = {seed for by_seed in values.values() for seed in by_seed}
         for seed in sorted(map(int, set(train_seeds))):
-            own = seeds <= {seed}
-            pick = _lowest(values, seeds if own else seeds - {seed})
+            is_own_seed = seeds <= {seed}
+            pick = _lowest(values, seeds if is_own_seed else seeds - {seed})
             if pick is None:
                 continue
             chosen.append(
@@ -107,7 +109,7 @@ def select_samplers(cells: pd.DataFrame) -> pd.DataFrame:
                     "train_seed": seed,
                     **dict(zip(CANDIDATE, pick, strict=True)),
                     "value": scoring.get(group, {}).get(pick, {}).get(seed, math.nan),
-                    "basis": "own seed" if own else "other seeds",
+                    "basis": "own seed" if is_own_seed else "other seeds",
                 }
             )
     columns = [*PANEL, "label", "nfe", "train_seed", *CANDIDATE, "value", "basis"]

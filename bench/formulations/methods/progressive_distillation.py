@@ -32,8 +32,8 @@ class Options(OptionModel):
 
     @model_validator(mode="after")
     def _halvings(self) -> Self:
-        ratio, rest = divmod(self.first_steps, self.last_steps)
-        if rest or ratio & (ratio - 1) or ratio < 1:
+        ratio, remainder = divmod(self.first_steps, self.last_steps)
+        if remainder or ratio & (ratio - 1) or ratio < 1:
             raise ValueError("first_steps must be last_steps times a power of two")
         return self
 

@@ -50,9 +50,9 @@ def extractor_module(name: str) -> ModuleType:
     Raises:
         InputError: no file of that name in ``bench/metrics/extractors/``.
     """
-    known = discover("extractors")
-    if name not in known:
-        raise InputError(f"unknown extractor {name!r}; {nearest(name, known)}")
+    names = discover("extractors")
+    if name not in names:
+        raise InputError(f"unknown extractor {name!r}; {nearest(name, names)}")
     return module("extractors", name)
 
 
@@ -72,12 +72,12 @@ def extract(network: Extractor, images: Tensor) -> Tensor:
     The last batch is filled up with black images. Libraries choose their kernels by the shape of a
     batch; with one shape the features of an image are the same bits whichever set it is part of.
     """
-    found, device = [], _device(network)
+    features, device = [], _device(network)
     for batch in images.split(BATCH):
         missing = BATCH - len(batch)
         whole = torch.cat([batch, batch.new_zeros(missing, *batch.shape[1:])])
-        found.append(network.features(whole.to(device))[: len(batch)].cpu())
-    return torch.cat(found)
+        features.append(network.features(whole.to(device))[: len(batch)].cpu())
+    return torch.cat(features)
 
 
 def _device(network: Extractor) -> torch.device:

@@ -28,8 +28,8 @@ def package_data(package: str, folder: str) -> Callable[[], Path]:
 
     def place() -> Path:
         spec = find_spec(package)
-        found = spec.submodule_search_locations if spec else None
-        return Path(next(iter(found))) / folder if found else Path(package) / folder
+        locations = spec.submodule_search_locations if spec else None
+        return Path(next(iter(locations))) / folder if locations else Path(package) / folder
 
     return place
 
@@ -51,7 +51,7 @@ class Weights:
     place: Callable[[], Path]
 
 
-def weights_file(name: str, given: str | None) -> Path | None:
+def weights_file(name: str, setting: str | None) -> Path | None:
     """The verified file of the extractor ``name``; None for one without published weights.
 
     Args:
@@ -64,14 +64,14 @@ def weights_file(name: str, given: str | None) -> Path | None:
     weights: Weights | None = getattr(extractor_module(name), "WEIGHTS", None)
     if weights is None:
         return None
-    path = weights.place() / weights.file if given is None else Path(given)
+    path = weights.place() / weights.file if setting is None else Path(setting)
     wanted = f"get {weights.file} from {weights.source}; its SHA-256 begins with {weights.digest}"
     if not path.is_file():
         remedy = f"{wanted}; put it there, or name it as {SETTING}"
         raise InputError(f"extractor {name!r}: no weights at {path}; {remedy}")
-    found = sha256(path)
-    if not found.startswith(weights.digest):
-        raise InputError(f"{path}: SHA-256 {found[:8]}... is not that of {name!r}; {wanted}")
+    digest = sha256(path)
+    if not digest.startswith(weights.digest):
+        raise InputError(f"{path}: SHA-256 {digest[:8]}... is not that of {name!r}; {wanted}")
     return path
 
 

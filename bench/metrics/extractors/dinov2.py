@@ -73,9 +73,9 @@ class DINOv2(Extractor):
         with torch.device("meta"):  # draws no weights that the next line would throw away
             network = create_model("vit_base_patch14_dinov2", img_size=SIZE, num_classes=0)
         # Masks are for training only.
-        kept = {name: value for name, value in state.items() if name != "mask_token"}
-        kept["pos_embed"] = positions(kept["pos_embed"])
-        network.load_state_dict(kept, assign=True)
+        weights = {name: value for name, value in state.items() if name != "mask_token"}
+        weights["pos_embed"] = positions(weights["pos_embed"])
+        network.load_state_dict(weights, assign=True)
         return cls(network)
 
     def features(self, images: Tensor) -> Tensor:

@@ -47,11 +47,11 @@ def own_gaps(images: Tensor, *mirrored: Tensor) -> Tensor:
     """
     import torch
 
-    found = []
-    for others in (images, *mirrored):
+    nearest_gaps = []
+    for neighbours in (images, *mirrored):
         gaps = []
-        for first, squared in distances(images, others):
+        for first, squared in distances(images, neighbours):
             squared.diagonal(offset=first).fill_(float("inf"))
             gaps.append(squared.amin(dim=1))
-        found.append(torch.cat(gaps))
-    return torch.stack(found).amin(dim=0).cpu()
+        nearest_gaps.append(torch.cat(gaps))
+    return torch.stack(nearest_gaps).amin(dim=0).cpu()

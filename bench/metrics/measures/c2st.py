@@ -46,8 +46,8 @@ def compute(context: Context) -> list[Measurement]:
 
     values = []
     for i, j in context.against("held_out"):
-        known = references.derived(("c2st", j), lambda j=j: of_real(j))  # type: ignore[misc]
-        values.append(accuracy(features(law, context.blocks[i].flatten(1).double()), known))
+        real_features = references.derived(("c2st", j), lambda j=j: of_real(j))  # type: ignore[misc]
+        values.append(accuracy(features(law, context.blocks[i].flatten(1).double()), real_features))
     block = context.settings.block
     return [over_blocks("c2st", values, reference_set="held_out", n_reference=block)]
 
@@ -75,18 +75,18 @@ def accuracy(samples: Tensor, real: Tensor) -> float:
     mean, deviation = real.mean(dim=0), real.std(dim=0).clamp(min=1e-12)
     generator = stream("c2st", len(samples))
     halves: list[tuple[list[Tensor], list[Tensor]]] = [([], []), ([], [])]
-    for given, sign in ((samples, 1.0), (real, -1.0)):
-        given = given[given[:, 0].argsort(stable=True)]
-        scores = ((given - mean) / deviation).clamp(-FARTHEST, FARTHEST)
+    for points, sign in ((samples, 1.0), (real, -1.0)):
+        points = points[points[:, 0].argsort(stable=True)]
+        scores = ((points - mean) / deviation).clamp(-FARTHEST, FARTHEST)
         scores = torch.cat([scores, torch.ones_like(scores[:, :1])], dim=1)
-        order = torch.randperm(len(given), generator=generator)
+        order = torch.randperm(len(points), generator=generator)
         for half, part in zip(halves, order.tensor_split(2), strict=True):
             half[0].append(scores[part])
             half[1].append(torch.full((len(part),), sign, dtype=scores.dtype))
-    one, other = ((torch.cat(x), torch.cat(y)) for x, y in halves)
+    first_half, second_half = ((torch.cat(x), torch.cat(y)) for x, y in halves)
     right = [
         (tested[0] @ weights(*trained)) * tested[1] > 0
-        for trained, tested in ((one, other), (other, one))
+        for trained, tested in ((first_half, second_half), (second_half, first_half))
     ]
     return torch.cat(right).double().mean().item()
 
@@ -97,8 +97,8 @@ def weights(x: Tensor, y: Tensor) -> Tensor:
 
     bound = x.T @ x / 4
     bound.diagonal().add_(1.0)
-    root, found = torch.linalg.cholesky(bound), x.new_zeros(x.shape[1])
+    root, estimate = torch.linalg.cholesky(bound), x.new_zeros(x.shape[1])
     for _ in range(STEPS):
-        slope = found - x.T @ (y * (-y * (x @ found)).sigmoid())
-        found = found - torch.cholesky_solve(slope[:, None], root).squeeze(1)
-    return found
+        slope = estimate - x.T @ (y * (-y * (x @ estimate)).sigmoid())
+        estimate = estimate - torch.cholesky_solve(slope[:, None], root).squeeze(1)
+    return estimate

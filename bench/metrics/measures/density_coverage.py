@@ -37,11 +37,11 @@ def compute(context: Context) -> list[Measurement]:
     references = context.references
     name, network = _features.extractor_of(references), _features.declared(references)
     features = _features.of_samples(context, name, network)
-    found = []
+    block_scores = []
     for i, j in context.against("held_out"):
         real, _ = _features.real_block(references, name, network, "held_out", j)
         balls = references.derived(("balls", name, j), partial(radii, real))
-        found.append(density_and_coverage(features[i], real, balls))
+        block_scores.append(density_and_coverage(features[i], real, balls))
     columns = {
         "reference_set": "held_out",
         "n_reference": context.settings.block,
@@ -49,7 +49,7 @@ def compute(context: Context) -> list[Measurement]:
     }
     return [
         over_blocks(measured_in(stem, name), values, **columns)
-        for stem, values in zip(DIRECTIONS, zip(*found, strict=True), strict=True)
+        for stem, values in zip(DIRECTIONS, zip(*block_scores, strict=True), strict=True)
     ]
 
 

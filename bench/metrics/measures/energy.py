@@ -69,5 +69,5 @@ def spread(points: Tensor) -> float:
 
 
 def _rows(points: Tensor) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = points.flatten(1).double().cpu().numpy()
-    return found
+    rows: NDArray[np.float64] = points.flatten(1).double().cpu().numpy()
+    return rows

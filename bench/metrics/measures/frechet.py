@@ -105,5 +105,5 @@ def distance(a: Moments[Tensor], b: Moments[Tensor]) -> float:
     """Squared Frechet distance between two sets of features, by torch-fidelity."""
     from bench.metrics import torch_fidelity
 
-    ours, theirs = ((m.mean.numpy(), m.covariance.numpy()) for m in (a, b))
-    return torch_fidelity.frechet(ours, theirs)
+    first, second = ((m.mean.numpy(), m.covariance.numpy()) for m in (a, b))
+    return torch_fidelity.frechet(first, second)

@@ -38,17 +38,19 @@ def compute(context: Context) -> list[Measurement]:
     references = context.references
     name, network = _features.extractor_of(references), _features.declared(references)
     features = torch.cat(_features.of_samples(context, name, network))
-    ours = moments(features)
-    theirs, real = _features.of_real(references, name, network, "train")
+    sample_moments = moments(features)
+    real_features, real_moments = _features.of_real(references, name, network, "train")
     metric = measured_in("fd_{extractor}_full", name)
     columns: dict[str, Any] = {
         "reference_set": "train",
-        "n_reference": real.count,
+        "n_reference": real_moments.count,
         "extractor": name,
     }
-    if (singular := ours.singular or real.singular) is not None:
+    if (singular := sample_moments.singular or real_moments.singular) is not None:
         return [refused(metric, singular, **columns)]
     parts = [numpy_moments(x.numpy()) for x in features.tensor_split(LEFT_OUT)]
-    whole = references.derived(("jackknife", name, "train"), lambda: numpy_moments(theirs.numpy()))
+    whole = references.derived(
+        ("jackknife", name, "train"), lambda: numpy_moments(real_features.numpy())
+    )
     error = frechet_jackknife(parts, whole).error
-    return [Measurement(metric, distance(ours, real), error, **columns)]
+    return [Measurement(metric, distance(sample_moments, real_moments), error, **columns)]

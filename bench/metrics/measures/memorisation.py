@@ -55,7 +55,7 @@ def to_levels(references: References, reference: ReferenceSet) -> list[Tensor]:
         dataset = references.dataset
         images = dataset.to_levels(dataset.train if reference == "train" else dataset.held_out)
         seen = [images, images.flip(-1)] if references.settings.flip else [images]
-        return [one.flatten(1).to(references.device) for one in seen]
+        return [levels.flatten(1).to(references.device) for levels in seen]
 
     return references.derived(("levels", reference), compute)
 
@@ -76,20 +76,20 @@ def _nearest(samples: Tensor, real: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Squared distance of each of ``samples [k, d]`` to the nearest image, and its index."""
     import torch
 
-    found = []
+    matches = []
     for images in real:
         parts = [squared.min(dim=1) for _, squared in distances(samples, images)]
-        found.append((torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])))
-    (least, index), *mirrored = found
-    for squared, other in mirrored:
-        index = torch.where(squared < least, other, index)
+        matches.append((torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])))
+    (least, index), *mirrored = matches
+    for squared, mirrored_index in mirrored:
+        index = torch.where(squared < least, mirrored_index, index)
         least = torch.minimum(squared, least)
     return least.cpu(), index.cpu()
 
 
-def distances(one: Tensor, other: Tensor) -> Iterator[tuple[int, Tensor]]:
+def distances(images: Tensor, references: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Squared distances ``[k, m]`` of images ``[n, d]`` to ``[m, d]``, from a first row on."""
-    norms, rows = other.square().sum(1), max(1, AT_ONCE // len(other))
-    for first in range(0, len(one), rows):
-        some = one[first : first + rows]
-        yield first, some.square().sum(1)[:, None] + norms - 2 * some @ other.T
+    norms, rows = references.square().sum(1), max(1, AT_ONCE // len(references))
+    for first in range(0, len(images), rows):
+        part = images[first : first + rows]
+        yield first, part.square().sum(1)[:, None] + norms - 2 * part @ references.T

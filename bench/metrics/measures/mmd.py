@@ -71,8 +71,8 @@ class Discrepancy:
         across = (self.smoothed.log_density(x) + self.log_scale).exp().mean().item()
         # A sample is of similarity one with itself.
         apart = (len(x) * between - 1) / (len(x) - 1)
-        rest = self.between_data - 2 * across
-        return between + rest, apart + rest
+        data_terms = self.between_data - 2 * across
+        return between + data_terms, apart + data_terms
 
 
 def compute(context: Context) -> list[Measurement]:

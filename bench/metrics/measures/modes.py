@@ -42,10 +42,10 @@ def compute(context: Context) -> list[Measurement]:
     law = context.references.dataset.mixture
     assert law is not None, f"{context.references.dataset.name} has no exact law"
     roots = context.references.derived("mode roots", lambda: cholesky(law.covariances.dense()))
-    found = [coverage_and_variation(block, law, roots) for block in context.blocks]
+    block_scores = [coverage_and_variation(block, law, roots) for block in context.blocks]
     return [
         over_blocks(name, values, reference_set="exact")
-        for name, values in zip(DIRECTIONS, zip(*found, strict=True), strict=True)
+        for name, values in zip(DIRECTIONS, zip(*block_scores, strict=True), strict=True)
     ]
 
 

@@ -42,7 +42,7 @@ def distance(a: Tensor, b: Tensor) -> float:
         x.shape[1], PROJECTIONS, generator=stream("sliced_w2"), dtype=torch.float64
     )
     directions /= directions.norm(dim=0)
-    found = ot.sliced_wasserstein_distance(
+    value = ot.sliced_wasserstein_distance(
         x.numpy(), y.numpy(), projections=directions.numpy(), p=2
     )
-    return float(found)
+    return float(value)

@@ -37,7 +37,7 @@ def compute(context: Context) -> list[Measurement]:
 
     def in_parts(a: Tensor, b: Tensor) -> float:
         pairs = zip(whole_blocks(a, most), whole_blocks(b, most), strict=True)
-        values = [distance(one, other) for one, other in pairs]
+        values = [distance(first, second) for first, second in pairs]
         return math.fsum(values) / len(values)
 
     return [replace(against_held_out(context, "w2", in_parts), n_reference=most)]

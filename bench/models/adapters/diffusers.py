@@ -43,8 +43,8 @@ def from_diffusers(unet: Callable[..., Any], scheduler: Any) -> Foreign:
         raise InputError(f"{name}: has no alphas_cumprod; give the scheduler of training")
     meaning = scheduler.config.prediction_type
     if meaning not in MEANINGS:
-        known = ", ".join(MEANINGS)
-        raise InputError(f"{name}: prediction_type: got {meaning!r}; known: {known}")
+        names = ", ".join(MEANINGS)
+        raise InputError(f"{name}: prediction_type: got {meaning!r}; known: {names}")
     squared = cumprod.detach().cpu().double().flip(0)
     try:
         path = Tabulated(squared.log() - torch.log1p(-squared))

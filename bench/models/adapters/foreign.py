@@ -123,9 +123,9 @@ class ForeignModel(PathModel):
 
     def _called(self, x: Tensor, t: Tensor) -> Tensor:
         """The function at ``x [b, ...]``, ``t [b or 1]``; it is always given ``t [b]``."""
-        kept = next((p.dtype for p in self.foreign.networks.parameters()), x.dtype)
-        t = t.to(torch.promote_types(kept, torch.float32)).expand(len(x))
-        output = self.function(x.to(kept), t)
+        dtype = next((p.dtype for p in self.foreign.networks.parameters()), x.dtype)
+        t = t.to(torch.promote_types(dtype, torch.float32)).expand(len(x))
+        output = self.function(x.to(dtype), t)
         if not isinstance(output, Tensor):
             raise NotATensorError(_kind(output))
         if not self.foreign.networks:

@@ -52,19 +52,19 @@ def load(factory: str, device: torch.device) -> Foreign:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
-        found: Any = importlib.import_module(module_name)
+        target: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         remedy = "install it, or start where it can be imported from"
         raise InputError(f"model {factory}: there is no module {error.name!r}; {remedy}") from None
     except Exception as error:
         raise InputError(f"model {factory}: importing it raised {_told(error)}") from error
     for name in attribute.split("."):
-        if not hasattr(found, name):
+        if not hasattr(target, name):
             raise InputError(f"model {factory}: {module_name} has no {attribute!r}; name a factory")
-        found = getattr(found, name)
-    if not callable(found):
-        raise InputError(f"model {factory}: is {_kind(found)}, no function; name a factory")
-    made = _call(factory, found, device)
+        target = getattr(target, name)
+    if not callable(target):
+        raise InputError(f"model {factory}: is {_kind(target)}, no function; name a factory")
+    made = _call(factory, target, device)
     if isinstance(made, Foreign):
         return made
     if not callable(made):
@@ -75,16 +75,20 @@ def load(factory: str, device: torch.device) -> Foreign:
 
 def _call(factory: str, function: Callable[..., Any], device: torch.device) -> Any:
     parameters = inspect.signature(function).parameters.values()
-    given = {"device": device} if any(p.name == "device" for p in parameters) else {}
+    arguments = {"device": device} if any(p.name == "device" for p in parameters) else {}
     for parameter in parameters:
         variable = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if parameter.name not in given and not variable and parameter.default is parameter.empty:
+        if (
+            parameter.name not in arguments
+            and not variable
+            and parameter.default is parameter.empty
+        ):
             raise InputError(
                 f"model {factory}: the factory asks for {parameter.name!r}; "
                 "let it take nothing, or a parameter called 'device'"
             )
     try:
-        return function(**given)
+        return function(**arguments)
     except Exception as error:
         raise InputError(f"model {factory}: the factory raised {_told(error)}") from error
 
@@ -157,14 +161,14 @@ def _tried(factory: str, tried: ForeignModel, x: Tensor, place: float) -> int:
 
 
 @contextmanager
-def _outermost(found: list[nn.Module]) -> Iterator[None]:
-    """Add to ``found`` the modules that the block calls and no other module does."""
+def _outermost(modules: list[nn.Module]) -> Iterator[None]:
+    """Add to ``modules`` those that the block calls and no other module does."""
     depth = 0
 
     def enter(module: nn.Module, inputs: Any) -> None:
         nonlocal depth
-        if depth == 0 and not isinstance(module, ForeignNetwork) and module not in found:
-            found.append(module)
+        if depth == 0 and not isinstance(module, ForeignNetwork) and module not in modules:
+            modules.append(module)
             module.eval()  # before it is asked: a forward in training mode can change a network
         depth += 1
 

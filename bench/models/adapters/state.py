@@ -48,6 +48,6 @@ def _source(name: str) -> str | None:
 
 def _content(tensor: Tensor) -> str:
     plain = tensor.detach().cpu().contiguous().reshape(-1)
-    found = hashlib.sha256(f"{plain.dtype} {list(tensor.shape)} ".encode())
-    found.update(plain.view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
+    digest = hashlib.sha256(f"{plain.dtype} {list(tensor.shape)} ".encode())
+    digest.update(plain.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

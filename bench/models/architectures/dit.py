@@ -44,8 +44,8 @@ class Options(NetworkSpec):
 
     def fault(self, shape: Sequence[int]) -> tuple[str, str] | None:
         """No image, a patch that does not divide its sides, or heads that do not fit."""
-        if (other := not_an_image(self.kind, shape)) is not None:
-            return other
+        if (fault := not_an_image(self.kind, shape)) is not None:
+            return fault
         if shape[1] % self.patch or shape[2] % self.patch:
             return "patch", f"write a divisor of both sides of an image, {shape[1]} and {shape[2]}"
         if self.width % self.heads:

@@ -69,24 +69,24 @@ class Options(NetworkSpec):
 
     def sizes(self, shape: Sequence[int]) -> tuple[Size, ...]:
         """Height and width at each resolution, for images ``[channels, height, width]``."""
-        found = [(shape[1], shape[2])]
+        sizes = [(shape[1], shape[2])]
         for _ in self.multipliers[1:]:
-            height, width = found[-1]
-            found.append(((height + 1) // 2, (width + 1) // 2))
-        return tuple(found)
+            height, width = sizes[-1]
+            sizes.append(((height + 1) // 2, (width + 1) // 2))
+        return tuple(sizes)
 
     def fault(self, shape: Sequence[int]) -> tuple[str, str] | None:
         """No image, one too small, a height without a feature map, or heads that do not fit."""
-        if (other := not_an_image(self.kind, shape)) is not None:
-            return other
+        if (fault := not_an_image(self.kind, shape)) is not None:
+            return fault
         sizes = self.sizes(shape)
         if any(smaller == larger for larger, smaller in pairwise(sizes)):
             most = 1 + sum(smaller != larger for larger, smaller in pairwise(sizes))
             return "multipliers", f"images of {shape[1]}x{shape[2]} have {most} resolutions at most"
         heights = [height for height, _ in sizes]
         if unknown := [height for height in self.attention if height not in heights]:
-            known = ", ".join(map(str, heights))
-            return "attention", f"no feature map has the height {unknown[0]}; they have {known}"
+            listed = ", ".join(map(str, heights))
+            return "attention", f"no feature map has the height {unknown[0]}; they have {listed}"
         mixing = dict(zip(heights, self.multipliers, strict=True))
         for multiplier in (*map(mixing.__getitem__, self.attention), self.multipliers[-1]):
             if (channels := multiplier * self.channels) % self.head:
@@ -102,21 +102,21 @@ class Options(NetworkSpec):
         sizes = self.sizes(shape)
         now = self.channels
         yield convolution(shape[0], now, shape[1] * shape[2], 3)
-        kept = [now]
+        skips = [now]
         for level, multiplier in enumerate(self.multipliers):
             for _ in range(self.blocks):
                 yield self._block(now, multiplier, sizes[level], sizes[level][0] in self.attention)
                 now = multiplier * self.channels
-                kept.append(now)
+                skips.append(now)
             if level < len(sizes) - 1:
                 yield convolution(now, now, sizes[level + 1][0] * sizes[level + 1][1], 3)
-                kept.append(now)
+                skips.append(now)
         for mixes in (True, False):
             yield self._block(now, self.multipliers[-1], sizes[-1], mixes)
         for level, multiplier in reversed(list(enumerate(self.multipliers))):
             for _ in range(self.blocks + 1):
                 mixes = sizes[level][0] in self.attention
-                yield self._block(now + kept.pop(), multiplier, sizes[level], mixes)
+                yield self._block(now + skips.pop(), multiplier, sizes[level], mixes)
                 now = multiplier * self.channels
             if level:
                 yield convolution(now, now, sizes[level - 1][0] * sizes[level - 1][1], 3)

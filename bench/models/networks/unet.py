@@ -142,17 +142,17 @@ class UNet(nn.Module):
         for _ in multipliers[1:]:
             sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
         self.enter = nn.Conv2d(colours, channels, 3, padding=1)
-        kept, now = [channels], channels
+        skips, now = [channels], channels
         self.down = nn.ModuleList()
         for level, (size, multiplier) in enumerate(zip(sizes, multipliers, strict=True)):
             heads = head if size[0] in attention else None
             for _ in range(blocks):
                 self.down.append(Block(now, multiplier * channels, embedding, heads))
                 now = multiplier * channels
-                kept.append(now)
+                skips.append(now)
             if level < len(sizes) - 1:
                 self.down.append(nn.Conv2d(now, now, 3, stride=2, padding=1))
-                kept.append(now)
+                skips.append(now)
         self.middle = nn.ModuleList(
             [Block(now, now, embedding, head), Block(now, now, embedding, None)]
         )
@@ -162,7 +162,7 @@ class UNet(nn.Module):
         ):
             heads = head if size[0] in attention else None
             for _ in range(blocks + 1):
-                self.up.append(Block(now + kept.pop(), multiplier * channels, embedding, heads))
+                self.up.append(Block(now + skips.pop(), multiplier * channels, embedding, heads))
                 now = multiplier * channels
             if level:
                 self.up.append(Upsample(now, sizes[level - 1]))
@@ -181,15 +181,15 @@ class UNet(nn.Module):
         """
         embedded = self.embedding(condition, label)
         h = self.enter(x)
-        kept = [h]
+        skips = [h]
         for layer in self.down:
             h = layer(h, embedded) if isinstance(layer, Block) else layer(h)
-            kept.append(h)
+            skips.append(h)
         for block in self.middle:
             h = block(h, embedded)
         for layer in self.up:
             if isinstance(layer, Block):
-                h = layer(torch.cat([h, kept.pop()], dim=1), embedded)
+                h = layer(torch.cat([h, skips.pop()], dim=1), embedded)
             else:
                 h = layer(h)
         output: Tensor = self.passed(self.leave(functional.silu(self.leave_norm(h))), x, embedded)

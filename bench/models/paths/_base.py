@@ -55,10 +55,10 @@ class Path(ABC):
 
     def cut(self, start: float | None = None, end: float | None = None) -> Self:
         """The same path, used from ``start`` to ``end`` only; None keeps an end as it is."""
-        other = copy.copy(self)
+        path = copy.copy(self)
         first, last = self.interval
-        other.interval = (first if start is None else start, last if end is None else end)
-        return other
+        path.interval = (first if start is None else start, last if end is None else end)
+        return path
 
     def start_scale(self) -> float:
         """``sigma`` at the start of the interval: sampling begins at ``start_scale*z``."""

@@ -36,8 +36,8 @@ class Edm(Path):
     @staticmethod
     def at_level(level: Tensor) -> PathCoefficients:
         """Coefficients at noise levels ``[b]``, with the level itself as time (EDM's own)."""
-        one = torch.ones_like(level)
-        return PathCoefficients(one, level, torch.zeros_like(one), one)
+        ones = torch.ones_like(level)
+        return PathCoefficients(ones, level, torch.zeros_like(ones), ones)
 
     def t_of_log_snr(self, log_snr: Tensor) -> Tensor:
         """The time at which the path has ``log_snr [b]``, in closed form."""

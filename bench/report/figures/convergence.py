@@ -20,20 +20,20 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 def convergence(study: Study) -> Drawn:
     """Error against intervals: a row an experiment, a column a family of solvers."""
-    found = {e.name: convergence_runs(study, e.name) for e in study.experiments}
-    found = {name: runs for name, runs in found.items() if len(runs)}
-    if not found:
+    by_experiment = {e.name: convergence_runs(study, e.name) for e in study.experiments}
+    by_experiment = {name: runs for name, runs in by_experiment.items() if len(runs)}
+    if not by_experiment:
         return "No order of convergence was measured."
-    swept = {SOLVERS[solver].family for runs in found.values() for solver in runs["solver"]}
+    swept = {SOLVERS[solver].family for runs in by_experiment.values() for solver in runs["solver"]}
     families = [family for family in FAMILIES if family in swept]
-    figure = new_figure(3.4 * max(len(families), 2), 0.3 + 5.2 * len(found))
-    grid = figure.subplots(len(found), len(families), squeeze=False, sharey="row")
-    for row, (name, runs) in zip(grid, found.items(), strict=True):
+    figure = new_figure(3.4 * max(len(families), 2), 0.3 + 5.2 * len(by_experiment))
+    grid = figure.subplots(len(by_experiment), len(families), squeeze=False, sharey="row")
+    for row, (name, runs) in zip(grid, by_experiment.items(), strict=True):
         for axes, family in zip(row, families, strict=True):
-            several = f"\n{name}" if len(found) > 1 else ""
+            several = f"\n{name}" if len(by_experiment) > 1 else ""
             axes.set_title(FAMILIES[family] + several, fontweight="normal")
-            mine = runs[[SOLVERS[s].family == family for s in runs["solver"]]]
-            _draw_family(axes, mine, 0.3 * float(runs["value"].min()))
+            family_runs = runs[[SOLVERS[s].family == family for s in runs["solver"]]]
+            _draw_family(axes, family_runs, 0.3 * float(runs["value"].min()))
         row[0].set_ylabel("error on the exact flow")
     return figure
 
@@ -44,9 +44,9 @@ def _draw_family(axes: Axes, runs: pd.DataFrame, lowest: float) -> None:
     samplers = list(dict.fromkeys(zip(runs["solver"], runs["grid"], strict=True)))
     several = {solver for solver, _ in samplers if sum(s == solver for s, _ in samplers) > 1}
     for place, (solver, grid) in enumerate(samplers):
-        mine = runs[(runs["solver"] == solver) & (runs["grid"] == grid)]
+        sampler_runs = runs[(runs["solver"] == solver) & (runs["grid"] == grid)]
         colour = SPARE_COLOURS[place % len(SPARE_COLOURS)]
-        paths = [path for _, path in mine.groupby("label")]
+        paths = [path for _, path in sampler_runs.groupby("label")]
         for index, path in enumerate(paths):
             front = index == 0
             axes.plot(
@@ -71,10 +71,10 @@ def _draw_family(axes: Axes, runs: pd.DataFrame, lowest: float) -> None:
 
 def _slopes(orders: list[float]) -> str:
     """Measured orders of the paths: one number, or their range."""
-    known = [order for order in orders if not math.isnan(order)]
-    if not known:
+    finite_orders = [order for order in orders if not math.isnan(order)]
+    if not finite_orders:
         return "below rounding"
-    low, high = f"{min(known):.2f}", f"{max(known):.2f}"
+    low, high = f"{min(finite_orders):.2f}", f"{max(finite_orders):.2f}"
     return low if low == high else f"{low} to {high}"
 
 

@@ -81,10 +81,10 @@ def _exact_looks(study: Study, panels: Sequence[Panel]) -> dict[Kind, Look]:
     """A colour and a marker for each path and grid that a formulation names, in their order."""
     kinds: dict[Kind, None] = {}
     for panel in panels:
-        found = set(exact_rows(study, panel)["label"])
+        exact_labels = set(exact_rows(study, panel)["label"])
         for label in filter(partial(study.has_flow, panel), study.labels(panel)):
             exact = exact_label(study.experiment(panel).formulation(label).final.path)
-            if exact in found:
+            if exact in exact_labels:
                 kinds[exact, study.own_grid(panel, label, COMMON_SOLVER)] = None
     return {
         kind: Look(SPARE_COLOURS[i % len(SPARE_COLOURS)], MARKERS[i % len(MARKERS)], SOLID)
@@ -145,15 +145,15 @@ def _draw_total(axes: Axes, study: Study, panel: Panel) -> None:
     cells, nfe = Cells(scored(study, panel)), set[int]()
     for label in compared(study, panel):
         look, grid = look_of(label), study.own_grid(panel, label, COMMON_SOLVER)
-        own, total = (
+        discretisation, total = (
             cells.by_nfe(label, COMMON_SOLVER, grid, metric) for metric in (DISCRETISATION, TOTAL)
         )
         if not total:
             continue
         field = study.model_metric(panel, label, FIELD).estimate
         axes.axhline(field, color=look.colour, dashes=DASHED, linewidth=1, zorder=1)
-        solver = [point.estimate for point in own.values()]
-        axes.plot(list(own), solver, color=look.colour, dashes=DOTTED)
+        solver = [point.estimate for point in discretisation.values()]
+        axes.plot(list(discretisation), solver, color=look.colour, dashes=DOTTED)
         draw_curve(axes, look, list(total), list(total.values()))
         nfe |= set(total)
     _finish(axes, sorted(nfe))

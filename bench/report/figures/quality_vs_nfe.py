@@ -125,10 +125,10 @@ def _nfe_axis(axes: Axes, study: Study, panel: Panel, view: View) -> None:
 def _grouped_by_nfe(study: Study, views: dict[Panel, list[View]]) -> Figure:
     """A row a data set and view, a column a kind of formulation, the other kinds in grey."""
     rows = [(panel, view) for panel, shown in views.items() for view in shown]
-    figure, found, grid = multiples(study, len(rows), 2.55, baseline_handles())
+    figure, groups, grid = multiples(study, len(rows), 2.55, baseline_handles())
     for row, (panel, view) in zip(grid, rows, strict=True):
         ticks = sorted(x for xs, _ in view.curves.values() for x in xs)
-        for axes, group in zip(row, found, strict=True):
+        for axes, group in zip(row, groups, strict=True):
             baselines(axes, study, panel)
             for label, (x, points) in view.curves.items():
                 if label in group.labels:

@@ -67,12 +67,12 @@ def pareto(study: Study, panel: Panel, label: str) -> Front:
     scored = scoring.join(chosen_by, how="inner").reset_index()
     scored["value"] = np.exp(scored["log"])
     scored = scored.sort_values(["chosen_by", "seconds"], ignore_index=True)
-    kept, fastest = [], math.inf
+    front, fastest = [], math.inf
     for index, seconds in scored["seconds"].items():
         if seconds < fastest * (1 - SAME_SECONDS):
-            kept.append(index)
+            front.append(index)
             fastest = seconds
-    return scored, scored.loc[kept].sort_values("seconds")
+    return scored, scored.loc[front].sort_values("seconds")
 
 
 def quality_vs_wallclock(study: Study) -> Drawn:
@@ -81,7 +81,11 @@ def quality_vs_wallclock(study: Study) -> Drawn:
         panel: {label: pareto(study, panel, label) for label in study.labels(panel)}
         for panel in study.panels
     }
-    timed = {panel: found for panel, found in fronts.items() if any(map(_is_timed, found.values()))}
+    timed = {
+        panel: panel_fronts
+        for panel, panel_fronts in fronts.items()
+        if any(map(_is_timed, panel_fronts.values()))
+    }
     if not timed:
         return "No cell has a measured time."
     small = Line2D([], [], color=FAINT, marker="o", markersize=3, linestyle="none", alpha=0.6,
@@ -90,12 +94,12 @@ def quality_vs_wallclock(study: Study) -> Drawn:
         return _grouped_by_time(study, timed, [small, *baseline_handles()])
     figure = new_figure(max(5.4, 5.2 * len(timed)), 5.0)
     grid = figure.subplots(1, len(timed), squeeze=False)[0]
-    for axes, (panel, found) in zip(grid, timed.items(), strict=True):
+    for axes, (panel, panel_fronts) in zip(grid, timed.items(), strict=True):
         axes.set_title(panel.title)
         baselines(axes, study, panel)
-        unit, factor = _unit(found)
-        for label in found:
-            _draw_front(axes, found, label, factor)
+        unit, factor = _unit(panel_fronts)
+        for label in panel_fronts:
+            _draw_front(axes, panel_fronts, label, factor)
         axes.set_xlabel(f"measured {unit} a sample")
         plain_log(axes, "x")
         plain_log(axes, "y")
@@ -108,14 +112,14 @@ def _is_timed(front: Front) -> bool:
     return len(front[0]) > 0
 
 
-def _unit(found: Mapping[str, Front]) -> tuple[str, float]:
+def _unit(fronts: Mapping[str, Front]) -> tuple[str, float]:
     """Milliseconds or microseconds, and how many of them a second has."""
-    seconds = [s for every, _ in found.values() for s in every["seconds"]]
+    seconds = [s for every, _ in fronts.values() for s in every["seconds"]]
     return ("ms", 1e3) if float(np.median(seconds)) > 1e-3 else ("µs", 1e6)
 
 
-def _draw_front(axes: Axes, found: Mapping[str, Front], label: str, factor: float) -> None:
-    every, front = found[label]
+def _draw_front(axes: Axes, fronts: Mapping[str, Front], label: str, factor: float) -> None:
+    every, front = fronts[label]
     look = look_of(label)
     axes.scatter(
         factor * every["seconds"], every["value"], s=9, color=look.colour, alpha=0.35,
@@ -129,24 +133,24 @@ def _grouped_by_time(
 ) -> Figure:
     """A row a data set, a column a kind of formulation, the fronts of the other kinds in grey."""
     figure, groups, grid = multiples(study, len(timed), 2.9, more)
-    for row, (panel, found) in zip(grid, timed.items(), strict=True):
-        unit, factor = _unit(found)
-        seconds = [factor * s for every, _ in found.values() for s in every["seconds"]]
-        values = [v for _, front in found.values() for v in front["value"]]
+    for row, (panel, fronts) in zip(grid, timed.items(), strict=True):
+        unit, factor = _unit(fronts)
+        seconds = [factor * s for every, _ in fronts.values() for s in every["seconds"]]
+        values = [v for _, front in fronts.values() for v in front["value"]]
         for axes, group in zip(row, groups, strict=True):
             baselines(axes, study, panel)
             axes.set_xlim(min(seconds) / 1.2, max(seconds) * 1.2)
             plain_log(axes, "x")
             axes.set_xlabel(f"measured {unit} a sample")
-            for label, (_, front) in found.items():
+            for label, (_, front) in fronts.items():
                 if label in group.labels:
-                    _draw_front(axes, found, label, factor)
+                    _draw_front(axes, fronts, label, factor)
                 else:
                     axes.plot(factor * front["seconds"], front["value"], color=GREY, linewidth=1,
                               zorder=1.5)  # fmt: skip
             robust_axis(axes, study, panel, values)
-            for label in filter(found.__contains__, group.labels):  # in one order, always
-                front = found[label][1]
+            for label in filter(fronts.__contains__, group.labels):  # in one order, always
+                front = fronts[label][1]
                 places = (factor * front["seconds"]).tolist()
                 beyond(axes, places, front["value"].tolist(), look_of(label).colour)
         name_row(row, panel, "")

@@ -51,23 +51,23 @@ SAMPLE_COLUMNS = (1, 2, 4, 16, 64)
 
 def samples(study: Study) -> Drawn:
     """Samples of one seed: a row a formulation, a column an NFE, the same noise throughout."""
-    found = []
+    shown_panels = []
     for panel in study.panels:
         arrays = {label: first_file(study, panel, label, "samples.safetensors")
                   for label in study.labels(panel)}  # fmt: skip
         if any(arrays.values()):
-            found.append((panel, arrays))
-    if not found:
+            shown_panels.append((panel, arrays))
+    if not shown_panels:
         return "No samples were kept with these records."
     if len(all_labels(study)) > CROWDED:  # side by side, in smaller pictures
-        rows = 1 + max(len(arrays) for _, arrays in found)
-        figure = new_figure(6.3 * len(found), 0.5 + 1.14 * rows)
-        parts = figure.subfigures(1, len(found), squeeze=False)[0]
+        rows = 1 + max(len(arrays) for _, arrays in shown_panels)
+        figure = new_figure(6.3 * len(shown_panels), 0.5 + 1.14 * rows)
+        parts = figure.subfigures(1, len(shown_panels), squeeze=False)[0]
     else:
-        heights = [0.75 + 1.35 * (1 + len(arrays)) for _, arrays in found]
+        heights = [0.75 + 1.35 * (1 + len(arrays)) for _, arrays in shown_panels]
         figure = new_figure(9.4, sum(heights))
-        parts = figure.subfigures(len(found), 1, height_ratios=heights, squeeze=False)[:, 0]
-    for part, (panel, arrays) in zip(parts, found, strict=True):
+        parts = figure.subfigures(len(shown_panels), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for part, (panel, arrays) in zip(parts, shown_panels, strict=True):
         _draw_samples(part, study, panel, arrays)
     return figure
 
@@ -91,11 +91,11 @@ def _draw_samples(
         axes.set_ylabel(wrapped(name, 12), rotation=0, ha="right", va="center", color=INK)
     for axes, real in zip(grid[0], _real_samples(study, panel, len(columns)), strict=False):
         _draw_cloud(axes, panel, real, FLOOR)
-    for row, (label, mine) in zip(grid[1:], arrays.items(), strict=True):
+    for row, (label, label_arrays) in zip(grid[1:], arrays.items(), strict=True):
         for axes, nfe in zip(row, columns, strict=True):
-            shown = _sample_at(study, panel, label, mine, nfe)
+            shown = _sample_at(study, panel, label, label_arrays, nfe)
             if shown is None:
-                what = "not swept" if mine else "missing"
+                what = "not swept" if label_arrays else "missing"
                 axes.text(0.5, 0.5, what, transform=axes.transAxes, ha="center", va="center",
                           color=FAINT, fontsize=8)  # fmt: skip
                 continue

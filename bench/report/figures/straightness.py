@@ -38,14 +38,14 @@ def straightness(study: Study) -> Drawn:
             for place, label in enumerate(labels):
                 look = look_of(label)
                 values = study.rows(panel, label, metric)["value"].astype(float)
-                found = study.model_metric(panel, label, metric)
-                if not found.n:
+                point = study.model_metric(panel, label, metric)
+                if not point.n:
                     axes.text(0.98, place, "missing", transform=axes.get_yaxis_transform(),
                               ha="right", va="center", color=FAINT, fontsize=8)  # fmt: skip
                     continue
                 axes.scatter(values, np.full(len(values), place + 0.22), s=7, color=look.colour,
                              alpha=0.55, linewidths=0)  # fmt: skip
-                axes.errorbar([found.estimate], [place], xerr=errors([found]), color=look.colour,
+                axes.errorbar([point.estimate], [place], xerr=errors([point]), color=look.colour,
                               marker=look.marker, capsize=3, linestyle="none")  # fmt: skip
             seen = [x for label in labels for x in study.rows(panel, label, metric)["value"]]
             if seen:

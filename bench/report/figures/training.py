@@ -31,12 +31,12 @@ def _losses(study: Study, panel: Panel, label: str) -> Iterator[tuple[str, int, 
 
 def training(study: Study) -> Drawn:
     """Training losses, a panel a formulation and data set, a line a seed and stage."""
-    found = {
+    curves_by_model = {
         (panel, label): list(_losses(study, panel, label))
         for panel in study.panels
         for label in study.labels(panel)
     }
-    if not any(found.values()):
+    if not any(curves_by_model.values()):
         return "No training curves were kept with these records."
     labels = all_labels(study)
     columns = min(len(labels), 6)
@@ -45,7 +45,7 @@ def training(study: Study) -> Drawn:
     grid = figure.subplots(blocks * len(study.panels), columns, squeeze=False)
     for axes in grid.ravel():
         axes.set_visible(False)
-    for (panel, label), curves in found.items():
+    for (panel, label), curves in curves_by_model.items():
         place = study.panels.index(panel) * blocks
         row, column = divmod(study.labels(panel).index(label), columns)
         axes = grid[place + row, column]

@@ -16,22 +16,22 @@ from bench.report.style import FAINT, INK, look_of, new_figure
 
 def trajectories(study: Study) -> Drawn:
     """Trajectories of a fine solve in the plane, a panel a formulation."""
-    found = [
+    traces = [
         (panel, label, arrays)
         for panel in study.panels
         if panel.kind == "vector"
         for label in study.labels(panel)
         if (arrays := first_file(study, panel, label, "trajectories.safetensors"))
     ]
-    if not found:
+    if not traces:
         return "No trajectories were kept with these records."
-    columns = min(len(found), 4)
-    rows = math.ceil(len(found) / columns)
+    columns = min(len(traces), 4)
+    rows = math.ceil(len(traces) / columns)
     figure = new_figure(2.75 * columns, 0.5 + 2.9 * rows)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid[len(found) :]:
+    for axes in grid[len(traces) :]:
         axes.set_visible(False)
-    for axes, (panel, label, arrays) in zip(grid, found, strict=False):
+    for axes, (panel, label, arrays) in zip(grid, traces, strict=False):
         paths = np.asarray(arrays["trajectories"], dtype=float)[:, :64]
         colour = look_of(label).colour
         axes.plot(paths[..., 0], paths[..., 1], color=colour, linewidth=0.6, alpha=0.6,

@@ -75,19 +75,19 @@ def _scores(
     study: Study, panels: list[Panel], labels: tuple[str, ...], nfe: int
 ) -> dict[str, Scores]:
     """Values ``[seeds, datasets]`` of the seeds of a label that all data sets have."""
-    found = {}
+    scores = {}
     for label in labels:
         columns = [study.by_seed(panel, label, nfe) for panel in panels]
         common = sorted(set.intersection(*(set(column) for column in columns)))
         if common:
-            found[label] = np.array([[column[seed] for column in columns] for seed in common])
-    return found
+            scores[label] = np.array([[column[seed] for column in columns] for seed in common])
+    return scores
 
 
 def _floors(study: Study, panels: list[Panel]) -> Scores:
     """The floor of each data set, NaN where it was not measured."""
-    found = [study.floor(panel, "floor.train") for panel in panels]
-    return np.array([math.nan if floor is None else floor.value for floor in found])
+    floors = [study.floor(panel, "floor.train") for panel in panels]
+    return np.array([math.nan if floor is None else floor.value for floor in floors])
 
 
 def _summaries(scores: dict[str, Scores], floors: Scores) -> list[dict[str, Any]]:
@@ -97,10 +97,10 @@ def _summaries(scores: dict[str, Scores], floors: Scores) -> list[dict[str, Any]
     means = np.stack([np.log(values).mean(axis=0) for values in scores.values()], axis=1)
     ranked = ranks(means)
     rows = []
-    for place, (label, own) in enumerate(scores.items()):
+    for place, (label, label_scores) in enumerate(scores.items()):
         against = [
-            probability_of_improvement(own, other)
-            for name, other in scores.items()
+            probability_of_improvement(label_scores, other_scores)
+            for name, other_scores in scores.items()
             if name != label
         ]
         rows.append(
@@ -108,9 +108,9 @@ def _summaries(scores: dict[str, Scores], floors: Scores) -> list[dict[str, Any]
                 "label": label,
                 "mean_rank": float(ranked.mean[place]),
                 "critical_difference": ranked.critical_difference,
-                "iqm": interquartile_mean(own / floors),
+                "iqm": interquartile_mean(label_scores / floors),
                 "improvement": float(np.mean(against)),
-                "seeds": len(own),
+                "seeds": len(label_scores),
                 "formulations": len(scores),
             }
         )

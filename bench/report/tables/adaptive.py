@@ -25,8 +25,8 @@ def adaptive(study: Study) -> Table:
             & (rows["reference_set"] != TRAIN).fillna(True)
         ]
         for label in study.labels(panel):
-            mine = rows[rows["label"] == label]
-            for (solver, tolerance), cell in mine.groupby(["solver", "tolerance"], sort=True):
+            label_rows = rows[rows["label"] == label]
+            for (solver, tolerance), cell in label_rows.groupby(["solver", "tolerance"], sort=True):
                 quality = interval(cell["value"].astype(float), panel.primary)
                 nfe = float(cell["nfe"].mean())
                 low, high = float(cell["nfe_min"].min()), float(cell["nfe_max"].max())

@@ -67,14 +67,14 @@ def _fixed(study: Study) -> pd.DataFrame:
 
 
 def _fixed_text(rows: pd.DataFrame) -> Iterator[dict[str, str]]:
-    for (solver, each), mine in by_names(rows, "solver", "evaluations"):
+    for (solver, each), solver_rows in by_names(rows, "solver", "evaluations"):
         line = {
             BLOCK: "Solvers of declared cost",
             "solver": SOLVERS[solver].title + ("" if each == "1" else " (guided)"),
         }
-        for row in mine.to_dict("records"):
+        for row in solver_rows.to_dict("records"):
             line[f"NFE {row['nfe_requested']}"] = _fixed_cell(row)
-        reasons = {short_reason(told) for told in mine["reason"] if told}
+        reasons = {short_reason(told) for told in solver_rows["reason"] if told}
         yield line | {"refused because": "; ".join(sorted(reasons)) or MISSING}
 
 
@@ -113,9 +113,9 @@ def _tolerance(value: float) -> str:
 
 
 def _adaptive_text(rows: pd.DataFrame) -> Iterator[dict[str, str]]:
-    for (solver,), mine in by_names(rows, "solver"):
+    for (solver,), solver_rows in by_names(rows, "solver"):
         line = {BLOCK: "Solvers with a tolerance", "solver": SOLVERS[solver].title}
-        for row in mine.to_dict("records"):
+        for row in solver_rows.to_dict("records"):
             span = _span(float(row["counted_least"]), float(row["counted_most"]))
             mean = plain(float(row["counted_mean"]))
             line[_tolerance(row["tolerance"])] = f"{mean}\n{span}\n{row['cells']:,} cells"

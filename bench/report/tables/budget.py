@@ -44,7 +44,7 @@ def budget(study: Study) -> Table:
             lines = [(str(name), row) for name, row in stages.iterrows()]
             for stage, row in [*lines, *([("all stages", whole)] if len(lines) > 1 else [])]:
                 final = stage == "all stages" or len(lines) == 1
-                own = last["spent"] if final else math.nan
+                last_spent = last["spent"] if final else math.nan
                 ratio = row["spent"] / row["planned"] if row["planned"] else math.nan
                 data.append(
                     {
@@ -59,7 +59,7 @@ def budget(study: Study) -> Table:
                         "spent": row["spent"],
                         "spent_over_planned": ratio,
                         "share_of_spent": row["spent"] / whole["spent"],
-                        "spent_without_upstream": own,
+                        "spent_without_upstream": last_spent,
                         **{kind: row[kind] for kind in SUMS},
                         "peak_memory_bytes": row["peak_memory_bytes"],
                         "seeds": int(row["seeds"]),
@@ -79,7 +79,7 @@ def budget(study: Study) -> Table:
                         "measured s": plain(row["device_seconds"]),
                         "coupling s": plain(row["coupling_seconds"]),
                         "peak MB": plain(row["peak_memory_bytes"] / 1e6),
-                        "without upstream": scaled(own) if final else "",
+                        "without upstream": scaled(last_spent) if final else "",
                     }
                 )
     accounting = {e.budget.accounting for e in study.experiments}

@@ -75,12 +75,12 @@ def _place(study: Study, finding: Finding) -> str:
 
 def _merged(study: Study, claim: Claim) -> Iterator[tuple[list[Finding], str]]:
     """Findings of a claim with their data set; parts untested for one reason come together."""
-    found = [f for f in study.verdicts if f.claim.id == claim.id]
-    for finding in found:
+    findings = [f for f in study.verdicts if f.claim.id == claim.id]
+    for finding in findings:
         if finding.test is not None:
             yield [finding], _place(study, finding)
     untested = sorted(
-        (f for f in found if f.test is None), key=lambda f: (f.accounting or "", f.dataset)
+        (f for f in findings if f.test is None), key=lambda f: (f.accounting or "", f.dataset)
     )
     for _, same in groupby(untested, key=lambda f: (f.accounting, f.dataset, f.missing)):
         group = list(same)
@@ -192,18 +192,18 @@ def section(study: Study) -> dict[str, Any]:
 
 def _counts(study: Study, claim: Claim, place: str) -> list[dict[str, str]]:
     """How often each verdict stands at one place of the overview."""
-    found = Counter(
+    counts = Counter(
         f.verdict for f in study.verdicts if f.claim.id == claim.id and _place(study, f) == place
     )
-    several = sum(found.values()) > 1
+    several = sum(counts.values()) > 1
     return [
         {
             "mark": MARKS[verdict],
             "style": verdict.replace(" ", "-"),
-            "text": f"{found[verdict]} {verdict}" if several else verdict,
+            "text": f"{counts[verdict]} {verdict}" if several else verdict,
         }
         for verdict in ORDER
-        if found[verdict]
+        if counts[verdict]
     ]
 
 

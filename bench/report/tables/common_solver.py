@@ -20,8 +20,10 @@ def _common_grids(study: Study) -> str:
             grid = study.own_grid(panel, label, COMMON_SOLVER)
             named.setdefault(grid, {})[study.titles[label]] = None
     usual = SOLVERS[COMMON_SOLVER].grid
-    others = [f"{grid} for {', '.join(titles)}" for grid, titles in named.items() if grid != usual]
-    return f"on the grid {usual}" + (f" ({'; '.join(others)})" if others else "")
+    other_grids = [
+        f"{grid} for {', '.join(titles)}" for grid, titles in named.items() if grid != usual
+    ]
+    return f"on the grid {usual}" + (f" ({'; '.join(other_grids)})" if other_grids else "")
 
 
 def common_solver(study: Study) -> Table:

@@ -29,8 +29,8 @@ def convergence(study: Study) -> Table:
     data, text = [], []
     for experiment in study.experiments:
         several = f" ({experiment.name})" if len(study.experiments) > 1 else ""
-        found = convergence_runs(study, experiment.name)
-        for (solver, grid), mine in by_names(found, "solver", "grid"):
+        experiment_runs = convergence_runs(study, experiment.name)
+        for (solver, grid), sampler_runs in by_names(experiment_runs, "solver", "grid"):
             declared = SOLVERS[solver].order
             line = {
                 BLOCK: FAMILIES[SOLVERS[solver].family] + several,
@@ -38,7 +38,7 @@ def convergence(study: Study) -> Table:
                 "grid": grid or MISSING,
                 "declared order": MISSING if declared is None else str(declared),
             }
-            for (label,), runs in by_names(mine, "label"):
+            for (label,), runs in by_names(sampler_runs, "label"):
                 measured = measured_order(runs)
                 off = declared is not None and abs(measured - declared) > ORDER_TOLERANCE
                 shown = MISSING if math.isnan(measured) else f"{measured:.2f}"

@@ -36,8 +36,8 @@ def _split_facts(study: Study, panel: Panel) -> Iterator[tuple[dict[str, Any], I
     for label in labels:
         yield {"label": label, "metric": FIELD}, study.model_metric(panel, label, FIELD), expected
         for metric in FIELD_ERRORS:
-            for point, found in over_log_snr(study, panel, label, metric).items():
-                yield {"label": label, "metric": metric, "log_snr": point}, found, expected
+            for point, interval in over_log_snr(study, panel, label, metric).items():
+                yield {"label": label, "metric": metric, "log_snr": point}, interval, expected
     rows = scored(study, panel)
     rows = rows[(rows["grid"] != UNIFIED) & rows["tolerance"].isna()]
     cells = Cells(rows)
@@ -48,9 +48,9 @@ def _split_facts(study: Study, panel: Panel) -> Iterator[tuple[dict[str, Any], I
         if label not in (*labels, *exact):
             continue
         for metric in (DISCRETISATION, TOTAL, panel.primary):
-            for nfe, found in cells.by_nfe(label, solver, grid, metric).items():
+            for nfe, interval in cells.by_nfe(label, solver, grid, metric).items():
                 where: dict[str, Any] = {"label": label, "solver": solver, "grid": grid, "nfe": nfe}
-                yield where | {"metric": metric}, found, 1 if label in exact else expected
+                yield where | {"metric": metric}, interval, 1 if label in exact else expected
 
 
 def error_split(study: Study) -> Table:
@@ -60,8 +60,8 @@ def error_split(study: Study) -> Table:
     for panel in split_panels(study):
         place = {"experiment": panel.experiment, "dataset": panel.dataset}
         data += [
-            place | where | columns_of(found, expected)
-            for where, found, expected in _split_facts(study, panel)
+            place | where | columns_of(interval, expected)
+            for where, interval, expected in _split_facts(study, panel)
         ]
         cells = Cells(scored(study, panel))
         for label in compared(study, panel):
@@ -92,16 +92,16 @@ def error_split(study: Study) -> Table:
 def _split_lines(study: Study, panel: Panel, label: str, cells: Cells) -> Iterator[dict[str, str]]:
     """Lines of a label: a solver and an NFE each."""
     primary = panel.primary
-    known = exact_label(study.experiment(panel).formulation(label).final.path)
+    exact = exact_label(study.experiment(panel).formulation(label).final.path)
     field = study.model_metric(panel, label, FIELD)
     for solver in (COMMON_SOLVER, SECOND_SOLVER):
         grid = study.own_grid(panel, label, solver)
         columns = {
             "solver, model": cells.by_nfe(label, solver, grid, DISCRETISATION),
-            "solver, exact field": cells.by_nfe(known, solver, grid, DISCRETISATION),
+            "solver, exact field": cells.by_nfe(exact, solver, grid, DISCRETISATION),
             "total": cells.by_nfe(label, solver, grid, TOTAL),
             f"{primary}, model": cells.by_nfe(label, solver, grid, primary),
-            f"{primary}, exact field": cells.by_nfe(known, solver, grid, primary),
+            f"{primary}, exact field": cells.by_nfe(exact, solver, grid, primary),
         }
         for nfe in columns["total"]:
             line: dict[str, str] = {

@@ -41,25 +41,25 @@ def floor(study: Study) -> Table:
     for panel in study.panels:
         floors = {key: study.floor(panel, key) for key in FLOORS}
         place = {"experiment": panel.experiment, "dataset": panel.dataset, "metric": panel.primary}
-        found: list[tuple[str, str, str, dict[str, Any]]] = []
+        rows: list[tuple[str, str, str, dict[str, Any]]] = []
         for key, level in floors.items():
             if level is None:
-                found.append((key, FLOORS[key], FAILED, {}))
+                rows.append((key, FLOORS[key], FAILED, {}))
                 continue
             error = "" if math.isnan(level.error) else f" ± {plain(level.error, 2)}"
             facts = {"estimate": level.value, "standard_error": level.error}
-            found.append((key, FLOORS[key], plain(level.value) + error, facts))
+            rows.append((key, FLOORS[key], plain(level.value) + error, facts))
         for label in study.labels(panel):
             curve = study.curve(panel, label, study.selected)
             if not curve:
-                found.append((label, study.titles[label], absent(study, panel, label), {}))
+                rows.append((label, study.titles[label], absent(study, panel, label), {}))
                 continue
             nfe = min(curve, key=lambda n: curve[n].estimate)
             expected = study.expected(panel)
             facts = columns_of(curve[nfe], expected) | {"nfe": nfe}
             shown = f"{bracket(curve[nfe])} at NFE {nfe}{seeds(curve[nfe].n, expected)}"
-            found.append((label, study.titles[label], shown, facts))
-        for key, what, shown, facts in found:
+            rows.append((label, study.titles[label], shown, facts))
+        for key, what, shown, facts in rows:
             line = {BLOCK: panel.title, "what": what, "primary metric": shown}
             if facts:
                 ratios = _ratios(facts["estimate"], floors)

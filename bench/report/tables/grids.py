@@ -21,14 +21,14 @@ def grids(study: Study) -> Table:
     data, text = [], []
     for panel in study.panels:
         ratios = _grid_ratios(study, panel)
-        for (solver, grid), mine in by_names(ratios, "solver", "grid"):
+        for (solver, grid), sampler_ratios in by_names(ratios, "solver", "grid"):
             spent = _setup(study, panel, solver, grid)
             line = {BLOCK: panel.title, "solver": SOLVERS[solver].title, "grid": grid}
-            for nfe, cell in mine.groupby("nfe", sort=True):
-                found = student_t(cell["ratio"], "log")
+            for nfe, cell in sampler_ratios.groupby("nfe", sort=True):
+                interval = student_t(cell["ratio"], "log")
                 line[f"NFE {nfe}"] = (
-                    f"{plain(found.estimate)}{seeds(found.n, study.expected(panel))}\n"
-                    f"{bracket(found).partition(' ')[2]}\n"
+                    f"{plain(interval.estimate)}{seeds(interval.n, study.expected(panel))}\n"
+                    f"{bracket(interval).partition(' ')[2]}\n"
                     f"{int(cell['formulations'].max())} formulations"
                 )
                 data.append(
@@ -39,7 +39,7 @@ def grids(study: Study) -> Table:
                         "grid": grid,
                         "nfe": nfe,
                         "metric": panel.primary,
-                        **columns_of(found, study.expected(panel)),
+                        **columns_of(interval, study.expected(panel)),
                         "formulations": int(cell["formulations"].max()),
                         "setup_evaluations": spent,
                     }
@@ -69,8 +69,8 @@ def _grid_ratios(study: Study, panel: Panel) -> pd.DataFrame:
         for label, solver in set(zip(cells["label"], cells["solver"], strict=True))
     }
     named = [names[pair] for pair in zip(cells["label"], cells["solver"], strict=True)]
-    own = cells["grid"].to_numpy() == np.array(named, dtype=object)
-    pairs = cells[~own].merge(cells[own], on=keys, suffixes=("", "_own"))
+    is_own = cells["grid"].to_numpy() == np.array(named, dtype=object)
+    pairs = cells[~is_own].merge(cells[is_own], on=keys, suffixes=("", "_own"))
     logs = np.log(pairs["value"].astype(float) / pairs["value_own"].astype(float))
     pairs = pairs.assign(log=logs, order=pairs["solver"].map(CATALOGUE))
     by_seed = pairs.groupby(

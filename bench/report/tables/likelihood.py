@@ -75,7 +75,7 @@ def _missing(study: Study, panel: Panel, label: str) -> str:
 
 def _facts(study: Study, panel: Panel, label: str) -> list[dict[str, Any]]:
     """Every quantity over seeds, in full precision."""
-    found = []
+    facts = []
     for metric in (NLL, EXACT_NLL, GAP, BITS, PROBES):
         rows = study.rows(panel, label, metric)
         if not rows.empty:
@@ -94,17 +94,17 @@ def _facts(study: Study, panel: Panel, label: str) -> list[dict[str, Any]]:
                 "nfe_max": rows["nfe_max"].astype(float).max(),
             }
             over = columns_of(study.model_metric(panel, label, metric), study.expected(panel))
-            found.append(place | over | measured)
-    return found
+            facts.append(place | over | measured)
+    return facts
 
 
 def _shown(study: Study, panel: Panel, label: str, rows: pd.DataFrame) -> dict[str, str]:
     """The cells of a label's line."""
     line = {}
     for metric, title in COLUMNS.items():
-        found = study.model_metric(panel, label, metric)
-        if found.n:
-            line[title] = bracket(found) + seeds(found.n, study.expected(panel))
+        interval = study.model_metric(panel, label, metric)
+        if interval.n:
+            line[title] = bracket(interval) + seeds(interval.n, study.expected(panel))
         if metric == NLL:
             exact = study.model_metric(panel, label, EXACT_NLL)
             line |= {"exact law (nats)": plain(exact.estimate)} if exact.n else {}

@@ -95,8 +95,8 @@ def _options(stage: Stage) -> str:
 def _model_attributes(study: Study, panel: Panel, label: str) -> dict[str, str]:
     """What the records say of the evaluated model: interval, size and operations."""
     rows = study.measured(panel)
-    own = (rows["label"] == label) & (rows["grid"] != UNIFIED).fillna(True)
-    rows = rows[own.fillna(False)]
+    is_own = (rows["label"] == label) & (rows["grid"] != UNIFIED).fillna(True)
+    rows = rows[is_own.fillna(False)]
 
     def seen(column: str) -> str:
         return ", ".join(sorted(set(rows[column].dropna().astype(str)))) or MISSING
@@ -127,8 +127,8 @@ def _forward(study: Study, panel: Panel, label: str) -> str:
 
 def _joined(values: Iterable[str]) -> str:
     """Different values, one a line, in the order in which they come."""
-    kept = [v for v in dict.fromkeys(values) if v != MISSING]
-    return "\n".join(kept) or MISSING
+    distinct = [v for v in dict.fromkeys(values) if v != MISSING]
+    return "\n".join(distinct) or MISSING
 
 
 OWN = ("share", "objective", "objective's options", "starts from", "reads")

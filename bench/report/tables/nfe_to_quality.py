@@ -29,14 +29,14 @@ def nfe_to_quality(study: Study) -> Table:
             line = {BLOCK: panel.title, "formulation": study.titles[label]}
             for factor, target in study.targets(panel).items():
                 for kind, chosen in kinds.items():
-                    found = study.crossing(panel, label, chosen, target)
+                    summary = study.crossing(panel, label, chosen, target)
                     column = f"{factor:g}x best, {kind}"
-                    if found is None:
+                    if summary is None:
                         failed = len(study.failures(panel, label)) > 0
                         line[column] = FAILED if failed else NOT_APPLICABLE
                         continue
-                    line[column] = crossing(found, expected)
-                    inside = found.interval
+                    line[column] = crossing(summary, expected)
+                    inside = summary.interval
                     data.append(
                         {
                             "experiment": panel.experiment,
@@ -46,16 +46,16 @@ def nfe_to_quality(study: Study) -> Table:
                             "factor": factor,
                             "target": target,
                             "sampler": kind,
-                            "nfe": inside.estimate if inside else found.median,
+                            "nfe": inside.estimate if inside else summary.median,
                             "low": inside.low if inside else math.nan,
                             "high": inside.high if inside else math.nan,
-                            "median": found.median,
-                            "median_low": found.low,
-                            "median_high": found.high,
-                            "median_coverage": found.coverage,
-                            "censored_above": math.nan if inside else found.limit,
-                            "seeds_reaching": found.reached,
-                            "seeds": found.n,
+                            "median": summary.median,
+                            "median_low": summary.low,
+                            "median_high": summary.high,
+                            "median_coverage": summary.coverage,
+                            "censored_above": math.nan if inside else summary.limit,
+                            "seeds_reaching": summary.reached,
+                            "seeds": summary.n,
                             "seeds_expected": expected,
                         }
                     )

@@ -33,9 +33,9 @@ def quality(study: Study) -> Table:
             )
         }
         for label in study.labels(panel):
-            mine = rows[rows["label"] == label]
-            shown = _few(sorted(set(mine["nfe"])))
-            for nfe, cell in mine.groupby("nfe", sort=True):
+            label_rows = rows[rows["label"] == label]
+            shown = _few(sorted(set(label_rows["nfe"])))
+            for nfe, cell in label_rows.groupby("nfe", sort=True):
                 line = {
                     BLOCK: panel.title,
                     "formulation": study.titles[label],
@@ -47,8 +47,8 @@ def quality(study: Study) -> Table:
                     values = every[places.get((metric, reference), [])]
                     if not np.isfinite(values).any():
                         continue
-                    found = interval(values, metric)
-                    line[name] = bracket(found) + seeds(found.n, expected)
+                    seed_interval = interval(values, metric)
+                    line[name] = bracket(seed_interval) + seeds(seed_interval.n, expected)
                     data.append(
                         {
                             "experiment": panel.experiment,
@@ -57,7 +57,7 @@ def quality(study: Study) -> Table:
                             "nfe": nfe,
                             "metric": metric,
                             "reference_set": reference,
-                            **columns_of(found, expected),
+                            **columns_of(seed_interval, expected),
                         }
                     )
                 if nfe in shown:

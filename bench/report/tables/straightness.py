@@ -32,22 +32,22 @@ def straightness(study: Study) -> Table:
         for label in study.labels(panel):
             line = {BLOCK: panel.title, "formulation": study.titles[label]}
             for metric in STRAIGHTNESS:
-                found = study.model_metric(panel, label, metric)
-                if found.n == 0:
+                interval = study.model_metric(panel, label, metric)
+                if interval.n == 0:
                     line[metric_title(metric)] = (
                         absent(study, panel, label)
                         if study.has_flow(panel, label)
                         else NOT_APPLICABLE
                     )
                     continue
-                line[metric_title(metric)] = bracket(found) + seeds(found.n, expected)
+                line[metric_title(metric)] = bracket(interval) + seeds(interval.n, expected)
                 data.append(
                     {
                         "experiment": panel.experiment,
                         "dataset": panel.dataset,
                         "label": label,
                         "metric": metric,
-                        **columns_of(found, expected),
+                        **columns_of(interval, expected),
                     }
                 )
             text.append(line)

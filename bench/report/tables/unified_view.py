@@ -25,12 +25,12 @@ def _view_rows(study: Study, panel: Panel) -> pd.DataFrame:
 def _view_titles(study: Study, panel: Panel) -> dict[str, tuple[str, str]]:
     """Title and trained path of every row, the exact field last."""
     experiment = study.experiment(panel)
-    found = {
+    titles = {
         label: (study.titles[label], experiment.formulation(label).final.path.name)
         for label in study.labels(panel)
         if study.has_flow(panel, label)
     }
-    return found | {EXACT: (EXACT_TITLE, "")}
+    return titles | {EXACT: (EXACT_TITLE, "")}
 
 
 def unified_view(study: Study) -> Table:
@@ -80,8 +80,10 @@ def unified_view(study: Study) -> Table:
                         "solver": solver,
                         "nfe": nfe,
                     }
-                    for metric, found in ((panel.primary, quality), (DISCRETISATION, rmse)):
-                        data.append(place | {"metric": metric} | columns_of(found, expected))
+                    for metric, seed_interval in ((panel.primary, quality), (DISCRETISATION, rmse)):
+                        data.append(
+                            place | {"metric": metric} | columns_of(seed_interval, expected)
+                        )
                 text.append(line)
     frame = pd.DataFrame(data)
     caption = (
@@ -121,9 +123,9 @@ def _own_path(data: pd.DataFrame) -> str:
         str(rows["trained_path"].iloc[0])
         for _, rows in models.groupby(["experiment", "dataset", "label", "solver", "nfe"])
     ]
-    own = sum(name in found for name, found in zip(trained, best, strict=True))
+    count = sum(name in paths for name, paths in zip(trained, best, strict=True))
     return (
-        f"In {own} of {len(best)} rows no sampled path has a lower RMSE than the trained one. "
+        f"In {count} of {len(best)} rows no sampled path has a lower RMSE than the trained one. "
         if best
         else ""
     )

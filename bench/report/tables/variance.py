@@ -34,19 +34,21 @@ def variance(study: Study) -> Table:
     for panel in study.panels:
         values = bank_values(panel.of(study.cells), panel.of(study.selected))
         pairs = {
-            frozenset(pair): found
+            frozenset(pair): pair_components
             for pair in combinations(study.labels(panel), 2)
-            if (found := paired_components(values, *pair)) is not None
+            if (pair_components := paired_components(values, *pair)) is not None
         }
         for label in study.labels(panel):
             nfe = most_evaluations(values, label)
-            own = None if nfe is None else label_components(values, label, nfe)
+            components = None if nfe is None else label_components(values, label, nfe)
             line = {BLOCK: panel.title, "formulation": study.titles[label]}
-            if own is None or nfe is None:
+            if components is None or nfe is None:
                 text.append(line | {"NFE": absent(study, panel, label)})
                 continue
-            paired = pooled(found for pair, found in pairs.items() if label in pair)
-            data.append(_columns(study, panel, own, paired) | {"label": label, "nfe": nfe})
+            paired = pooled(
+                pair_components for pair, pair_components in pairs.items() if label in pair
+            )
+            data.append(_columns(study, panel, components, paired) | {"label": label, "nfe": nfe})
             text.append(line | {"NFE": str(nfe)} | _cells(data[-1]))
         every = pooled(pairs.values())
         if every is not None:
@@ -72,9 +74,9 @@ def variance(study: Study) -> Table:
 
 
 def _columns(
-    study: Study, panel: Panel, own: Components | None, paired: Components | None
+    study: Study, panel: Panel, components: Components | None, paired: Components | None
 ) -> dict[str, Any]:
-    """The numbers of one row, those of ``own`` and of ``paired`` where they are known."""
+    """The numbers of one row, of ``components`` and ``paired`` where they are known."""
     samples = study.experiment(panel).sweep_of(panel.dataset).samples[SCORING]
     row: dict[str, Any] = {
         "experiment": panel.experiment,
@@ -82,16 +84,16 @@ def _columns(
         "metric": panel.primary,
         "samples": samples,
     }
-    if own is not None:
-        low, high = own.retraining_interval()
+    if components is not None:
+        low, high = components.retraining_interval()
         row |= {
-            "retraining_sd": own.spread.retraining,
+            "retraining_sd": components.spread.retraining,
             "retraining_low": low,
             "retraining_high": high,
-            "retraining_variance": own.untruncated,
-            "resampling_sd": own.spread.resampling(samples),
-            "share": own.spread.share(samples),
-            "seeds": own.seeds,
+            "retraining_variance": components.untruncated,
+            "resampling_sd": components.spread.resampling(samples),
+            "share": components.spread.share(samples),
+            "seeds": components.seeds,
         }
     if paired is not None:
         deviation = paired.spread.total(samples)

@@ -27,26 +27,26 @@ def euler_errors(field: Field, start: Tensor, times: Tensor) -> Tensor:
         start: states at the first time, ``[b, ...]``.
         times: the pilot's grid, float64.
     """
-    x, found = start, []
+    x, errors = start, []
     for now, then in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
         first = field(x, _one(now))
         euler = x + (then - now) * first
         x = x + (then - now) / 2 * (first + field(euler, _one(then)))
-        found.append(_relative(euler, x))
-    return torch.stack(found).double().cpu()
+        errors.append(_relative(euler, x))
+    return torch.stack(errors).double().cpu()
 
 
 def ddim_errors(denoiser: Denoiser, start: Tensor, schedule: Schedule) -> Tensor:
     """Local errors ``[n]`` of DDIM along a schedule, against the mean of both ends' estimates."""
-    x, found = start, []
+    x, errors = start, []
     for here, there in zip(schedule.points[:-1], schedule.points[1:], strict=True):
         keep = there.sigma / here.sigma
         gain = there.alpha - here.alpha * keep
         estimate = denoiser(x, here)
         ddim = keep * x + gain * estimate
         x = keep * x + gain / 2 * (estimate + denoiser(ddim, there))
-        found.append(_relative(ddim, x))
-    return torch.stack(found).double().cpu()
+        errors.append(_relative(ddim, x))
+    return torch.stack(errors).double().cpu()
 
 
 def equal_error_grid(times: Tensor, errors: Tensor) -> Grid:
@@ -66,9 +66,9 @@ def equal_error_grid(times: Tensor, errors: Tensor) -> Grid:
 
     def grid(clock: Clock, count: int) -> Tensor:
         wanted = np.linspace(0, float(share[-1]), count + 1)
-        found = torch.from_numpy(np.interp(wanted, share.numpy(), times.numpy()))
-        found[0], found[-1] = clock.interval
-        return found
+        grid_times = torch.from_numpy(np.interp(wanted, share.numpy(), times.numpy()))
+        grid_times[0], grid_times[-1] = clock.interval
+        return grid_times
 
     return grid
 

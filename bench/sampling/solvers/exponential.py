@@ -80,7 +80,7 @@ def _unipc(denoiser: Denoiser, start: Tensor, schedule: Schedule) -> Tensor:
     for now, ahead in intervals:
         there = denoiser(step(x, _weighted(seen, ahead, _second), now, ahead), ahead)
         weights = _corrector([level for level, _ in seen], ahead.half_log_snr)
-        x = step(x, _sum(weights, [there, *(kept for _, kept in seen)]), now, ahead)
+        x = step(x, _sum(weights, [there, *(estimate for _, estimate in seen)]), now, ahead)
         seen = _remember(seen, ahead, there, 2)
     return step(x, _weighted(seen, last[1], _second), *last)
 
@@ -169,7 +169,7 @@ def _remember(
     seen: list[tuple[float, Tensor]], now: Point, estimate: Tensor, reach: int
 ) -> list[tuple[float, Tensor]]:
     """The latest estimates, this one first; one in pure noise is of no use to later intervals."""
-    finite = [(level, kept) for level, kept in seen if math.isfinite(level)]
+    finite = [(level, past_estimate) for level, past_estimate in seen if math.isfinite(level)]
     return [(now.half_log_snr, estimate), *finite][:reach]
 
 

@@ -125,8 +125,10 @@ def model(
     final = formulation.final
     if final.kind == "foreign":
         # By name, so that its code is no part of what our own models depend on.
-        found: PathModel = module("stages", "foreign").model(experiment, data, label, seed, device)
-        return found
+        foreign_model: PathModel = module("stages", "foreign").model(
+            experiment, data, label, seed, device
+        )
+        return foreign_model
     return trained(
         experiment.datasets[data.name].network,
         data,

@@ -126,7 +126,7 @@ class Sweep:
         if cell.grid in (ADAPTED, SEARCHED):
             spent = self._fitted(cell.declaration.family).evaluations
             made.append({**columns, "metric": SETUP, "value": spent})
-        kept = cell.bank == SCORING and cell.path is None
+        is_shown = cell.bank == SCORING and cell.path is None
         fine_end, exact_end = (None if x is None else x.end[: len(ends)] for x in (fine, exact))
 
         def score() -> Entry:
@@ -135,7 +135,7 @@ class Sweep:
             except Exception as error:
                 return _row(_failed(columns, error))()
             rows: list[Record] = [{**columns, **m.columns()} for m in measured]
-            return Entry([*rows, *made], {"samples": self._shown(ends)} if kept else {})
+            return Entry([*rows, *made], {"samples": self._shown(ends)} if is_shown else {})
 
         return score
 
@@ -181,9 +181,9 @@ class Sweep:
         return self._banks.noise(bank)
 
     def _labels(self, bank: str) -> Tensor:
-        known = self.references.dataset.train_labels
-        assert known is not None, "a conditional model needs data with classes"
-        return self._banks.labels(bank, known)
+        train_labels = self.references.dataset.train_labels
+        assert train_labels is not None, "a conditional model needs data with classes"
+        return self._banks.labels(bank, train_labels)
 
     def model_of(self, bank: str) -> Flow:
         """The model of the samples of a noise bank: bound to their classes, if it knows any."""
@@ -243,8 +243,8 @@ class Sweep:
         if among not in self._fine:
             model = self.model_of(SCORING).part(slice(self.spec.reference_samples))
             flow = _changed(model, None, among) if among else model
-            found = self._fine_solve(flow, self.spec.reference_tolerance, self.dtype)
-            self._fine[among] = replace(found, end=_scored(flow, found.end).cpu())
+            solution = self._fine_solve(flow, self.spec.reference_tolerance, self.dtype)
+            self._fine[among] = replace(solution, end=_scored(flow, solution.end).cpu())
         return self._fine[among]
 
     @cached_property
@@ -255,8 +255,8 @@ class Sweep:
         flow = self.exact
         if self.conditional is not None:
             flow = flow.given(self._labels(SCORING)[: self.spec.reference_samples])
-        found = self._fine_solve(flow, TOLERANCE, torch.float64)
-        return replace(found, end=found.end.cpu())
+        solution = self._fine_solve(flow, TOLERANCE, torch.float64)
+        return replace(solution, end=solution.end.cpu())
 
     def _fine_solve(self, flow: Flow, tolerance: float, dtype: torch.dtype) -> Solution:
         noise = self.noise(SCORING)[: self._compared].to(dtype)
@@ -287,11 +287,11 @@ def _row(record: Record) -> Callable[[], Entry]:
 
 def _changed(model: Flow, name: str | None, among: tuple[str, ...]) -> PathChange:
     """The model on a path over the range that ``among`` share with it; None keeps its own path."""
-    shared = common_log_snr([model.path, *(_path(other) for other in among)])
-    other = model.path if name in (None, TABULATED.name) else _path(name)
+    shared = common_log_snr([model.path, *(_path(path_name) for path_name in among)])
+    path = model.path if name in (None, TABULATED.name) else _path(name)
     # A path of the model's own kind keeps the options that the model was trained with.
-    own = type(other) is type(model.path)
-    return PathChange(model, model.path if own else other, shared)
+    is_own = type(path) is type(model.path)
+    return PathChange(model, model.path if is_own else path, shared)
 
 
 def _path(name: str) -> Path:

@@ -68,9 +68,9 @@ def measure_field(sweep: Sweep, columns: dict[str, Any], digest: str) -> Entry:
             ("field_error.data", error.data),
         )
     ]
-    found = sweep.exact_end
-    assert found is not None
-    fine, true = sweep.fine_end(()).end, found.end
+    exact_solution = sweep.exact_end
+    assert exact_solution is not None
+    fine, true = sweep.fine_end(()).end, exact_solution.end
     at_end = {**columns, **sweep.about(model.path, SCORING, len(fine), digest)}
     measured = rmse("field_rmse", fine, true, "exact_solve")
     return Entry([*rows, {**at_end, "solver": REFERENCE, **measured.columns()}])

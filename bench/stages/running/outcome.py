@@ -118,10 +118,10 @@ def _attempt(
 
 def _finished(folder: Path, digest: str) -> Outcome | None:
     """The outcome of this very work, if it was done before and its files are untouched."""
-    kept = _read(folder / FINISHED)
-    if kept is None or kept["digest"] != digest or _touched(folder, kept):
+    outcome = _read(folder / FINISHED)
+    if outcome is None or outcome["digest"] != digest or _touched(folder, outcome):
         return None
-    return kept
+    return outcome
 
 
 def _touched(folder: Path, outcome: Outcome) -> Path | None:
@@ -171,5 +171,5 @@ def failures(folder: Path) -> int:
     The workflow passes it to the job as a parameter: a failed job thereby counts as changed, and
     the next run tries it again.
     """
-    kept = _read(folder / FAILED_OUTCOME)
-    return 0 if kept is None else int(kept["failures"])
+    outcome = _read(folder / FAILED_OUTCOME)
+    return 0 if outcome is None else int(outcome["failures"])

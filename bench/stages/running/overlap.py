@@ -84,8 +84,8 @@ class Overlap(Generic[T]):
         self.collect()
         if self._thread is None:
             with self._seconds(self._second):
-                given = second()
-            collected(given)
+                result = second()
+            collected(result)
         else:
             self._pending = self._thread.submit(_timed, second), collected
 
@@ -93,9 +93,9 @@ class Overlap(Generic[T]):
         """Wait for the second half that is running, if one is, and hand on what it gives."""
         if self._pending is not None:
             (future, collected), self._pending = self._pending, None
-            given, spent = future.result()
+            result, spent = future.result()
             self._seconds.credit({self._first: -spent, self._second: spent})
-            collected(given)
+            collected(result)
 
 
 def _own_stream(device: torch.device) -> None:
@@ -106,5 +106,5 @@ def _own_stream(device: torch.device) -> None:
 def _timed(work: Callable[[], T]) -> tuple[T, float]:
     """What ``work`` gives, and the CPU seconds of this thread that it took."""
     start = time.thread_time()
-    given = work()
-    return given, time.thread_time() - start
+    result = work()
+    return result, time.thread_time() - start

@@ -91,15 +91,15 @@ def choose(make: Callable[[tuple[str, ...]], Turn], candidates: Sequence[str] = 
     return Choice(on, ratios, refused)
 
 
-def paired_ratio(one: Turn, other: Turn, turns: int = TURNS) -> float:
-    """Median of the seconds of ``one`` over those of ``other``, after a turn of each to warm up.
+def paired_ratio(switched: Turn, plain: Turn, turns: int = TURNS) -> float:
+    """Median seconds of ``switched`` over those of ``plain``, after a turn of each to warm up.
 
     Raises:
         ValueError: the losses after all turns differ: one of them computes something else.
     """
     ratios = []
     for turn in range(-1, turns):
-        (seconds, loss), (plain_seconds, plain_loss) = one(), other()
+        (seconds, loss), (plain_seconds, plain_loss) = switched(), plain()
         if turn >= 0:
             ratios.append(seconds / plain_seconds)
     # Written so that a loss which is not a number is refused, too.
@@ -116,9 +116,11 @@ def remembered(file: Path, about: Mapping[str, Any], measure: Callable[[], Choic
     """
     with _locked(file.with_suffix(".lock")):
         if file.exists():
-            known = read_json(file)
-            if known["about"] == about:
-                return Choice(tuple(known["on"]), known["ratios"], known["refused"])
+            stored_choice = read_json(file)
+            if stored_choice["about"] == about:
+                return Choice(
+                    tuple(stored_choice["on"]), stored_choice["ratios"], stored_choice["refused"]
+                )
         choice = measure()
         write_json(file, {"about": dict(about), **asdict(choice)})
         return choice
@@ -200,10 +202,10 @@ def overlaps(
     asked = experiment.sweep.overlap
     if asked != "auto" or sweep.device.type == "cpu":
         return asked == "on"
-    known = [cell for cell in cells if cell.nfe and not cell.refused and cell.path is None]
-    if not known:
+    fixed_cells = [cell for cell in cells if cell.nfe and not cell.refused and cell.path is None]
+    if not fixed_cells:
         return False
-    by_cost = sorted(known, key=lambda cell: cell.nfe or 0)
+    by_cost = sorted(fixed_cells, key=lambda cell: cell.nfe or 0)
     cell = replace(by_cost[len(by_cost) // 2], bank=SCORING)
     return (
         OVERLAP

@@ -24,10 +24,10 @@ def along(
         ahead: length of the interval ahead, ``[b]``; its end stays where it is, so that it shrinks
             as t grows.
     """
-    one = torch.ones_like(t)
+    ones = torch.ones_like(t)
     with dual_level():
-        c = model.path.coefficients(make_dual(t, one))
-        left = None if ahead is None else make_dual(ahead, -one)
+        c = model.path.coefficients(make_dual(t, ones))
+        left = None if ahead is None else make_dual(ahead, -ones)
         output, slope = unpack_dual(model.output(make_dual(x, dx), c, left))
     assert slope is not None
     return output, slope.detach()

@@ -57,10 +57,12 @@ class MeanFlow(Objective):
 
     def __call__(self, model: PathModel, pair: Pair, draws: Draws, progress: float) -> Tensor:
         """Loss per sample, ``[b]``."""
-        one, other = (self.time_sampling(draws(end), model.path) for end in ("time", "end"))
-        t = torch.minimum(one, other)
+        first_time, second_time = (
+            self.time_sampling(draws(end), model.path) for end in ("time", "end")
+        )
+        t = torch.minimum(first_time, second_time)
         empty = draws("interval") < self.instantaneous
-        ahead = torch.where(empty, 0.0, torch.maximum(one, other) - t)
+        ahead = torch.where(empty, 0.0, torch.maximum(first_time, second_time) - t)
         c = model.path.coefficients(t)
         x = expand(c.alpha, pair.data) * pair.data + expand(c.sigma, pair.data) * pair.noise
         v = expand(c.d_alpha, x) * pair.data + expand(c.d_sigma, x) * pair.noise
