@@ -203,7 +203,9 @@ class Foreign(Model):
 
 
 class Conditional(OptionModel):
-    """Class-conditional training and sampling, with classifier-free guidance (2207.12598).
+    """Class-conditional training and sampling, with classifier-free guidance.
+
+    The guidance is that of Ho & Salimans, 2022, 2207.12598.
 
     Attributes:
         dropout: share of training samples whose class is hidden.

@@ -42,9 +42,9 @@ class Jackknife:
 def frechet_jackknife(blocks: Sequence[Fit], reference: Fit) -> Jackknife:
     """Delete-block jackknife of the Frechet distance between samples and a fixed reference.
 
-    ``bias = (g - 1) (mean of the leave-one-out distances - distance)`` and ``error^2 = (g - 1) / g
-    sum of their squared deviations``. The error of the reference is not in it: it is shared by all
-    that are compared with the same reference. From features ``x [n, d]``:
+    ``bias = (g - 1) (mean of the leave-one-out distances - distance)`` and
+    ``error^2 = (g - 1) / g sum of their squared deviations``. The error of the reference is not in
+    it: it is shared by all that are compared with the same reference. From features ``x [n, d]``:
     ``[numpy_moments(part) for part in np.array_split(x, g)]``.
 
     Args:

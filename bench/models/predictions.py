@@ -63,8 +63,9 @@ def score(c: PathCoefficients, sigma_data: float) -> Weights:
 
 
 def edm(c: PathCoefficients, sigma_data: float) -> Weights:
-    """EDM preconditioning (2206.00364, table 1), at noise level ``s = sigma/alpha``.
+    """EDM preconditioning, at noise level ``s = sigma/alpha``.
 
+    From Karras et al., 2022, 2206.00364, table 1:
     ``data = c_skip*x/alpha + c_out*output``, ``c_skip = sd^2/(s^2 + sd^2)``,
     ``c_out = s*sd/sqrt(s^2 + sd^2)``.
     """
@@ -75,7 +76,7 @@ def edm(c: PathCoefficients, sigma_data: float) -> Weights:
 
 
 CONSISTENCY_EPSILON = 0.002
-"""Noise level at which a consistency function is the identity (2303.01469, appendix C)."""
+"""Noise level at which a consistency function is the identity (Song et al., 2023, 2303.01469)."""
 
 
 def consistency(c: PathCoefficients, sigma_data: float) -> Weights:

@@ -26,14 +26,14 @@ network in its own precision. Its error norm spans states and log densities of a
 evaluations are a property of the batch size.
 
 Images of ``L`` grey levels have a probability, not a density. Uniform dequantisation (Theis et al.,
-2015, 1511.01844) spreads level k over its cell in the scale of the model, ``(2k - 1 + 2u)/(L - 1) -
-1`` with u uniform on [0, 1): cells of the width 2/(L - 1) with the level in the middle. Then ``E_u
-log p(x + cell) + log(cell)`` is a lower bound on the log probability, and bits per dimension an
-upper bound; the law that is uniform on the cells has log2(L). Models are trained on the levels
-themselves, as the literature does with its 256 levels, and so gather their density onto them more
-narrowly than a cell. With the 17 wide cells of the digits this counts: flow matching of the default
-experiment has 2.8 bits per dimension, and would have 2.1 if it were judged at the levels alone,
-which is no probability.
+2015, 1511.01844) spreads level k over its cell in the scale of the model,
+``(2k - 1 + 2u)/(L - 1) - 1`` with u uniform on [0, 1): cells of the width 2/(L - 1) with the level
+in the middle. Then ``E_u log p(x + cell) + log(cell)`` is a lower bound on the log probability, and
+bits per dimension an upper bound; the law that is uniform on the cells has log2(L). Models are
+trained on the levels themselves, as the literature does with its 256 levels, and so gather their
+density onto them more narrowly than a cell. With the 17 wide cells of the digits this counts: flow
+matching of the default experiment has 2.8 bits per dimension, and would have 2.1 if it were judged
+at the levels alone, which is no probability.
 """
 
 from __future__ import annotations

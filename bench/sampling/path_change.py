@@ -44,12 +44,13 @@ def _beside(values: Tensor, x: Tensor) -> Tensor:
 
 
 class PathChange:
-    """The probability flow of a model trained on one path, expressed on another (2303.00848).
+    """The probability flow of a model trained on one path, expressed on another.
 
-    At equal ``rho = alpha/sigma`` the two states differ by a factor: ``x_B = s*x_A``. With
-    ``t = rho_A^-1(rho_B(r))``, ``u_B(x, r) = (ds/dr/s)*x + s*(dt/dr)*u_A(x/s, t)``. It holds for
-    any coupling, because it only re-labels states and times. Solvers take it for a model on B:
-    the start ``sigma_B*z`` is A's start, rescaled.
+    The change is that of Kingma & Gao, 2023, 2303.00848. At equal ``rho = alpha/sigma`` the two
+    states differ by a factor: ``x_B = s*x_A``. With ``t = rho_A^-1(rho_B(r))``,
+    ``u_B(x, r) = (ds/dr/s)*x + s*(dt/dr)*u_A(x/s, t)``. It holds for any coupling, because it only
+    re-labels states and times. Solvers take it for a model on B: the start ``sigma_B*z`` is A's
+    start, rescaled.
 
     Args:
         model: the model, on path A.

@@ -4,8 +4,8 @@ All are taken from one fine solve of the probability flow, on the model's own pa
 change of path, on the linear one. ``Z_0`` and ``Z_1`` are a trajectory's ends, ``u`` is time
 rescaled to [0, 1] over the interval:
 
-* ``straightness_native``: ``int E|Z_1 - Z_0 - dZ/du|^2 du / E|Z_1 - Z_0|^2`` (2209.03003, equation
-  6, made free of scale), on the model's own path in its own time;
+* ``straightness_native``: ``int E|Z_1 - Z_0 - dZ/du|^2 du / E|Z_1 - Z_0|^2`` (Liu et al., 2022,
+  2209.03003, equation 6, made free of scale), on the model's own path in its own time;
 * ``straightness_linear``: the same after the change to the linear path: near equal for exact
   fields whatever the path;
 * ``arc_over_chord``: ``E[length of the trajectory] / E|Z_1 - Z_0|``, free of any change of time.

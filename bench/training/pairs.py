@@ -1,4 +1,7 @@
-"""Pairs for reflow: the ends of a model's own probability flow (2209.03003, section 2.2)."""
+"""Pairs for reflow: the ends of a model's own probability flow.
+
+Reflow is that of Liu et al., 2022, 2209.03003, section 2.2.
+"""
 
 from __future__ import annotations
 

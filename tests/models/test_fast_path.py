@@ -160,7 +160,9 @@ def test_a_switch_is_kept_where_it_is_faster() -> None:
     assert not choice.refused
 
 
-def test_a_switch_that_fails_or_computes_something_else_is_refused_with_its_reason() -> None:
+def test_a_switch_that_cannot_run_is_refused_and_one_that_disagrees_is_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     def make(on: tuple[str, ...]) -> Turn:
         if "compile" in on:
             raise RuntimeError("no compiler\nand a long story")
@@ -169,8 +171,12 @@ def test_a_switch_that_fails_or_computes_something_else_is_refused_with_its_reas
     choice = choose(make)
     assert choice.on == ()
     assert choice.ratios == {}
-    assert choice.refused["compile"] == "RuntimeError: no compiler"
-    assert "ValueError: a loss of nan" in choice.refused["channels_last"]
+    assert choice.refused == {"compile": "RuntimeError: no compiler"}
+    assert choice.wrong == {"channels_last": "a loss of nan where 1 was expected"}
+    warnings = capsys.readouterr().err.splitlines()
+    assert warnings == [
+        "warning: channels_last is wrong and stays off: a loss of nan where 1 was expected"
+    ]
 
 
 def test_a_failure_without_switches_is_a_failure() -> None:
@@ -194,7 +200,7 @@ def test_a_choice_is_measured_once_for_a_device_and_its_work(tmp_path: Path) -> 
 
     def measure() -> Choice:
         calls.append(1)
-        return Choice(("compile",), {"compile": 0.5}, {"channels_last": "why"})
+        return Choice(("compile",), {"compile": 0.5}, {"channels_last": "why"}, {"x": "wrong"})
 
     first = remembered(file, {"device": "a"}, measure)
     assert remembered(file, {"device": "a"}, measure) == first

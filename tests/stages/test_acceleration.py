@@ -94,6 +94,29 @@ def test_on_a_gpu_the_choice_is_measured_once_and_reaches_the_manifest(
     assert _acceleration(Layout(tmp_path / "none")) == {}
 
 
+def test_a_switch_whose_loss_is_wrong_stays_off_and_is_called_so_in_the_manifest(
+    small_data: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def turn(job: Job, data: DataSet, device: torch.device, on: tuple[str, ...]) -> Turn:
+        if "compile" in on:
+            raise RuntimeError("no compiler")
+        return lambda: (0.1, 2.0) if on else (1.0, 1.0)
+
+    monkeypatch.setattr(train, "_turn", turn)
+    monkeypatch.setattr(train, "about_choice", lambda *about: {"device": "a card"})
+    work = job(asked(), tmp_path)
+    for _ in range(2):
+        assert train.switches(work, small_data, GPU) == ()
+    (choice,) = _acceleration(work.layout)["acceleration"].values()
+    assert (choice["on"], choice["ratios"]) == ([], {})
+    assert choice["wrong"] == {"channels_last": "a loss of 2 where 1 was expected"}
+    assert choice["refused"] == {"compile": "RuntimeError: no compiler"}
+    assert capsys.readouterr().err.count("channels_last is wrong and stays off") == 1
+
+
 def test_a_batch_taken_in_parts_reaches_the_manifest(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     for seed, parts in ((0, 1), (1, 4)):

@@ -1,4 +1,4 @@
-"""Consistency distillation of an EDM diffusion model (2303.01469), the teacher charged."""
+"""Consistency distillation (Song et al., 2023, 2303.01469) of an EDM model, the teacher charged."""
 
 from pydantic import Field
 

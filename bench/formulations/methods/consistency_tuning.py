@@ -1,9 +1,10 @@
-"""Easy consistency tuning (ECT, 2406.14548): a diffusion model, tuned into a consistency model.
+"""Easy consistency tuning (ECT): a diffusion model, tuned into a consistency model.
 
-The tuning starts as denoising from far levels and ends near the differential condition, by the
-paper's continuous schedule of neighbours. Its levels are the paper's for CIFAR-10; the distance is
-the pseudo-Huber one of improved consistency training, whose weight ECT writes as an adaptive one,
-and the dropout shared by both neighbours is left out, as all networks here have none.
+It is the method of Geng et al., 2024, 2406.14548. The tuning starts as denoising from far levels
+and ends near the differential condition, by the paper's continuous schedule of neighbours. Its
+levels are the paper's for CIFAR-10; the distance is the pseudo-Huber one of improved consistency
+training, whose weight ECT writes as an adaptive one, and the dropout shared by both neighbours is
+left out, as all networks here have none.
 """
 
 from pydantic import Field

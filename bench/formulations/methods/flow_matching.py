@@ -1,6 +1,7 @@
-"""Flow matching on the linear path with an independent coupling (2210.02747, 2302.00482).
+"""Flow matching on the linear path with an independent coupling.
 
-With ``sigma_min = 0`` this is also 1-rectified flow (Liu et al., 2022, 2209.03003).
+It is that of Lipman et al., 2022, 2210.02747, and of Tong et al., 2023, 2302.00482. With
+``sigma_min = 0`` this is also 1-rectified flow (Liu et al., 2022, 2209.03003).
 """
 
 from pydantic import Field

@@ -1,7 +1,8 @@
-"""Generalised variance preserving: velocity prediction on the trigonometric path (2401.08740).
+"""Generalised variance preserving: velocity prediction on the trigonometric path.
 
-SiT's interpolant of that name, also the trigonometric interpolant of Albergo et al., 2023,
-2303.08797. SiT compares it with the linear path at equal training, which is flow matching here.
+SiT's interpolant of that name (Ma et al., 2024, 2401.08740), also the trigonometric interpolant of
+Albergo et al., 2023, 2303.08797. SiT compares it with the linear path at equal training, which is
+flow matching here.
 """
 
 from bench.formulations.grammar import (

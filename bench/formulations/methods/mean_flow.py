@@ -1,10 +1,11 @@
-"""Mean flows (2505.13447): a network of two times that gives the average velocity between them.
+"""Mean flows: a network of two times that gives the average velocity between them.
 
-Trained from nothing in one stage, without a teacher, a schedule or a moving average in the target.
-Times reach both ends of the path, as one leap over the whole of it asks for: logit-normal with the
-standard deviation that the paper takes for CIFAR-10, centred. The loss is the squared error, which
-the paper compares: its adaptive weight (power 0.75 and 1) pays on images, whose errors are all
-about as large, but in few dimensions it moves the average velocity away from the mean.
+The method of Geng et al., 2025, 2505.13447. Trained from nothing in one stage, without a teacher, a
+schedule or a moving average in the target. Times reach both ends of the path, as one leap over the
+whole of it asks for: logit-normal with the standard deviation that the paper takes for CIFAR-10,
+centred. The loss is the squared error, which the paper compares: its adaptive weight (power 0.75
+and 1) pays on images, whose errors are all about as large, but in few dimensions it moves the
+average velocity away from the mean.
 """
 
 from pydantic import Field

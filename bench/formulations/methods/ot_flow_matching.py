@@ -1,4 +1,7 @@
-"""Flow matching with minibatch optimal-transport couplings (2302.00482, 2304.14772)."""
+"""Flow matching with minibatch optimal-transport couplings.
+
+Those of Tong et al., 2023, 2302.00482, and of Pooladian et al., 2023, 2304.14772.
+"""
 
 from pydantic import Field
 

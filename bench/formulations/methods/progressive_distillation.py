@@ -1,8 +1,9 @@
-"""Progressive distillation (2202.00512): students that each do two steps of the last in one.
+"""Progressive distillation: students that each do two steps of the last in one.
 
-A diffusion model in v-prediction on the cosine path, then one student after another, each starting
-from the model that teaches it and crossing the path in half as many DDIM steps. The paper gives the
-last students more updates than the first ones; here all students share equally.
+The method of Salimans & Ho, 2022, 2202.00512. A diffusion model in v-prediction on the cosine path,
+then one student after another, each starting from the model that teaches it and crossing the path
+in half as many DDIM steps. The paper gives the last students more updates than the first ones; here
+all students share equally.
 """
 
 from typing import Self

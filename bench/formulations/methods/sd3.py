@@ -1,8 +1,9 @@
-"""The recipe behind Stable Diffusion 3 and Flux: flow matching, times in the middle (2403.03206).
+"""The recipe behind Stable Diffusion 3 and Flux: flow matching, times in the middle.
 
-From the paper are the straight path, the velocity loss, logit-normal times, and times of sampling
-shifted towards the noise. The shift of training times is for high resolution and off by default.
-Autoencoder, transformer and text encoders are networks, which are equal for all formulations here.
+From the paper (Esser et al., 2024, 2403.03206) are the straight path, the velocity loss,
+logit-normal times, and times of sampling shifted towards the noise. The shift of training times is
+for high resolution and off by default. Autoencoder, transformer and text encoders are networks,
+which are equal for all formulations here.
 """
 
 from pydantic import Field

@@ -1,8 +1,8 @@
-"""Shortcut models (2410.12557): a velocity that also knows how far it is to be followed.
+"""Shortcut models: a velocity that also knows how far it is to be followed.
 
-Trained from nothing in one stage: flow matching for leaps of no length, and for longer ones the
-model's own two leaps of half the length. Their targets come from the weights themselves, not from
-their moving average as in the paper.
+The method of Frans et al., 2024, 2410.12557. Trained from nothing in one stage: flow matching for
+leaps of no length, and for longer ones the model's own two leaps of half the length. Their targets
+come from the weights themselves, not from their moving average as in the paper.
 """
 
 from pydantic import Field, field_validator

@@ -1,9 +1,10 @@
-"""Variance-preserving diffusion on the cosine schedule, with noise prediction (2102.09672).
+"""Variance-preserving diffusion on the cosine schedule, with noise prediction.
 
-The simple loss of the paper in continuous time: its learned variances and its hybrid loss serve
-ancestral sampling in discrete steps, and are not here. The path is cut where it has as little data
-in it (alpha = 0.006) as linear beta has at its start: nearer to pure noise, an error of the noise
-is a far larger one of the data, which the paper's sampler clips to the range of pixels.
+The simple loss of the paper (Nichol & Dhariwal, 2021, 2102.09672) in continuous time: its learned
+variances and its hybrid loss serve ancestral sampling in discrete steps, and are not here. The path
+is cut where it has as little data in it (alpha = 0.006) as linear beta has at its start: nearer to
+pure noise, an error of the noise is a far larger one of the data, which the paper's sampler clips
+to the range of pixels.
 """
 
 from pydantic import Field

@@ -1,4 +1,8 @@
-"""Variance-preserving diffusion with noise prediction (2011.13456, 2006.11239)."""
+"""Variance-preserving diffusion with noise prediction.
+
+The path is that of Song et al., 2020, 2011.13456, the prediction that of Ho et al., 2020,
+2006.11239.
+"""
 
 from pydantic import Field
 

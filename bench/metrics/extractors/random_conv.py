@@ -6,7 +6,8 @@ away the rest, so it can be blind to defects within a class. Raw pixels are no a
 Frechet distance, which sees means and covariances only: in pixels a fitted Gaussian is as good as
 the data.
 
-He initialisation (2015, 1502.01852) from a keyed stream: the same network on every machine.
+He initialisation (He et al., 2015, 1502.01852) from a keyed stream: the same network on every
+machine.
 """
 
 from __future__ import annotations

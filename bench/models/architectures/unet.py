@@ -6,12 +6,12 @@ number of time):
 ==============================  ==========  ===========  ======  =========  =========  ==========
 network                         channels    multipliers  blocks  attention  embedding  parameters
 ==============================  ==========  ===========  ======  =========  =========  ==========
-DDPM (2006.11239): 35.7M        128         1, 2, 2, 2   2       16         256        35,505,284
-DDPM++ of EDM (2206.00364):     128         2, 2, 2      4       16         400        55,638,196
-55.7M
+DDPM: 35.7M                     128         1, 2, 2, 2   2       16         256        35,505,284
+DDPM++ of EDM: 55.7M            128         2, 2, 2      4       16         400        55,638,196
 ==============================  ==========  ===========  ======  =========  =========  ==========
 
-Each with heads of 64 channels; DDPM's and EDM's have one head. Their blocks add the embedding where
+They are those of Ho et al., 2020, 2006.11239, and of Karras et al., 2022, 2206.00364. Each with
+heads of 64 channels; DDPM's and EDM's have one head. Their blocks add the embedding where
 these scale and shift by it, which takes twice the weights: the embedding is narrower for that.
 
 On grey images of 14x14 the default has 1,145,154 parameters, and channels of 16 with multipliers 1,

@@ -1,10 +1,11 @@
-"""A diffusion transformer (DiT; Peebles & Xie, 2212.09748): attention between patches of an image.
+"""A diffusion transformer (DiT): attention between patches of an image.
 
-An image becomes a sequence of patches, to which a fixed embedding of their place is added. In each
-block the embedding of time and class gives scale, shift and gate of attention and of a perceptron
-(adaLN-Zero). The gates and the last layer start at zero: an untrained network outputs zero, each
-block passes its input on, and the average has nothing to forget. The input reaches the output by a
-path of its own, see :class:`bench.models.networks._base.Passed`.
+The network of Peebles & Xie, 2022, 2212.09748. An image becomes a sequence of patches, to which a
+fixed embedding of their place is added. In each block the embedding of time and class gives scale,
+shift and gate of attention and of a perceptron (adaLN-Zero). The gates and the last layer start at
+zero: an untrained network outputs zero, each block passes its input on, and the average has nothing
+to forget. The input reaches the output by a path of its own, see
+:class:`bench.models.networks._base.Passed`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from torch.nn import functional
 from bench.models.networks._base import Embedding, Passed, attend, scaled_init, zeroed
 
 LONGEST = 10_000.0
-"""Longest wave of the embedding of places, in patches and without 2*pi (1706.03762)."""
+"""Longest wave of the embedding of places, in patches and without 2*pi.
+
+The embedding is that of Vaswani et al., 2017, 1706.03762.
+"""
 
 
 def places(rows: int, columns: int, width: int) -> Tensor:

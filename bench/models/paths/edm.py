@@ -1,7 +1,8 @@
-"""The variance-exploding path of EDM (Karras et al., 2206.00364): ``alpha = 1``, sigma linear.
+"""The variance-exploding path of EDM: ``alpha = 1``, sigma linear.
 
-EDM's own time is the noise level itself; here it falls linearly from ``sigma_max`` at t=0 to
-``sigma_min`` at t=1. How the levels are spaced when training or sampling is a grid, not the path.
+The path of Karras et al., 2022, 2206.00364. EDM's own time is the noise level itself; here it falls
+linearly from ``sigma_max`` at t=0 to ``sigma_min`` at t=1. How the levels are spaced when training
+or sampling is a grid, not the path.
 """
 
 from __future__ import annotations

@@ -47,8 +47,9 @@ def likelihood(study: Study) -> Table:
             text.append(line)
     caption = (
         "Negative log-likelihood of held-out data under each model's own probability flow, by the "
-        "instantaneous change of variables (arXiv:1806.07366), in nats a sample; lower is better. "
-        "Only the velocity is read, so it holds for every coupling. Where the law of the data is "
+        "instantaneous change of variables (Chen et al., 2018, arXiv:1806.07366), in nats a "
+        "sample; lower is better. Only the velocity is read, so it holds for every coupling. Where "
+        "the law of the data is "
         "known, its own value on the same data stands beside it, and how far the model is above "
         "it: an estimate of the Kullback-Leibler divergence from the data to the model. Images of "
         "grey levels are uniformly dequantised, and bits/dim is an upper bound; the law that is "

@@ -88,8 +88,9 @@ def unified_view(study: Study) -> Table:
     frame = pd.DataFrame(data)
     caption = (
         "A model of one Gaussian path is a model of every other one after a change of time and "
-        "scale, whatever its coupling (arXiv:2303.00848). Rows: the path a model was trained on. "
-        "Columns: the path it is sampled on, with the same solver, the same start, the same points "
+        "scale, whatever its coupling (Kingma & Gao, 2023, arXiv:2303.00848). Rows: the path a "
+        "model was trained on. Columns: the path it is sampled on, with the "
+        "same solver, the same start, the same points "
         f"of log_snr, equal steps over {_listed(ranges)}; end points are scored in the scale of "
         "the data, with no denoising after the last step. The exact solution is the same in all "
         "columns, so a row shows what the solver makes of the path. Euler on the linear and on the "

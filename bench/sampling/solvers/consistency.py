@@ -1,7 +1,8 @@
-"""Multistep consistency sampling (Song et al., 2303.01469, algorithm 1), on any Gaussian path.
+"""Multistep consistency sampling, on any Gaussian path.
 
-The consistency function maps a state to the end of the grid, which has some noise on most paths.
-To go on, noise is added up to that of a later point i of the grid, with ``k = alpha_i/alpha_n``:
+It is algorithm 1 of Song et al., 2023, 2303.01469. The consistency function maps a state to the end
+of the grid, which has some noise on most paths. To go on, noise is added up to that of a later
+point i of the grid, with ``k = alpha_i/alpha_n``:
 ``x = k*end + sqrt(sigma_i^2 - (k*sigma_n)^2)*z``.
 """
 

@@ -10,16 +10,18 @@ with the mean over ``s`` in [0, 1] under a density proportional to ``exp(h*s)``.
 in the weights that they give to the estimates they have:
 
 * ``ddim`` (Song et al., 2020, 2010.02502): the latest estimate.
-* ``dpmpp_2m`` (2211.01095; multistep): the line through the last two, its slope weighted by the
-  limit of the mean of s in short intervals, :data:`HALF`.
+* ``dpmpp_2m`` (Lu et al., 2022, 2211.01095; multistep): the line through the last two, its slope
+  weighted by the limit of the mean of s in short intervals, :data:`HALF`.
 * ``dpmpp_3m``: the parabola through the last three, its coefficients of s and of s^2 weighted by
   the mean of s and by half the mean of s^2, as in the authors' code. Integrated exactly, the
   latter weight is twice that: 3M is of second order, even if it started exactly.
-* ``eab3`` (2204.13902; exponential Adams-Bashforth): the parabola through the last three,
-  integrated exactly; of second order, because it starts with one estimate.
-* ``unipc`` (2302.04867; UniP-2 and UniC-2, ``B(h) = expm1``): predicts as 2M does, evaluates, and
-  with that evaluation corrects the interval just taken; the last one is left uncorrected.
-* ``dpmpp_2s`` (2211.01095; singlestep): an estimate halfway in lambda, reached by DDIM.
+* ``eab3`` (Zhang & Chen, 2022, 2204.13902; exponential Adams-Bashforth): the parabola through the
+  last three, integrated exactly; of second order, because it starts with one estimate.
+* ``unipc`` (Zhao et al., 2023, 2302.04867; UniP-2 and UniC-2, ``B(h) = expm1``): predicts as 2M
+  does, evaluates, and with that evaluation corrects the interval just taken; the last one is left
+  uncorrected.
+* ``dpmpp_2s`` (Lu et al., 2022, 2211.01095; singlestep): an estimate halfway in lambda, reached by
+  DDIM.
 
 Where an interval is infinitely long in lambda, on a path that starts in pure noise or ends in pure
 data, estimates of other times are left out. The corrector is then the trapezoidal rule in

@@ -19,10 +19,13 @@ LOG_SNR_LIMIT = 10.0
 """Grids in log_snr span at most +-10 (noise level 0.0067 to 148)."""
 
 SHIFT = 3.0
-"""SD3's shift of the times when sampling at a megapixel (2403.03206, section 5.3.2)."""
+"""SD3's shift of the times at a megapixel (Esser et al., 2024, 2403.03206, section 5.3.2)."""
 
 EDM_LEVELS = (0.002, 80.0)
-"""Noise levels between which EDM's models and consistency models are sampled (2206.00364)."""
+"""Noise levels between which EDM's models (Karras et al., 2022, 2206.00364) are sampled.
+
+Those of consistency models are the same.
+"""
 
 
 class Clock(Protocol):
@@ -45,7 +48,7 @@ def uniform_t(clock: Clock, count: int) -> Tensor:
 
 
 def shifted_t(clock: Clock, count: int) -> Tensor:
-    """Equal intervals, then ``t -> t/(t + 3*(1 - t))``: finer at the noise (2403.03206)."""
+    """Equal intervals, then ``t -> t/(t + 3*(1 - t))``: finer at the noise, as in SD3."""
     t = torch.linspace(*clock.interval, count + 1, dtype=torch.float64)
     return _with_ends(t / (t + SHIFT * (1 - t)), clock)
 
@@ -75,7 +78,10 @@ def quadratic_t(clock: Clock, count: int) -> Tensor:
 
 
 def karras(clock: Clock, count: int) -> Tensor:
-    """Noise levels of EDM (2206.00364, equation 5), cut and ended as :func:`uniform_log_snr`."""
+    """Noise levels of EDM, cut and ended as :func:`uniform_log_snr`.
+
+    They are those of Karras et al., 2022, 2206.00364, equation 5.
+    """
     low, high = _log_snr_range(clock)
     ends = torch.tensor([low, high], dtype=torch.float64)
     highest, lowest = (ends / -2).exp().tolist()

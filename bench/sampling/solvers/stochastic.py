@@ -2,16 +2,16 @@
 
 ``ancestral`` (DDPM, Ho et al., 2020, 2006.11239) draws from the posterior ``q(x' | x, data = D)``
 of the forward process. With ``k = (alpha*sigma')/(alpha'*sigma)``, the exponential of minus the
-interval's length in ``log(alpha/sigma)``, and the estimate of the noise ``e = (x -
-alpha*D)/sigma``::
+interval's length in ``log(alpha/sigma)``, and the estimate of the noise
+``e = (x - alpha*D)/sigma``::
 
     x' = alpha'*D + sigma'*(k*e + sqrt(1 - k^2)*z)
 
 It is finite everywhere: from pure noise ``k = 0``, and into pure data ``x' = D``.
 
 ``euler_maruyama`` steps the variance-preserving equation of Song et al., 2020, 2011.13456 back, in
-the integral ``B`` of its rate. Every Gaussian path is that one in other coordinates, ``y =
-x/sqrt(alpha^2 + sigma^2)`` with ``B = log(1 + (sigma/alpha)^2)``, so that::
+the integral ``B`` of its rate. Every Gaussian path is that one in other coordinates,
+``y = x/sqrt(alpha^2 + sigma^2)`` with ``B = log(1 + (sigma/alpha)^2)``, so that::
 
     y' = y + (y/2 + score)*(B - B') + sqrt(B - B')*z
 

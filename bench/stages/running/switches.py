@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import fcntl
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -60,15 +61,23 @@ class Choice:
         on: names of :data:`SWITCHES`.
         ratios: seconds of a step with a switch over those without it, of each that ran.
         refused: why a switch could not be used, of each that could not.
+        wrong: what a switch computed in the place of what it should, of each that did: a defect.
     """
 
     on: tuple[str, ...]
     ratios: Mapping[str, float] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    wrong: Mapping[str, str] = field(default_factory=dict)
+
+
+class DisagreementError(Exception):
+    """A switch makes the same steps end at another loss than they do without it."""
 
 
 def choose(make: Callable[[tuple[str, ...]], Turn], candidates: Sequence[str] = SWITCHES) -> Choice:
     """Try one switch after the other; each is kept where it makes the steps faster.
+
+    One that computes something else stays off, too, and is reported on stderr.
 
     Args:
         make: a fresh start with some switches on; two starts take the same steps.
@@ -77,10 +86,15 @@ def choose(make: Callable[[tuple[str, ...]], Turn], candidates: Sequence[str] = 
     on: tuple[str, ...] = ()
     ratios: dict[str, float] = {}
     refused: dict[str, str] = {}
+    wrong: dict[str, str] = {}
     for switch in candidates:
         without = make(on)
         try:
             ratios[switch] = paired_ratio(make((*on, switch)), without)
+        except DisagreementError as error:
+            wrong[switch] = str(error)
+            print(f"warning: {switch} is wrong and stays off: {error}", file=sys.stderr)
+            continue
         except Exception as error:
             # What a compiler cannot do is no failure of the experiment: the switch stays off.
             lines = str(error).strip().splitlines() or [""]
@@ -88,14 +102,14 @@ def choose(make: Callable[[tuple[str, ...]], Turn], candidates: Sequence[str] = 
             continue
         if ratios[switch] < WORTH:
             on = (*on, switch)
-    return Choice(on, ratios, refused)
+    return Choice(on, ratios, refused, wrong)
 
 
 def paired_ratio(switched: Turn, plain: Turn, turns: int = TURNS) -> float:
     """Median seconds of ``switched`` over those of ``plain``, after a turn of each to warm up.
 
     Raises:
-        ValueError: the losses after all turns differ: one of them computes something else.
+        DisagreementError: the losses after all turns differ: one of them computes something else.
     """
     ratios = []
     for turn in range(-1, turns):
@@ -104,7 +118,7 @@ def paired_ratio(switched: Turn, plain: Turn, turns: int = TURNS) -> float:
             ratios.append(seconds / plain_seconds)
     # Written so that a loss which is not a number is refused, too.
     if not abs(loss - plain_loss) <= AGREEMENT * abs(plain_loss):
-        raise ValueError(f"a loss of {loss:.4g} where {plain_loss:.4g} was expected")
+        raise DisagreementError(f"a loss of {loss:.4g} where {plain_loss:.4g} was expected")
     return median(ratios)
 
 

@@ -2,9 +2,9 @@
 
 The two published ways differ in where the neighbour comes from, and here in nothing else:
 
-* distillation (Song et al., 2303.01469, algorithm 2): one Heun step of a teacher's probability
-  flow, ``dx/ds = (x - D(x, s))/s``;
-* training (2303.01469, algorithm 3): the same data and noise at the next lower noise level.
+* distillation (Song et al., 2023, 2303.01469, algorithm 2): one Heun step of a teacher's
+  probability flow, ``dx/ds = (x - D(x, s))/s``;
+* training (the same paper, algorithm 3): the same data and noise at the next lower noise level.
 
 Both use the improved recipe of Song & Dhariwal (2023, 2310.14189): pseudo-Huber distance,
 neighbours that draw nearer over the stage, and no moving average in the target. For distillation
@@ -13,9 +13,9 @@ levels.
 
 The time sampling draws a noise level s. Its neighbours follow one of two schedules:
 
-* ``doubling`` (2310.14189, section 3.4): s falls between two levels of EDM's grid, whose number
-  doubles over the stage; ``lognormal`` gives iCT's discrete law of i, ``karras`` equally likely
-  intervals;
+* ``doubling`` (Song & Dhariwal, section 3.4): s falls between two levels of EDM's grid, whose
+  number doubles over the stage; ``lognormal`` gives iCT's discrete law of i, ``karras`` equally
+  likely intervals;
 * ``continuous`` (Geng et al., 2024, 2406.14548, section 3.2): s itself, and a level below it whose
   relative distance halves over the stage; at first it is the data for all but high noise.
 """
@@ -82,7 +82,7 @@ class Consistency(Objective):
         self.teacher: PathModel | None = None
 
     def intervals(self, progress: float) -> int:
-        """Number of intervals at ``progress`` in [0, 1] (2310.14189, section 3.4)."""
+        """Number of intervals at ``progress`` in [0, 1] (Song & Dhariwal, 2023, 2310.14189)."""
         doublings = math.floor(math.log2(self.last_levels / self.first_levels)) + 1
         return min(self.first_levels * 2 ** math.floor(progress * doublings), self.last_levels)
 
@@ -127,16 +127,20 @@ def rising_levels(path: Edm, intervals: int) -> Tensor:
 
 
 def near_ratio(level: Tensor, halvings: int) -> Tensor:
-    """``1 - n(s)/2^halvings`` with ``n(s) = 1 + 8*sigmoid(-s)`` (2406.14548, equation 13).
+    """``1 - n(s)/2^halvings`` with ``n(s) = 1 + 8*sigmoid(-s)``.
 
-    The nearer level over the farther one, ``[b]``; negative where n exceeds the power, which means
-    the data. The constants are the paper's q, k and b.
+    Equation 13 of Geng et al., 2024, 2406.14548. The nearer level over the farther one, ``[b]``;
+    negative where n exceeds the power, which means the data. The constants are the paper's q, k and
+    b.
     """
     return 1 - (1 + 8 * torch.sigmoid(-level)) / 2**halvings
 
 
 def pseudo_huber(a: Tensor, b: Tensor) -> Tensor:
-    """``sqrt(|a - b|^2 + c^2) - c`` with ``c = 0.00054*sqrt(d)`` (2310.14189, section 3.3)."""
+    """``sqrt(|a - b|^2 + c^2) - c`` with ``c = 0.00054*sqrt(d)``.
+
+    The distance of Song & Dhariwal, 2023, 2310.14189, section 3.3.
+    """
     squared = (a - b).flatten(1).square()
     c = 0.00054 * squared.shape[1] ** 0.5
     return (squared.sum(1) + c**2).sqrt() - c

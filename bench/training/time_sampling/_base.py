@@ -19,10 +19,11 @@ class TimeSampling(Protocol):
 
 
 def shifted(t: Tensor, shift: float) -> Tensor:
-    """SD3's resolution shift (2403.03206, section 5.3.2): noise over data grows by ``shift``.
+    """SD3's resolution shift of the times: noise over data grows by ``shift``.
 
-    With noise on the left, ``t -> t/(t + shift*(1 - t))``; on the linear path sigma/alpha at the
-    new time is ``shift`` times that at the old one.
+    It is that of Esser et al., 2024, 2403.03206, section 5.3.2. With noise on the left,
+    ``t -> t/(t + shift*(1 - t))``; on the linear path sigma/alpha at the new time is ``shift``
+    times that at the old one.
     """
     return t / (t + shift * (1 - t))
 

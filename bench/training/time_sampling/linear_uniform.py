@@ -1,8 +1,8 @@
-"""The log_snr of flow matching on any path: uniform times on the linear one (2403.03206).
+"""The log_snr of flow matching on any path: uniform times on the linear one.
 
-Where ``t`` is uniform on the linear path, ``log_snr = 2*logit(t)`` is logistic with scale 2, of
-density ``sech(log_snr/4)^2/8``. Here a time of another path is drawn so that its log_snr has that
-law, truncated to what the path covers.
+See Esser et al., 2024, 2403.03206. Where ``t`` is uniform on the linear path,
+``log_snr = 2*logit(t)`` is logistic with scale 2, of density ``sech(log_snr/4)^2/8``. Here a time
+of another path is drawn so that its log_snr has that law, truncated to what the path covers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Logit-normal times (Esser et al., 2403.03206, section 3.1): ``logit(t) ~ N(mean, std^2)``."""
+"""Logit-normal times: ``logit(t) ~ N(mean, std^2)``.
+
+As in Esser et al., 2024, 2403.03206, section 3.1.
+"""
 
 from __future__ import annotations
 

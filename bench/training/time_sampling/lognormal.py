@@ -1,4 +1,8 @@
-"""Lognormal noise levels (EDM, 2206.00364, table 1; iCT, 2310.14189, section 3.5)."""
+"""Lognormal noise levels, as in EDM and iCT.
+
+EDM is Karras et al., 2022, 2206.00364, table 1; iCT is Song & Dhariwal, 2023, 2310.14189, section
+3.5.
+"""
 
 from __future__ import annotations
 

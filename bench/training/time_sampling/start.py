@@ -1,4 +1,7 @@
-"""The start of the path alone: what a one-step student is asked (2209.03003, section 3.3)."""
+"""The start of the path alone: what a one-step student is asked.
+
+As in Liu et al., 2022, 2209.03003, section 3.3.
+"""
 
 from __future__ import annotations
 

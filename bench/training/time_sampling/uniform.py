@@ -1,4 +1,7 @@
-"""Uniform in time, optionally shifted towards the noise (2210.02747; shift of 2403.03206)."""
+"""Uniform in time, optionally shifted towards the noise.
+
+Uniform as in Lipman et al., 2022, 2210.02747; the shift is that of Esser et al., 2024, 2403.03206.
+"""
 
 from __future__ import annotations
 

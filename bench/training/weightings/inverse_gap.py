@@ -1,6 +1,7 @@
-"""Inverse distance between neighbouring noise levels (iCT, 2310.14189, section 3.1).
+"""Inverse distance between neighbouring noise levels, as in iCT.
 
-With it the loss of a consistency objective estimates a slope, whatever the number of levels.
+iCT is Song & Dhariwal, 2023, 2310.14189, section 3.1. With it the loss of a consistency objective
+estimates a slope, whatever the number of levels.
 """
 
 from __future__ import annotations

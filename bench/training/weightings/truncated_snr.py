@@ -1,4 +1,7 @@
-"""Truncated SNR weighting of progressive distillation (Salimans & Ho, 2202.00512, section 4)."""
+"""Truncated SNR weighting of progressive distillation.
+
+The weighting of Salimans & Ho, 2022, 2202.00512, section 4.
+"""
 
 from __future__ import annotations
 
