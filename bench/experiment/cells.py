@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench.errors import RefusedNfeError
-from bench.experiment.sections import NoiseBank
+from bench.experiment.sizes import NoiseBank
 from bench.experiment.spec import Experiment
 from bench.formulations.grammar import TABULATED, Formulation, Part
 from bench.formulations.parts import without_defaults

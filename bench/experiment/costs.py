@@ -257,7 +257,7 @@ class Plan:
         self, dataset: str, model_cells: Sequence[Cell], evaluation: float
     ) -> tuple[float, float]:
         """Seconds of sampling and of metrics; ``evaluation`` is that of one sample, in a batch."""
-        sweep = self.experiment.sweep
+        sweep = self.experiment.sweep_of(dataset)
         image = self.experiment.described(dataset).kind == "image"
         block = self.speed.image_block if image else self.speed.vector_block
         block *= (sweep.block / SCORED_BLOCK) ** 2

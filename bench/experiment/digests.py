@@ -349,12 +349,15 @@ def _guidance(experiment: Experiment, label: str) -> float | None:
 
 
 def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
+    sizes = experiment.datasets[dataset].sizes
+    own_sizes = {} if sizes is None else sizes.model_dump(include={"bandwidths", "assigned"})
     return {
         "data": data_digest(experiment, dataset),
         "extractor": extractor_digest(experiment, dataset),
-        "sweep": experiment.sweep.model_dump(exclude=CHOICES | PACE),
+        "sweep": experiment.sweep_of(dataset).model_dump(exclude=CHOICES | PACE),
         "metrics": experiment.metrics.model_dump(exclude={"floor_repeats"})
-        | {"flip": experiment.training.flip},
+        | {"flip": experiment.training.flip}
+        | own_sizes,
         "versions": versions(*_EVALUATION),
     }
 

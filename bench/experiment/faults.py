@@ -164,6 +164,7 @@ def _sweep(experiment: Experiment) -> Iterator[Fault]:
     if 2 * experiment.metrics.kid_subset_size > sweep.block:
         remedy = f"write at most half of sweep.block ({sweep.block // 2})"
         yield "metrics.kid_subset_size", experiment.metrics.kid_subset_size, remedy
+    yield from _sizes(experiment)
     families = {SOLVERS[name].family for name in sweep.solvers}
     if "adaptive" in families and not sweep.tolerances:
         yield "sweep.tolerances", [], "an adaptive solver needs one, such as 1.0e-3"
@@ -185,6 +186,29 @@ def _sweep(experiment: Experiment) -> Iterator[Fault]:
         elif not any(s.runs_on(grid) for s in able for grid in sweep.grids):
             remedy = f"add {OWN!r}: no solver of {label!r} runs on these"
             yield "sweep.grids", sweep.grids, remedy
+
+
+def _sizes(experiment: Experiment) -> Iterator[Fault]:
+    """Sizes that data sets have of their own."""
+    for dataset, data in experiment.datasets.items():
+        if data.sizes is None:
+            continue
+        key, own_sweep = f"datasets.{dataset}.sizes", experiment.sweep_of(dataset)
+        for bank, count in data.sizes.samples.items():
+            if bank not in experiment.sweep.samples:
+                remedy = "no cell is sampled from this bank; add it to sweep.samples, or remove it"
+                yield f"{key}.samples.{bank}", count, remedy
+        for bank, count in own_sweep.samples.items():
+            if count % own_sweep.block:
+                remedy = f"write multiples of its block ({own_sweep.block}), {bank} has {count:,}"
+                yield f"{key}.samples", dict(own_sweep.samples), remedy
+        subset = 2 * experiment.metrics.kid_subset_size
+        if experiment.described(dataset).extractor is not None and subset > own_sweep.block:
+            remedy = f"write at least twice metrics.kid_subset_size ({subset})"
+            yield f"{key}.block", own_sweep.block, remedy
+        if data.sizes.bandwidths and not experiment.described(dataset).exact:
+            remedy = "kernels are compared with an exact law, and this one is not known; remove it"
+            yield f"{key}.bandwidths", data.sizes.bandwidths, remedy
 
 
 def _view(experiment: Experiment) -> Iterator[Fault]:

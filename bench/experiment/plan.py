@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from bench.experiment.costs import Plan, counted_as
 from bench.experiment.graph import Node, jobs
 from bench.experiment.layout import FINISHED, Layout
-from bench.experiment.sections import TUNED
+from bench.experiment.sections import TUNED, SweepSpec
 from bench.experiment.spec import Experiment, untuned
 from bench.files import read_json
 from bench.formulations.grammar import Pairs, Stage
@@ -77,9 +77,11 @@ def _jobs_section(plan: Plan, kept_counts: Counter[str]) -> Iterator[str]:
 
 
 def _cells_section(plan: Plan) -> Iterator[str]:
-    sweep = plan.experiment.sweep
-    banks = ", ".join(f"{count:,} {bank}" for bank, count in sweep.samples.items())
-    yield f"cells of a model (samples: {banks})"
+    yield f"cells of a model (samples: {_samples(plan.experiment.sweep)})"
+    for dataset, data in plan.experiment.datasets.items():
+        if data.sizes is not None:
+            own_sweep = plan.experiment.sweep_of(dataset)
+            yield f"  of {dataset}: {_samples(own_sweep)}, in blocks of {own_sweep.block:,}"
     refused: dict[str, set[int]] = {}
     rows = []
     for shown, label in _shown_labels(plan.experiment):
@@ -94,6 +96,11 @@ def _cells_section(plan: Plan) -> Iterator[str]:
     yield from _aligned(rows)
     for solver, counts in refused.items():
         yield f"  refused: {solver} at {', '.join(map(str, sorted(counts)))}{_spending(solver)}"
+
+
+def _samples(sweep: SweepSpec) -> str:
+    """How many samples each noise bank has."""
+    return ", ".join(f"{count:,} {bank}" for bank, count in sweep.samples.items())
 
 
 def _spending(name: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
+from bench.experiment.sizes import NoiseBank, SizesSpec, distinct
 from bench.formulations.grammar import (
     FOREIGN_PREDICTIONS,
     TABULATED,
@@ -54,13 +55,6 @@ class Unnamed:
 
 
 # --- values -----------------------------------------------------------------------------------
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    twice = next((v for i, v in enumerate(values) if v in values[:i]), None)
-    if twice is not None:
-        raise refuse(f"{twice!r} is given twice; remove one")
-    return values
 
 
 def _path_safe(name: str) -> str:
@@ -111,19 +105,18 @@ def _named(value: Any) -> Any:
 Label = Annotated[str, AfterValidator(_label)]
 Title = Annotated[str, AfterValidator(_title)]
 ExperimentName = Annotated[str, AfterValidator(_experiment_name)]
-Counts = Annotated[list[Count], AfterValidator(_distinct)]
-Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(_distinct)]
-Rates = Annotated[list[Positive], Field(min_length=1), AfterValidator(_distinct)]
-Tolerances = Annotated[list[Positive], AfterValidator(_distinct)]
+Counts = Annotated[list[Count], AfterValidator(distinct)]
+Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(distinct)]
+Rates = Annotated[list[Positive], Field(min_length=1), AfterValidator(distinct)]
+Tolerances = Annotated[list[Positive], AfterValidator(distinct)]
 SolverName = Annotated[str, AfterValidator(lambda name: _known(name, tuple(SOLVERS), "solver"))]
-Solvers = Annotated[list[SolverName], Field(min_length=1), AfterValidator(_distinct)]
+Solvers = Annotated[list[SolverName], Field(min_length=1), AfterValidator(distinct)]
 GridName = Annotated[
     str, AfterValidator(lambda name: _known(name, (OWN, *GRIDS, ADAPTED, SEARCHED), "grid"))
 ]
-Grids = Annotated[list[GridName], Field(min_length=1), AfterValidator(_distinct)]
+Grids = Annotated[list[GridName], Field(min_length=1), AfterValidator(distinct)]
 PathName = Annotated[str, AfterValidator(lambda name: _known(name, discover("paths"), "path"))]
-PathNames = Annotated[list[PathName], Field(min_length=1), AfterValidator(_distinct)]
-NoiseBank = Literal["scoring", "selection"]
+PathNames = Annotated[list[PathName], Field(min_length=1), AfterValidator(distinct)]
 RateTable = dict[str, dict[str, Positive]]
 OneRateOrTable = Annotated[
     Annotated[Positive, Tag("<rate>")] | Annotated[RateTable, Tag("<table>")],
@@ -143,7 +136,7 @@ ForeignPrediction = Annotated[
 Factories = Annotated[
     list[Annotated[str, AfterValidator(_factory)]],
     Field(min_length=1),
-    AfterValidator(_distinct),
+    AfterValidator(distinct),
 ]
 if TYPE_CHECKING:
     Network = NetworkSpec
@@ -159,7 +152,7 @@ SwitchName = Annotated[
 ]
 Switches = Annotated[
     Annotated[Literal["auto", "off"], Tag("<word>")]
-    | Annotated[list[SwitchName], AfterValidator(_distinct), Tag("<switches>")],
+    | Annotated[list[SwitchName], AfterValidator(distinct), Tag("<switches>")],
     Discriminator(lambda value: "<switches>" if isinstance(value, list) else "<word>"),
     # YAML reads the bare word off as false.
     BeforeValidator(lambda value: "off" if value is False else value),
@@ -179,10 +172,11 @@ CountOrAll = Annotated[
 
 
 class DatasetSpec(OptionModel):
-    """A data set: its network and the options of ``bench/data/sources/<name>.py``."""
+    """A data set: its network, the options of ``bench/data/sources/<name>.py``, and its sizes."""
 
     network: Network = declared(DEFAULT)(kind=DEFAULT)
     options: dict[str, Any] = Field(default={})
+    sizes: Annotated[SizesSpec | None, Unnamed()] = None
 
 
 class FormulationSpec(OptionModel):

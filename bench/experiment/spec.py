@@ -123,6 +123,15 @@ class Experiment(OptionModel):
         rate = self.training.learning_rate
         return rate[dataset][label] if isinstance(rate, dict) else rate
 
+    def sweep_of(self, dataset: str) -> SweepSpec:
+        """The sweep of a data set: with the samples and blocks that are its own, if it has any."""
+        sizes = self.datasets[dataset].sizes
+        if sizes is None:
+            return self.sweep
+        block = self.sweep.block if sizes.block is None else sizes.block
+        samples = self.sweep.samples | sizes.samples
+        return self.sweep.model_copy(update={"samples": samples, "block": block})
+
     def classes(self, dataset: str, label: str) -> int:
         """Number of classes that a label's network is told on a data set; 0 for none."""
         if self.formulation(label).conditional is None:

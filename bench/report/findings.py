@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from bench.evidence.statistics import Interval
-from bench.evidence.statistics.floors import over_floor
+from bench.evidence.statistics.floor import over_floor
 from bench.report.numbers import banded, bracket, crossing, plain
 from bench.report.study import Panel, Study
 from bench.report.titles import REAL, STRAIGHTNESS, metric_title

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from bench.evidence.statistics import CrossingSummary, Interval
-from bench.evidence.statistics.floors import Level
+from bench.evidence.statistics.floor import Level
 
 MISSING = "—"
 

@@ -26,7 +26,7 @@ from bench.evidence.statistics import (
     quality_targets,
     summarise_crossings,
 )
-from bench.evidence.statistics.floors import Level, level
+from bench.evidence.statistics.floor import Level, level
 from bench.experiment.cells import own_grid
 from bench.experiment.layout import Layout
 from bench.experiment.loading import from_mapping

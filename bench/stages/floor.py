@@ -128,11 +128,12 @@ class Baseline:
 
 def baselines(experiment: Experiment, real: References, device: torch.device) -> Iterator[Baseline]:
     """Every baseline, as many samples of each as a model is scored on, where there are so many."""
-    data, count = real.dataset, experiment.sweep.samples[BANK]
+    data, sweep = real.dataset, experiment.sweep_of(real.dataset.name)
+    count = sweep.samples[BANK]
     repeats = range(experiment.metrics.floor_repeats)
     known = data.sampler is not None or data.mixture is not None
     for i in repeats:
-        samples = real_samples(data, count, experiment.sweep.block, i)
+        samples = real_samples(data, count, sweep.block, i)
         yield Baseline(REAL, samples, real, i, is_train=not known)
     copies = tuple(name for name in COPYING if name in directions(experiment.described(data.name)))
     if copies and not known:

@@ -101,7 +101,7 @@ def _work(
             model=model,
             conditional=formulation.conditional,
             seed=seed,
-            spec=experiment.sweep,
+            spec=experiment.sweep_of(dataset),
             references=shared[dataset],
             seconds=seconds,
             device=device,

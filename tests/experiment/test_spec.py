@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from bench.errors import InputError
+from bench.experiment import digests
 from bench.experiment.loading import from_mapping, load
 from bench.experiment.spec import Experiment, untuned
 
@@ -153,6 +154,67 @@ def test_keys_that_came_later_are_named_only_where_they_are_used() -> None:
     assert told["extractor"]["weights"] == "here.pth"
     assert from_mapping(told, "config.yaml") == named
     assert named.digest != experiment().digest
+
+
+def test_sizes_of_a_data_set_take_the_place_of_those_of_the_sweep() -> None:
+    own = {"samples": {"scoring": 9552}, "block": 2388, "bandwidths": [0.1], "assigned": 597}
+    one = experiment(
+        datasets__mixture2d__sizes=own, sweep__samples={"scoring": 1194, "selection": 4776}
+    )
+    sweep = one.sweep_of("mixture2d")
+    assert (dict(sweep.samples), sweep.block) == ({"scoring": 9552, "selection": 4776}, 2388)
+    assert one.sweep_of("digits") == one.sweep
+    assert sweep.solvers == one.sweep.solvers
+    assert from_mapping(one.resolved(), "again") == one
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"block": 199, "samples": {"scoring": 1194, "selection": 597}},
+        {"bandwidths": [0.2]},
+        {"assigned": 300},
+        {"samples": {"scoring": 597}},
+    ],
+)
+def test_sizes_change_the_scores_of_their_data_set_only(own: dict[str, Any]) -> None:
+    before, after = experiment(), experiment(datasets__mixture2d__sizes=own)
+
+    def scored(one: Experiment, dataset: str) -> list[str]:
+        sweep = digests.sweep_digest(one, dataset, "flow_matching", 0)
+        return [sweep, digests.floor_digest(one, dataset)]
+
+    assert scored(before, "digits") == scored(after, "digits")
+    assert not set(scored(before, "mixture2d")) & set(scored(after, "mixture2d"))
+    trained = ("mixture2d", "flow_matching", "train", 0)
+    assert digests.stage_digest(before, *trained) == digests.stage_digest(after, *trained)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "own", "expected"),
+    [
+        ("mixture2d", {"block": 500}, "write multiples of its block (500), scoring has 1,194"),
+        ("digits", {"block": 199}, "write at least twice metrics.kid_subset_size (596)"),
+        ("digits", {"bandwidths": [1.0]}, "this one is not known; remove it"),
+        ("mixture2d", {"samples": {"other": 597}}, "scoring"),
+        ("mixture2d", {"bandwidths": [0.1, 0.1]}, "0.1 is given twice; remove one"),
+        ("mixture2d", {"blocks": 2}, "did you mean 'block'?"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_one_line(
+    dataset: str, own: dict[str, Any], expected: str
+) -> None:
+    line = refusal(minimal(**{f"datasets__{dataset}__sizes": own}))
+    assert line.startswith(f"trial.yaml: datasets.{dataset}.sizes")
+    assert expected in line
+
+
+def test_a_bank_of_its_own_is_one_of_the_sweep() -> None:
+    mapping = minimal(
+        datasets__mixture2d__sizes={"samples": {"selection": 597}},
+        sweep__samples={"scoring": 1194},
+    )
+    assert "no cell is sampled from this bank" in refusal(mapping)
 
 
 def test_rates_of_a_tuning_grid_share_the_title_of_their_label() -> None:

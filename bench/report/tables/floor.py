@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.statistics import Interval
-from bench.evidence.statistics.floors import Level, over_floor
+from bench.evidence.statistics.floor import Level, over_floor
 from bench.report.by_evaluations import COPIED, COPY_NOTE, primaries
 from bench.report.declared import DeclaredTable
 from bench.report.numbers import MISSING, banded, bracket, seeds

@@ -96,16 +96,18 @@ def references(
     Where held-out samples have no end, every block of generated samples meets one of its own.
     """
     extractor = experiment.described(dataset.name).extractor
-    block = experiment.sweep.block
-    count = max(block, *experiment.sweep.samples.values())
+    sweep, sizes = experiment.sweep_of(dataset.name), experiment.datasets[dataset.name].sizes
+    count = max(sweep.block, *sweep.samples.values())
     return References(
         dataset.at_least(train=count, held_out=count),
         Settings(
-            block=block,
+            block=sweep.block,
             kid_subsets=experiment.metrics.kid_subsets,
             kid_subset_size=experiment.metrics.kid_subset_size,
             neighbours=experiment.metrics.neighbours,
             flip=experiment.training.flip,
+            bandwidths=() if sizes is None else tuple(sizes.bandwidths),
+            assigned=None if sizes is None else sizes.assigned,
         ),
         None if extractor is None else layout.extractor_weights(dataset.name),
         extractor,

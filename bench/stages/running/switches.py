@@ -133,10 +133,7 @@ def remembered(file: Path, about: Mapping[str, Any], measure: Callable[[], Choic
             stored_choice = read_json(file)
             if stored_choice["about"] == about:
                 return Choice(
-                    tuple(stored_choice["on"]),
-                    stored_choice["ratios"],
-                    stored_choice["refused"],
-                    stored_choice.get("wrong", {}),
+                    tuple(stored_choice["on"]), stored_choice["ratios"], stored_choice["refused"]
                 )
         choice = measure()
         write_json(file, {"about": dict(about), **asdict(choice)})
