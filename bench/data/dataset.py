@@ -82,6 +82,8 @@ class Description:
         kind: ``vector`` (points ``[d]``) or ``image`` (``[channels, height, width]``).
         shape: of one sample.
         primary: the metric, a column value of the records, by which models are ranked.
+        companions: metrics that see what the primary one misses: samples that cannot be told from
+            real ones cannot be told by any of them.
         classes: number of classes of its samples, None if they have none.
         levels: number of levels of a pixel's channel in the source, None for continuous data.
         extractor: name of the feature extractor in ``bench/metrics/extractors/``, or None.
@@ -99,6 +101,7 @@ class Description:
     extractor: str | None = None
     exact: bool = False
     unlimited: bool = False
+    companions: tuple[str, ...] = ()
 
 
 def described(name: str, options: Mapping[str, Any]) -> Description:

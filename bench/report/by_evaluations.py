@@ -13,6 +13,7 @@ from bench.report.study import Study
 from bench.report.table import BLOCK, FAILED, NOT_APPLICABLE, absent, columns_of
 from bench.report.titles import REAL, metric_title
 
+AT_FLOOR = "at the floor"
 COPIED = "†"
 COPY_NOTE = (
     f"{COPIED} marks cells whose samples are copies: nearer to training data than real held-out "
@@ -32,7 +33,7 @@ def quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tu
     data, text = [], []
     for panel in study.panels:
         expected, nfe_list = study.expected(panel), study.nfe(panel)
-        real = study.floor(panel, REAL)
+        real = study.floors.level(panel, REAL)
         for label in study.labels(panel):
             curve = study.curve(panel, label, chosen)
             missing = absent(study, panel, label)
@@ -40,15 +41,17 @@ def quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tu
             for nfe in nfe_list:
                 point = curve.get(nfe)
                 mix = study.samplers(panel, label, nfe) if with_sampler else {}
-                copied = False
+                copied = at_floor = False
                 if point is None:
                     cell = missing
                 else:
                     mean, *bounds = bracket(point).split(" ", 1)
-                    copied = with_sampler and study.copies(panel, label, nfe)
+                    copied = with_sampler and study.floors.copies(panel, label, nfe)
+                    at_floor = with_sampler and study.floors.at_floor(panel, label, nfe)
                     mark = COPIED if copied else ""
                     parts = [mean + mark + seeds(point.n, expected), *bounds]
-                    cell = "\n".join(parts + ([sampler_mix(mix)] if mix else []))
+                    parts += [sampler_mix(mix)] if mix else []
+                    cell = "\n".join(parts + ([AT_FLOOR] if at_floor else []))
                     data.append(
                         {
                             "experiment": panel.experiment,
@@ -61,6 +64,7 @@ def quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tu
                             "floor": math.nan if real is None else real.value,
                             "floor_low": math.nan if real is None else real.low,
                             "floor_high": math.nan if real is None else real.high,
+                            "at_floor": at_floor,
                             "copies": copied,
                         }
                     )

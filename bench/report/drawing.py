@@ -144,7 +144,7 @@ def legend(figure: Figure, entries: Sequence[Any], columns: int) -> None:
 def baselines(axes: Axes, study: Study, panel: Panel) -> None:
     """Floor and fitted Gaussian as horizontal lines; the floor with the band of real samples."""
     for label, _, style in BASELINES:
-        level = study.floor(panel, label)
+        level = study.floors.level(panel, label)
         if level is None:
             continue
         axes.axhline(level.value, color=FLOOR, linewidth=1.1, linestyle=style, zorder=1)
@@ -191,7 +191,7 @@ def frame(axes: Axes) -> None:
 
 def robust_axis(axes: Axes, study: Study, panel: Panel, values: Sequence[float]) -> None:
     """A logarithmic axis that is the same along a row, and leaves out values that are far out."""
-    levels = [level.value for name, *_ in BASELINES if (level := study.floor(panel, name))]
+    levels = [level.value for name, *_ in BASELINES if (level := study.floors.level(panel, name))]
     shown = [value for value in values if value > 0]
     if shown:
         axes.set_ylim(min(shown + levels) / ROOM, max([fence(shown), *levels]) * ROOM)

@@ -161,7 +161,7 @@ def _against_floor(study: Study, panel: Panel) -> Iterator[str]:
         for label in study.labels(panel)
         if (curve := study.curve(panel, label, study.selected))
     }
-    floor = study.floor(panel, REAL)
+    floor = study.floors.level(panel, REAL)
     if floor is not None:
         label = min(best, key=lambda name: best[name])
         curve = study.curve(panel, label, study.selected)
@@ -173,7 +173,7 @@ def _against_floor(study: Study, panel: Panel) -> Iterator[str]:
             "the same held-out data."
         )
     for key, what in (("floor.gaussian", "fitted Gaussian"), ("floor.untrained", "untrained net")):
-        level = study.floor(panel, key)
+        level = study.floors.level(panel, key)
         if level is None:
             continue
         losing = [study.titles[name] for name, value in best.items() if value >= level.value]

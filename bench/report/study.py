@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,6 @@ from bench.evidence.statistics import (
     quality_targets,
     summarise_crossings,
 )
-from bench.evidence.statistics.floor import Level, level
 from bench.experiment.cells import own_grid
 from bench.experiment.layout import Layout
 from bench.experiment.loading import from_mapping
@@ -34,17 +33,12 @@ from bench.experiment.spec import Experiment, untuned
 from bench.files import read_json
 from bench.formulations.parts import formulation_module
 from bench.report import RECORDS
-from bench.report.titles import HELD_OUT, _spelt
+from bench.report.floors import Floors
+from bench.report.titles import _spelt
 from bench.sampling.solvers.catalogue import SOLVERS
 
 CROWDED = 8
 """Most formulations that one figure or table can hold side by side; more are shown by kind."""
-
-
-TRAIN = "train"
-
-COPYING = ("memorisation", "authenticity")
-"""Metrics that tell copies of training data."""
 
 
 SETUP = "setup.evaluations"
@@ -324,6 +318,11 @@ class Study:
         rows = rows.dropna(subset=["nfe", "train_seed"]).astype({"nfe": int, "train_seed": int})
         return chosen.merge(rows, on=[*keys, "nfe"], how="left")
 
+    @cached_property
+    def floors(self) -> Floors:
+        """What real data and baselines score, and who is there."""
+        return Floors(self)
+
     # --- values that belong to a model or a data set --------------------------------------------
 
     def rows(self, panel: Panel, label: str, metric: str) -> pd.DataFrame:
@@ -338,52 +337,6 @@ class Study:
         """A metric that each model has once, such as straightness, over seeds."""
         rows = self.rows(panel, label, metric)
         return interval(rows.groupby("train_seed")["value"].mean(), metric)
-
-    def floor(self, panel: Panel, label: str, metric: str | None = None) -> Level | None:
-        """What a baseline scores, or None where it was not measured.
-
-        Args:
-            panel: whose.
-            label: of the baseline, see :data:`bench.report.titles.FLOORS`.
-            metric: the primary one unless given.
-        """
-        metric = metric or panel.primary
-        rows = self.rows(panel, label, metric)
-        if metric not in COPYING:  # those compare with training data, and nothing else
-            rows = rows[(rows["reference_set"] != TRAIN).fillna(True)]
-        if rows.empty:
-            return None
-        return level(rows["value"], rows["value_se"], metric)
-
-    def tells_copies(self, panel: Panel) -> bool:
-        """Whether real held-out samples were measured as copies would be."""
-        return any(self.floor(panel, HELD_OUT, metric) for metric in COPYING)
-
-    @cached_property
-    def _copying(self) -> dict[Panel, frozenset[tuple[str, int]]]:
-        """Labels and NFE whose selected samples are nearer to training data than real ones are."""
-        return {panel: frozenset(self._copying_cells(panel)) for panel in self.panels}
-
-    def _copying_cells(self, panel: Panel) -> Iterator[tuple[str, int]]:
-        beyond = {metric: self.floor(panel, HELD_OUT, metric) for metric in COPYING}
-        if not any(beyond.values()):
-            return
-        rows = self.at_selected(panel)
-        rows = rows[rows["metric"].isin(COPYING).fillna(False)].dropna(subset="value")
-        means = rows.groupby(["label", "nfe", "metric"])["value"].mean()
-        for (label, nfe, metric), mean in zip(means.index, means.to_list(), strict=True):
-            real = beyond[metric]
-            if real is None:
-                continue
-            if mean > real.high if metric == "memorisation" else mean < real.low:
-                yield label, nfe
-
-    def copies(self, panel: Panel, label: str, nfe: int) -> bool:
-        """Whether the samples of a cell are copies: outside of what real held-out samples are.
-
-        Memorisation above, or authenticity below, the band of real samples that were held out.
-        """
-        return (label, nfe) in self._copying[panel]
 
     def failures(self, panel: Panel, label: str) -> pd.DataFrame:
         """Rows that record a failure of the label: its seeds and error lines."""

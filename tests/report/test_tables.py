@@ -284,7 +284,7 @@ def test_floor_compares_every_label(finished: Path) -> None:
 def test_copies_are_marked_by_the_band_of_real_held_out_samples(study: Study) -> None:
     """A cell whose samples are nearer to training data than real ones are bears a mark."""
     panel = next(p for p in study.panels if p.dataset == "digits")
-    real = study.floor(panel, "floor.held_out", "memorisation")
+    real = study.floors.level(panel, "floor.held_out", "memorisation")
     assert real is not None
     copying = study.records.copy()
     chosen = (copying["label"] == "flow_matching") & (copying["metric"] == "memorisation")

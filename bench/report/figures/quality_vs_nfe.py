@@ -26,7 +26,8 @@ from bench.report.drawing import (
     robust_axis,
     wrapped,
 )
-from bench.report.study import CROWDED, TRAIN, Panel, Study
+from bench.report.floors import TRAIN
+from bench.report.study import CROWDED, Panel, Study
 from bench.report.style import GREY, log_nfe, look_of, new_figure, plain_log
 from bench.report.titles import metric_title
 from bench.sampling.solvers.catalogue import SOLVERS

@@ -25,7 +25,8 @@ from bench.report.drawing import (
     name_row,
     robust_axis,
 )
-from bench.report.study import CROWDED, TRAIN, Panel, Study
+from bench.report.floors import TRAIN
+from bench.report.study import CROWDED, Panel, Study
 from bench.report.style import FAINT, GREY, look_of, new_figure, plain_log
 from bench.report.titles import metric_title
 

@@ -6,8 +6,9 @@ import pandas as pd
 
 from bench.evidence.statistics import interval
 from bench.report.declared import DeclaredTable
+from bench.report.floors import TRAIN
 from bench.report.numbers import bracket, plain, seeds, tick
-from bench.report.study import TRAIN, Study
+from bench.report.study import Study
 from bench.report.table import BLOCK, INTERVAL_COLUMNS, INTERVAL_NOTE, Table, columns_of
 
 

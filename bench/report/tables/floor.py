@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.evidence.statistics import Interval
 from bench.evidence.statistics.floor import Level, over_floor
-from bench.report.by_evaluations import COPIED, COPY_NOTE, primaries
+from bench.report.by_evaluations import AT_FLOOR, COPIED, COPY_NOTE, primaries
 from bench.report.declared import DeclaredTable
 from bench.report.numbers import MISSING, banded, bracket, seeds
 from bench.report.study import Study
@@ -26,7 +26,7 @@ def floor(study: Study) -> Table:
     data: list[dict[str, Any]] = []
     text: list[dict[str, str]] = []
     for panel in study.panels:
-        floors = {key: study.floor(panel, key) for key in FLOORS}
+        floors = {key: study.floors.level(panel, key) for key in FLOORS}
         place = {"experiment": panel.experiment, "dataset": panel.dataset, "metric": panel.primary}
         against = {SHORT[key]: floors[key] for key in SHORT}
         for key, level in floors.items():
@@ -50,12 +50,14 @@ def floor(study: Study) -> Table:
             expected = study.expected(panel)
             values = study.by_seed(panel, label, nfe).values()
             ratios = {name: _over(values, other) for name, other in against.items()}
-            mark = COPIED if study.copies(panel, label, nfe) else ""
+            mark = COPIED if study.floors.copies(panel, label, nfe) else ""
             shown = f"{bracket(curve[nfe])}{mark} at NFE {nfe}{seeds(curve[nfe].n, expected)}"
+            at_floor = study.floors.at_floor(panel, label, nfe)
+            shown += f", {AT_FLOOR}" if at_floor else ""
             text.append(line | {"primary metric": shown} | _shown(ratios))
-            facts = columns_of(curve[nfe], expected) | {"nfe": nfe}
+            facts = columns_of(curve[nfe], expected) | {"nfe": nfe, "at_floor": at_floor}
             data.append(place | {"label": label} | facts | _columns(ratios))
-    copying = COPY_NOTE if any(map(study.tells_copies, study.panels)) else ""
+    copying = COPY_NOTE if any(map(study.floors.tells_copies, study.panels)) else ""
     caption = (
         f"Where the scale of the primary metric lies ({primaries(study)}). Real samples are the "
         "floor: as many as a model is scored on, against the very held-out blocks that models "
@@ -99,6 +101,6 @@ TABLE = DeclaredTable(
     columns=(
         "experiment", "dataset", "metric", "label", "estimate", "low", "high", "draws",
         "over_floor", "over_Gaussian", "over_untrained", "over_floor_low",
-        "over_floor_high", "scale", "seeds", "seeds_expected", "nfe",
+        "over_floor_high", "scale", "seeds", "seeds_expected", "nfe", "at_floor",
     ),
 )  # fmt: skip

@@ -11,8 +11,9 @@ import pandas as pd
 from bench.evidence.statistics import interval
 from bench.metrics.declared import directions
 from bench.report.declared import DeclaredTable
+from bench.report.floors import COPYING, TRAIN
 from bench.report.numbers import MISSING, banded, bracket, seeds
-from bench.report.study import COPYING, SETUP, TRAIN, Panel, Study
+from bench.report.study import SETUP, Panel, Study
 from bench.report.table import BLOCK, INTERVAL_COLUMNS, INTERVAL_NOTE, Table, columns_of
 from bench.report.titles import COPIES, FLOORS, HELD_OUT, REAL, metric_title
 
@@ -100,7 +101,7 @@ def _floors(
             name: level
             for (metric, reference), name in names.items()
             if reference != TRAIN or metric in COPYING
-            if (level := study.floor(panel, label, metric)) is not None
+            if (level := study.floors.level(panel, label, metric)) is not None
         }
         if levels:
             cells = {name: banded(level) for name, level in levels.items()}
