@@ -306,6 +306,34 @@ def test_copies_are_marked_by_the_band_of_real_held_out_samples(study: Study) ->
     assert "real samples, held out" in lines and "training data drawn again" in lines
 
 
+def test_cells_that_cannot_be_told_from_real_samples_are_at_the_floor(study: Study) -> None:
+    """Two labels score what real samples do, and share the first rank though one is lower."""
+    records = study.records.copy()
+    panels = {panel.dataset: panel for panel in study.panels}
+    for dataset, metric in (("digits", "fd_digits"), ("mixture2d", "w2")):
+        level = study.floors.level(panels[dataset], "floor.train")
+        assert level is not None
+        draws = np.array(level.draws)
+        for label, shift in (("flow_matching", 0), ("ot_flow_matching", 3)):
+            rows = (records["dataset"] == dataset) & (records["label"] == label)
+            rows &= (records["metric"] == metric) & (records["nfe_requested"] == 64)
+            rows = rows.fillna(False)
+            place = records.loc[rows, "train_seed"].to_numpy(dtype=int) + shift
+            records.loc[rows, "value"] = draws[place]
+    copy = Study(records, study.experiments)
+    summary = build_all(copy)["summary"]
+    at_floor = summary.data[summary.data["at_floor"]]
+    found = set(zip(at_floor["dataset"], at_floor["label"], at_floor["nfe"], strict=True))
+    labels = ("flow_matching", "ot_flow_matching")
+    assert found == {(dataset, label, 64) for dataset in panels for label in labels}
+    text = summary.text[summary.text["formulation"] == "Flow matching"]["NFE 64"]
+    assert text.str.endswith("at the floor").all()
+    ranked = build_all(copy)["across_datasets"].data
+    ranked = ranked[ranked["nfe"] == 64].set_index("label")["mean_rank"]
+    assert ranked["flow_matching"] == ranked["ot_flow_matching"] == 1.5
+    assert ranked["vp_diffusion"] == 3.0
+
+
 def test_every_frechet_distance_has_a_memorisation_figure_beside_it(finished: Path) -> None:
     table = csv(finished, "quality")
     table = table[table["dataset"] == "digits"]
