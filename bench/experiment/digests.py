@@ -136,7 +136,7 @@ def stage_digest(
             "budget": {
                 "unit": budget.unit,
                 "accounting": budget.accounting,
-                "amount": budget.amount[dataset],
+                "amount": experiment.amount(dataset, label),
                 "planned": experiment.stage_budget(dataset, label, stage),
                 "calibration": calibration_digest(experiment, dataset, label)
                 if calibrated

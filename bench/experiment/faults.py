@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import RefusedNfeError
-from bench.experiment.sections import TUNED, ForeignSpec, FormulationSpec
+from bench.experiment.sections import RUNG, TUNED, ForeignSpec, FormulationSpec
 from bench.formulations.grammar import Pairs
 from bench.registry import discover, nearest
 from bench.sampling.solvers.catalogue import OWN, SOLVERS
@@ -65,10 +65,14 @@ def _foreign(experiment: Experiment) -> Iterator[Fault]:
 
 def _formulations(experiment: Experiment) -> Iterator[Fault]:
     rates = [f"{rate:g}" for rate in experiment.tuning.learning_rates] if experiment.tuning else []
+    rungs = [f"{RUNG}{multiple:g}".removeprefix(TUNED) for multiple in experiment.budget.ladder]
+    if experiment.tuning is not None and rungs:
+        yield "budget.ladder", experiment.budget.ladder, "a grid is tried at one budget; remove it"
     for label in experiment.formulations:
         key = f"formulations.{label}"
-        if TUNED in label and label.split(TUNED, 1)[1] not in rates:
-            remedy = f"{TUNED!r} is kept for rates of a tuning grid; choose another label"
+        if TUNED in label and label.split(TUNED, 1)[1] not in (*rates, *rungs):
+            remedy = f"{TUNED!r} is kept for rates of a tuning grid and rungs of a ladder"
+            remedy += "; choose another label"
             yield key, label, remedy
         yield from _conditional(experiment, label)
         for stage in experiment.formulation(label).stages:

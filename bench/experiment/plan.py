@@ -128,7 +128,7 @@ def _budget_section(plan: Plan) -> Iterator[str]:
                 continue
             for stage in experiment.formulation(label).stages:
                 units = experiment.stage_budget(dataset, label, stage.name)
-                share = units / experiment.budget.amount[dataset]
+                share = units / experiment.amount(dataset, label)
                 rows.append(
                     (dataset, shown, stage.name, _work(stage), f"{units:.3g}", f"{share:.1%}")
                 )
@@ -137,6 +137,9 @@ def _budget_section(plan: Plan) -> Iterator[str]:
 
 def _shown_labels(experiment: Experiment) -> Iterator[tuple[str, str]]:
     """What to print for each label, and the label: one line for all rates of a tuning grid."""
+    if experiment.tuning is None:
+        yield from zip(experiment.labels, experiment.labels, strict=True)
+        return
     first: dict[str, str] = {}
     for label in experiment.labels:
         first.setdefault(untuned(label), label)
@@ -168,9 +171,11 @@ def _device_section(plan: Plan) -> Iterator[str]:
     models = len(experiment.formulations) * len(experiment.seeds)
     rows = []
     for dataset in experiment.datasets:
-        seconds = experiment.budget.amount[dataset]
-        hours = models * seconds / 3600
-        rows.append((dataset, f"{models} models at {seconds:,.0f} s", f"{hours:.3g} device-hours"))
+        each = [experiment.amount(dataset, label) for label in experiment.formulations]
+        seconds = len(experiment.seeds) * sum(each)
+        budgets = " to ".join(dict.fromkeys(f"{s:,.0f}" for s in (min(each), max(each))))
+        hours = f"{seconds / 3600:.3g} device-hours"
+        rows.append((dataset, f"{models} models at {budgets} s", hours))
     yield "training on the device"
     yield from _aligned(rows)
     yield f"  beside it sampling: {plan.sampling_flops():.2g} floating-point operations"

@@ -47,6 +47,10 @@ TUNED = "@"
 """Separates a label from its learning rate in a tuning experiment: ``flow_matching@0.001``."""
 
 
+RUNG = "@x"
+"""Separates a label from its rung of the ladder of budgets: ``flow_matching@x0.25``."""
+
+
 class Unnamed:
     """Mark of a key that came later: experiments that leave its default have the digest they had.
 
@@ -108,6 +112,7 @@ ExperimentName = Annotated[str, AfterValidator(_experiment_name)]
 Counts = Annotated[list[Count], AfterValidator(distinct)]
 Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(distinct)]
 Rates = Annotated[list[Positive], Field(min_length=1), AfterValidator(distinct)]
+Ladder = Annotated[list[Positive], AfterValidator(distinct)]
 Tolerances = Annotated[list[Positive], AfterValidator(distinct)]
 SolverName = Annotated[str, AfterValidator(lambda name: _known(name, tuple(SOLVERS), "solver"))]
 Solvers = Annotated[list[SolverName], Field(min_length=1), AfterValidator(distinct)]
@@ -243,12 +248,15 @@ class BudgetSpec(OptionModel):
             one further budget.
         split: shares of upstream stages that replace those of the formulation, by label; the last
             stage takes the remainder.
+        ladder: multiples of the amount; every label is trained from scratch at each, as
+            ``label@x0.25``, with schedules that fit it.
     """
 
     unit: Literal["flops", "network_passes", "device_seconds"] = "flops"
     amount: dict[str, Positive]
     accounting: Literal["all_in", "marginal"] = "all_in"
     split: dict[str, dict[str, Share]] = Field(default={})
+    ladder: Annotated[Ladder, Unnamed()] = Field(default=[])
 
 
 class TrainingSpec(OptionModel):

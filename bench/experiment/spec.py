@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field
 
 from bench.data.dataset import Description, described
 from bench.experiment.sections import (
+    RUNG,
     TUNED,
     BudgetSpec,
     ConvergenceSpec,
@@ -105,7 +106,7 @@ class Experiment(OptionModel):
         """
         if label in self.models:
             return 0.0
-        amount = self.budget.amount[dataset]
+        amount = self.amount(dataset, label)
         formulation = self.formulation(label)
         share = formulation.stage(stage).share
         if self.budget.accounting == "all_in":
@@ -113,6 +114,10 @@ class Experiment(OptionModel):
         if stage == formulation.final.name:
             return amount
         return amount * share / (1.0 - formulation.final.share)
+
+    def amount(self, dataset: str, label: str) -> float:
+        """Units that a model of a label may spend on a data set: the amount, times its rung."""
+        return self.budget.amount[dataset] * rung(label)
 
     def is_calibrated(self, label: str) -> bool:
         """Whether the steps of a label are measured first: its budget is in seconds."""
@@ -192,8 +197,13 @@ class Experiment(OptionModel):
         }
 
 
+def rung(label: str) -> float:
+    """The multiple of the budget that a label of a ladder is given; 1 for other labels."""
+    return float(label.split(RUNG, 1)[1]) if RUNG in label else 1.0
+
+
 def untuned(label: str) -> str:
-    """The label of the file behind a label of a tuning grid; other labels are their own."""
+    """The label of the file behind one of a tuning grid or a ladder; others are their own."""
     return label.split(TUNED, 1)[0]
 
 

@@ -29,7 +29,8 @@ from bench.evidence.statistics import (
 from bench.experiment.cells import own_grid
 from bench.experiment.layout import Layout
 from bench.experiment.loading import from_mapping
-from bench.experiment.spec import Experiment, untuned
+from bench.experiment.sections import RUNG
+from bench.experiment.spec import Experiment, rung, untuned
 from bench.files import read_json
 from bench.formulations.parts import formulation_module
 from bench.report import RECORDS
@@ -146,7 +147,8 @@ class Study:
                 title: str = formulation_module(spec.formulation).TITLE
                 base = untuned(label)
                 name = spec.title or (title if base == spec.formulation else _spelt(base))
-                titles[label] = name + label.removeprefix(base)
+                beside = f", {rung(label):g}x budget" if RUNG in label else label.removeprefix(base)
+                titles[label] = name + beside
             for label, model in experiment.models.items():
                 titles[label] = model.title or _spelt(label)
         return titles

@@ -145,7 +145,7 @@ def _model_rows(
         base |= {
             "budget_unit": experiment.budget.unit,
             "accounting": experiment.budget.accounting,
-            "budget_total": experiment.budget.amount[dataset],
+            "budget_total": experiment.amount(dataset, label),
         }
     failed = False
     for node in stages:

@@ -166,7 +166,7 @@ def wrong_budgets(
         for name, ledger in model_ledgers.items():
             for problem in _wrong_ledger(ledger, model_ledgers, experiment):
                 yield f"{where} {name}: {problem}"
-        amount = experiment.budget.amount[dataset]
+        amount = experiment.amount(dataset, label)
         marginal = experiment.budget.accounting == "marginal" and len(stages) > 1
         planned = 2 * amount if marginal else amount
         fraction = sum(charged(ledger) for ledger in model_ledgers.values()) / planned

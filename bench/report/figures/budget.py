@@ -33,11 +33,12 @@ def budget(study: Study) -> Drawn:
     kinds = [kind for kind in costs.columns if costs[kind].sum() > 0]
     greys = dict(zip(kinds, np.linspace(0.88, 0.25, len(kinds)), strict=True))
     for (left, right), panel in zip(grid, panels, strict=True):
-        amount = study.experiment(panel).budget.amount[panel.dataset]
+        experiment = study.experiment(panel)
         left.set_title(f"{panel.title}: share of one budget spent, by stage", fontsize=9)
         right.set_title(f"{panel.title}: measured core-seconds, all seeds", fontsize=9)
         for place, label in enumerate(labels):
-            _draw_stages(left, place, label, rows.get((panel, label), pd.DataFrame()), amount)
+            _draw_stages(left, place, label, rows.get((panel, label), pd.DataFrame()),
+                         experiment.amount(panel.dataset, label))  # fmt: skip
             key = (panel.experiment, panel.dataset, label)
             start = 0.0
             for kind in kinds:

@@ -54,7 +54,7 @@ def budget(study: Study) -> Table:
                         "stage": stage,
                         "unit": spec.unit,
                         "accounting": spec.accounting,
-                        "budget_total": spec.amount[panel.dataset],
+                        "budget_total": study.experiment(panel).amount(panel.dataset, label),
                         "planned": row["planned"],
                         "spent": row["spent"],
                         "spent_over_planned": ratio,
