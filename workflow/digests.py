@@ -39,7 +39,7 @@ def _cells(experiment: Experiment, node: Node) -> Iterator[tuple[str, str, Mappi
                 yield "", base, cell.key() | {"label": flow.label}
     if node.verb == "timing":
         for timed in experiment.labels:
-            base = digests.timing_base(experiment, dataset, timed)
+            base = digests.timing_base(experiment, dataset, timed, experiment.seeds[0])
             for cell in _timed(experiment, experiment.formulation(timed)):
                 yield f"/{timed}", base, cell.key()
     if node.verb == "sweep" and seed is not None:

@@ -307,7 +307,7 @@ class Plan:
         return self._solve_seconds(dataset, label, evaluations, settings.samples)
 
     def _timing_seconds(self, dataset: str) -> float:
-        """Seconds of timing one model of each label."""
+        """Seconds of timing the models of each label."""
         timing = self.experiment.timing
         runs, total = timing.repeats + timing.warmup, 0.0
         for label in self.experiment.labels:
@@ -317,7 +317,7 @@ class Plan:
                     total += runs * self._solve_seconds(
                         dataset, label, _evaluations(cell), timing.batch_size
                     )
-        return total
+        return total * len(self.experiment.timed_seeds)
 
 
 def _by_kind(solved: Sequence[tuple[float, float]], times: int) -> dict[str, float]:

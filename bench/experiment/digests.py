@@ -293,15 +293,15 @@ def floor_digest(experiment: Experiment, dataset: str) -> str:
 
 
 @aside("a digest decides whether something is computed, not what")
-def timing_base(experiment: Experiment, dataset: str, label: str) -> str:
-    """Digest of what all timed cells of a label share: its model on the first seed, and how."""
+def timing_base(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
+    """Digest of what all timed cells of a model share: the model, and how it is timed."""
     final = experiment.formulation(label).final
     return digest_of(
         {
             "code": code.digest(*member("stages", "timing"), *of_stage(experiment, dataset, final)),
-            "model": stage_digest(experiment, dataset, label, final.name, experiment.seeds[0]),
+            "model": stage_digest(experiment, dataset, label, final.name, seed),
             "guidance": _guidance(experiment, label),
-            "timing": experiment.timing.model_dump(),
+            "timing": experiment.timing.model_dump(exclude={"seeds"}),
             "versions": versions(*_SAMPLING),
         }
     )
@@ -310,7 +310,11 @@ def timing_base(experiment: Experiment, dataset: str, label: str) -> str:
 @aside("a digest decides whether something is computed, not what")
 def timing_digest(experiment: Experiment, dataset: str) -> str:
     """Digest of all seconds a sample on a data set: the models and the choice of cells."""
-    bases = {label: timing_base(experiment, dataset, label) for label in experiment.labels}
+    bases = [
+        timing_base(experiment, dataset, label, seed)
+        for seed in experiment.timed_seeds
+        for label in experiment.labels
+    ]
     return digest_of({"bases": bases, "cells": _cells(experiment)})
 
 

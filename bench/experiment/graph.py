@@ -166,7 +166,7 @@ def _on(experiment: Experiment, dataset: str) -> Iterator[Node]:
                 made[stage.name] = Node(stage.kind, dataset, label, seed, stage.name, reads)
             yield from made.values()
             final = made[formulation.final.name]
-            if seed == experiment.seeds[0]:
+            if seed in experiment.timed_seeds:
                 timed.append(final)
             yield Node("sweep", dataset, label, seed, reads=(*scored, final))
             if likely:

@@ -369,11 +369,15 @@ class MetricsSpec(OptionModel):
 
 
 class TimingSpec(OptionModel):
-    """How seconds a sample are measured: the median over ``repeats`` after ``warmup`` runs."""
+    """How seconds a sample are measured: the median over ``repeats`` after ``warmup`` runs.
+
+    ``seeds`` is how many training seeds are timed, one after the other: the replicates.
+    """
 
     batch_size: Count = 256
     repeats: Count = 5
     warmup: Natural = 1
+    seeds: Annotated[Count, Unnamed()] = 3
 
 
 class ExtractorSpec(OptionModel):

@@ -156,6 +156,11 @@ class Experiment(OptionModel):
         step = len(self.seeds) if size == "all" else size
         return [tuple(self.seeds[i : i + step]) for i in range(0, len(self.seeds), step)]
 
+    @property
+    def timed_seeds(self) -> tuple[int, ...]:
+        """Training seeds whose models are timed."""
+        return tuple(self.seeds[: self.timing.seeds])
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with other sections, which forgets what was worked out from these."""
         copy = super().model_copy(update=update, deep=deep)

@@ -83,9 +83,9 @@ def _measured(experiment: Experiment, layout: Layout) -> Iterator[pd.DataFrame]:
 
 
 def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
-    """The timing stage's seconds a sample on every row of the same cell."""
+    """The timing stage's seconds a sample, the median over its seeds, on every row of the cell."""
     timed = table[(table["metric"] == "seconds_per_sample") & (table["status"] == "ok")]
-    seconds = timed[[*SECONDS_KEY, "value"]].drop_duplicates(SECONDS_KEY)
+    seconds = timed.groupby(SECONDS_KEY, dropna=False)["value"].median().reset_index()
     joined = table[SECONDS_KEY].merge(seconds, on=SECONDS_KEY, how="left", validate="m:1")["value"]
     own_path = table["grid"].ne(UNIFIED).fillna(True)  # a change of path takes time of its own
     joined = joined.where(table["solver"].notna() & table["train_seed"].notna() & own_path)

@@ -243,29 +243,30 @@ class Evidence:
 
     # --- time ------------------------------------------------------------------------------------
 
-    def slopes(self) -> dict[str, float]:
-        """Slope of log seconds a sample on log NFE, of each label.
+    def slopes(self) -> BySeed:
+        """Slope of log seconds a sample on log NFE, of each seed: the mean over its labels.
 
-        Least squares with one slope and an intercept of its own for every solver; solvers with at
-        least three numbers of evaluations.
+        Least squares with one slope a label and an intercept of its own for every solver; solvers
+        with at least three numbers of evaluations. The models of a seed are timed in one round.
         """
         rows = self._rows("seconds_per_sample")
         rows = rows[rows["tolerance"].isna() & (rows["value"] > 0)]
         rows = rows.dropna(subset=["nfe", "solver"])
-        slopes = {}
-        for label, label_rows in rows.groupby("label"):
-            logs = label_rows.assign(
-                x=np.log(label_rows["nfe"].astype(float)),
-                y=np.log(label_rows["value"].astype(float)),
+        by_seed: dict[int, list[float]] = {}
+        for (label_seed, _), timed in rows.groupby(["train_seed", "label"]):
+            logs = timed.assign(
+                x=np.log(timed["nfe"].astype(float)), y=np.log(timed["value"].astype(float))
             )
-            groups = logs.fillna({"grid": ""}).groupby(["solver", "grid", "train_seed"])
+            groups = logs.fillna({"grid": ""}).groupby(["solver", "grid"])
             wide = groups["x"].transform("nunique") >= 3
             x, y = ((logs[c] - groups[c].transform("mean"))[wide] for c in ("x", "y"))
             if len(x):
-                slopes[str(label)] = float((x * y).sum() / (x * x).sum())
-        if not slopes:
+                by_seed.setdefault(int(str(label_seed)), []).append(
+                    float((x * y).sum() / (x * x).sum())
+                )
+        if not by_seed:
             raise NotTestedError("no measured times at three numbers of evaluations or more")
-        return slopes
+        return {seed: math.fsum(slopes) / len(slopes) for seed, slopes in by_seed.items()}
 
 
 def _positive(values: pd.Series[float]) -> BySeed:

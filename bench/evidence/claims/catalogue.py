@@ -42,6 +42,11 @@ FINE_ENDS = Registration(
     "the margin was 0.05; solves whose error still falls with more evaluations refuted nothing and "
     "supported nothing, and are no test",
 )
+TIMED_SEEDS = Registration(
+    2,
+    "2026-11-28",
+    "the replicates were the labels of one seed, which one job had timed; they are training seeds",
+)
 BEYOND_THE_MARGIN = Registration(2, "2026-11-22")
 """Any difference would do in version 1; changed before there were records of a matched model."""
 
@@ -273,6 +278,7 @@ CLAIMS: tuple[Claim, ...] = (
                 statement="sampling time is proportional to the number of network evaluations",
                 opposite="sampling time is not proportional to the number of network evaluations",
                 measure="it grows as that number to the power {effect}",
+                registration=TIMED_SEEDS,
             ),
         ),
     ),

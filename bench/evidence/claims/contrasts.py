@@ -205,7 +205,7 @@ def _normal_tail(gap: float, error: float) -> float:
 
 
 def proportional_time(margin: float) -> Contrast:
-    """Whether log seconds rise with log NFE at slope 1, over the models of a data set."""
+    """Whether log seconds rise with log NFE at slope 1, over the seeds that were timed."""
 
     def contrast(evidence: Evidence) -> Test:
         return equality(list(evidence.slopes().values()), 1.0, margin, "linear")

@@ -45,8 +45,7 @@ RULES = (
     "several models is chosen for each seed on the other seeds. Of several joined experiments the "
     "first that can answer gives the verdict (claim 5a: the one with the finest solves), since a "
     "model that two of them share is one piece of evidence; what the others measured stands beside "
-    "it. Replicates are training seeds; for time against "
-    "evaluations they are models, and the exact field is one."
+    "it. Replicates are training seeds; the exact field is one."
 )
 
 

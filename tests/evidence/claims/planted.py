@@ -46,6 +46,7 @@ WORLD: dict[str, Any] = {
     "arc_over_chord": 1.4,
     "straightness_linear": 1.0,
     "slope": 1.0,
+    "slope_spread": 0.002,
     "budget_total": 1e11,
     "sampler": "ode",
 }
@@ -85,8 +86,9 @@ def model(label: str, **changes: Any) -> Iterator[dict[str, Any]]:
             for bank in ("scoring", "selection"):
                 yield swept | {"metric": "w2", "value": quality, "noise_bank": bank,
                                "reference_set": "held_out"}  # fmt: skip
-            if seed == told["seeds"][0]:
-                seconds = 1e-5 * nfe ** told["slope"]
+            if seed in told["seeds"][:3]:
+                slope = told["slope"] + told["slope_spread"] * _noise(label, seed, "slope")
+                seconds = 1e-5 * nfe**slope
                 yield swept | {"metric": "seconds_per_sample", "value": seconds, "stage": "timing"}
         if not consistency:
             for metric in ("straightness_native", "arc_over_chord", "straightness_linear"):

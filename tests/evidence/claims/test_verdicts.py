@@ -94,8 +94,8 @@ CASES: list[tuple[str, str, str, dict[str, Any]]] = [
         },
     ),
     ("6", "", "supported", {}),
-    ("6", "", "refuted", {label: {"slope": 0.8 + 0.01 * i} for i, label in enumerate(MODELS)}),
-    ("6", "", "inconclusive", {label: {"slope": 0.8 + 0.05 * i} for i, label in enumerate(MODELS)}),
+    ("6", "", "refuted", {label: {"slope": 0.8} for label in MODELS}),
+    ("6", "", "inconclusive", {label: {"slope": 0.93, "slope_spread": 0.1} for label in MODELS}),
     ("7", "straightness", "supported", both(OT, FLOW, (0.5, 1.0), *FIGURES)),
     ("7", "straightness", "refuted", both(OT, FLOW, (1.0, 0.5), *FIGURES)),
     ("7", "straightness", "inconclusive", unclear(OT, FLOW, **dict.fromkeys(FIGURES, 1.0))),
@@ -210,7 +210,7 @@ def test_the_finest_solves_answer_for_the_exact_field() -> None:
 
 def test_one_seed_has_no_interval_and_no_verdict() -> None:
     found = judge(world(seeds=(0,)))
-    assert {f.verdict for f in found if f.claim.id not in ("5a", "6")} == {"not tested"}
+    assert {f.verdict for f in found if f.claim.id != "5a"} == {"not tested"}
     assert any("interval needs 2" in f.missing for f in found)
 
 
