@@ -15,6 +15,12 @@ SUMS = ("updates", "samples", "flops", "network_passes", "device_seconds", "coup
 
 def budget_rows(study: Study, panel: Panel, label: str) -> pd.DataFrame:
     """Means over seeds of what each stage planned, spent and measured; stages in their order."""
+    if (panel, label) not in study.budgets:
+        study.budgets[panel, label] = _budget_rows(study, panel, label)
+    return study.budgets[panel, label]
+
+
+def _budget_rows(study: Study, panel: Panel, label: str) -> pd.DataFrame:
     wide = study.charges(panel, label)
     if wide.empty:
         return pd.DataFrame()

@@ -71,6 +71,7 @@ class Study:
         experiments: resolved experiments, in the order they are shown.
         folders: results folder of each experiment, by name; samples and curves are read there.
         manifests: manifest of each experiment, by name.
+        budgets: what :func:`bench.report.costs.budget_rows` has worked out, for table and figure.
     """
 
     records: pd.DataFrame
@@ -78,6 +79,9 @@ class Study:
     folders: dict[str, Path] = field(default_factory=dict)
     manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
     _rows: dict[tuple[Panel, str, str], pd.DataFrame] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    budgets: dict[tuple[Panel, str], pd.DataFrame] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     _charges: dict[tuple[Panel, str], pd.DataFrame] = field(

@@ -87,6 +87,9 @@ SPARE_DASHES = (SOLID, DASHED, DOTTED, DASH_DOT)
 DPI = 150
 """Dots an inch of what is drawn in pixels."""
 
+COMPRESSION = 3
+"""Level of a PNG's compression: the usual 6 takes three times as long for a tenth less."""
+
 INK, FAINT, FLOOR, GREY = "#222222", "#8a8a8a", "#4d4d4d", "#d2d2d2"
 
 SETTINGS: dict[Any, Any] = {
@@ -173,7 +176,11 @@ def save(figure: Figure, folder: Path, name: str, title: str) -> None:
     write_text(folder / f"{name}.svg", lightened(drawing.getvalue()))
     figure.set_dpi(DPI)
     with replacing(folder / f"{name}.png") as temporary:
-        FigureCanvasAgg(figure).print_png(temporary, metadata={"Title": title, "Software": None})
+        FigureCanvasAgg(figure).print_png(
+            temporary,
+            metadata={"Title": title, "Software": None},
+            pil_kwargs={"compress_level": COMPRESSION},
+        )
 
 
 def log_nfe(axes: Axes, nfe: Iterable[int]) -> None:

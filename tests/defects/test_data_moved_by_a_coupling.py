@@ -27,7 +27,7 @@ WRONG: dict[str, Coupling] = {
 
 
 def keeps_noise(coupling: Coupling) -> None:
-    contract.test_noise_is_that_of_the_batch_and_none_is_lost(coupling, ("planted", {}))
+    contract.test_noise_is_that_of_the_batch_and_none_is_lost(coupling)
 
 
 SEEN_BY: dict[str, Callable[[Coupling], None]] = {

@@ -106,7 +106,7 @@ def test_a_chain_of_flows_takes_the_digest_of_each_stage_once(
     [
         ("models/paths/vp.py", "beta / 2", "beta / 3", {"vp_diffusion/train"}),
         ("models/paths/edm.py", "= 0.002", "= 0.003", CONSISTENCY),
-        ("training/couplings/minibatch_ot.py", "IONS = 50", "IONS = 51",
+        ("training/couplings/minibatch_ot.py", "maximize=True", "maximize=False",
          {"ot_flow_matching/train"}),
         ("training/couplings/paired.py", "return pair", "return pair or None",
          {"rectified_flow/flow_2"}),

@@ -321,7 +321,7 @@ def optimiser_check(device: torch.device) -> list[Check]:
         for index, parameter in enumerate(network.parameters()):
             drawn = normal(*parameter.shape, about=f"weights {index}")
             parameter.data.copy_(drawn)
-        optimiser = AdamW(list(network.parameters()), 0.1)
+        optimiser = AdamW(list(network.parameters()))
         average = MovingAverage(network)
         for update in range(5):
             for index, parameter in enumerate(network.parameters()):
