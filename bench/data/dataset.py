@@ -132,8 +132,8 @@ class DataSet:
         sampler: what draws further held-out samples, as many as are asked for; None where there
             are no more than ``held_out``.
         unlimited: whether training draws new samples for every update. ``train`` then holds draws
-            of the same law that no model is trained on: the floor, the fitted Gaussian and a
-            feature extractor need some real samples that are not held out.
+            of the same law that no model is trained on: the floor and the fitted Gaussian need
+            some real samples that are not held out.
     """
 
     name: str

@@ -18,6 +18,7 @@ from bench.experiment.cells import (
 )
 from bench.experiment.graph import VERBS, Node, jobs
 from bench.experiment.spec import Experiment
+from bench.formulations.grammar import Formulation, Stage
 from bench.models.architectures import DEFAULT
 
 KINDS = ("import", "training", "sampling", "metrics", "timing")
@@ -42,6 +43,9 @@ class Speed:
         image_block, vector_block: seconds to score a block of 597 samples by features, and by
             exact W2; both grow about with the square of the block.
         exact_number: seconds of an evaluation of an exact field, for each number of a sample.
+        law, law_number: seconds of drawing a sample of an exact law where training is unlimited,
+            and of each of its numbers, in batches of hundreds.
+        rendering, rendered_number: the same of images that are rendered, such as letters.
         extractor_epoch: seconds of an epoch of the extractor.
         convergence: seconds of measuring all orders of convergence on one path.
         report: seconds of the workflow itself, of gathering records and of drawing the report.
@@ -57,6 +61,10 @@ class Speed:
     image_block: float = 0.064
     vector_block: float = 0.044
     exact_number: float = 2.0e-7
+    law: float = 0.9e-6
+    law_number: float = 2.4e-8
+    rendering: float = 4.1e-5
+    rendered_number: float = 6.8e-8
     extractor_epoch: float = 0.06
     convergence: float = 9.0
     report: float = 15.0
@@ -236,8 +244,10 @@ class Plan:
         for dataset in experiment.datasets:
             forward = self._forward_flops(dataset)
             step = 3 * forward * experiment.training.batch_size
+            drawing = self._drawing(dataset) * experiment.training.batch_size
             for label in experiment.formulations:
-                for stage in experiment.formulation(label).stages:
+                formulation = experiment.formulation(label)
+                for stage in formulation.stages:
                     planned = experiment.stage_budget(dataset, label, stage.name)
                     if experiment.budget.unit == "device_seconds":
                         yield planned
@@ -246,7 +256,18 @@ class Plan:
                         forward if experiment.budget.unit == "network_passes" else 1
                     )
                     updates = passes / step if stage.kind == "train" else 0.0
-                    yield passes / self._rate(dataset) + updates * speed.update
+                    each = speed.update + (0.0 if _reads_pairs(formulation, stage) else drawing)
+                    yield passes / self._rate(dataset) + updates * each
+
+    def _drawing(self, dataset: str) -> float:
+        """Seconds of drawing a sample for an update, where every update draws new ones."""
+        description, speed = self.experiment.described(dataset), self.speed
+        if not description.unlimited:
+            return 0.0
+        numbers = math.prod(description.shape)
+        if description.exact:
+            return speed.law + numbers * speed.law_number
+        return speed.rendering + numbers * speed.rendered_number
 
     def _solve_seconds(self, dataset: str, label: str, evaluations: float, samples: int) -> float:
         batches = math.ceil(samples / self.experiment.sweep.batch_size)
@@ -318,6 +339,11 @@ class Plan:
                         dataset, label, _evaluations(cell), timing.batch_size
                     )
         return total * len(self.experiment.timed_seeds)
+
+
+def _reads_pairs(formulation: Formulation, stage: Stage) -> bool:
+    """Whether a stage is trained on stored pairs, and draws no data."""
+    return stage.reads is not None and formulation.stage(stage.reads).kind == "pairs"
 
 
 def _by_kind(solved: Sequence[tuple[float, float]], times: int) -> dict[str, float]:

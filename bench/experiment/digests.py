@@ -73,14 +73,16 @@ def data_digest(experiment: Experiment, dataset: str) -> str:
 @aside("a digest decides whether something is computed, not what")
 def extractor_digest(experiment: Experiment, dataset: str) -> str | None:
     """Digest of a data set's feature extractor, or None where it has none."""
-    name = experiment.described(dataset).extractor
+    description = experiment.described(dataset)
+    name = description.extractor
     if name is None:
         return None
+    unread = {"weights"} if description.unlimited else {"weights", "samples"}
     return digest_of(
         {
             "code": code.digest(*member("stages", "extractor"), *member("extractors", name)),
             "data": data_digest(experiment, dataset),
-            "settings": experiment.extractor.model_dump(exclude={"weights"}),
+            "settings": experiment.extractor.model_dump(exclude=unread),
             "versions": versions(*_TRAINING),
         }
     )

@@ -385,12 +385,15 @@ class ExtractorSpec(OptionModel):
 
     ``weights`` is the file of an extractor that was trained elsewhere; None looks for it in its
     standard place. Its digest is fixed in the code, so that where it lies changes no number.
+    ``samples`` are drawn for it where training is unlimited, and seen by nothing else; they are no
+    part of the held-out ones, however many of those the data set keeps.
     """
 
     epochs: Count = 40
     batch_size: Count = 100
     learning_rate: Positive = 2.0e-3
     seed: Natural = 0
+    samples: Annotated[Count, Unnamed()] = 20_000
     weights: Annotated[Annotated[str, AfterValidator(os.path.expanduser)] | None, Unnamed()] = None
 
 

@@ -10,11 +10,14 @@ from bench.experiment.costs import KINDS
 from bench.report.study import Panel, Study
 
 SUMS = ("updates", "samples", "flops", "network_passes", "device_seconds", "coupling_seconds",
-         "wall_seconds")  # fmt: skip
+        "drawing_seconds", "wall_seconds")  # fmt: skip
 
 
 def budget_rows(study: Study, panel: Panel, label: str) -> pd.DataFrame:
-    """Means over seeds of what each stage planned, spent and measured; stages in their order."""
+    """Means over seeds of what each stage planned, spent and measured; stages in their order.
+
+    A kind that no ledger has is missing: ledgers of before have no seconds of drawing.
+    """
     if (panel, label) not in study.budgets:
         study.budgets[panel, label] = _budget_rows(study, panel, label)
     return study.budgets[panel, label]
@@ -24,7 +27,9 @@ def _budget_rows(study: Study, panel: Panel, label: str) -> pd.DataFrame:
     wide = study.charges(panel, label)
     if wide.empty:
         return pd.DataFrame()
-    summed = pd.DataFrame({kind: wide[_ending(wide, kind)].sum(axis=1) for kind in SUMS})
+    summed = pd.DataFrame(
+        {kind: wide[_ending(wide, kind)].sum(axis=1, min_count=1) for kind in SUMS}
+    )
     for kind in ("planned", "spent", "peak_memory_bytes"):
         summed[kind] = wide.get(kind, math.nan)
     means = summed.groupby("stage").mean()

@@ -85,6 +85,7 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
                 model = model.given(classes, formulation.conditional.guidance)
             base = digests.timing_base(experiment, dataset, label, seed)
             columns = model_columns(experiment, layout, dataset, label, seed)
+            name = {column: columns[column] for column in ("label", "formulation")}
             todo = _timed(experiment, formulation)
             where = f"{dataset}/{label}/seed{seed}/timing"
             with Progress(where, len(todo), "cells") as progress:
@@ -92,7 +93,8 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
                     key = digests.cell_digest(base, cell.key())
                     measure = partial(_row, experiment, cell, model, data, columns, base)
                     entry = journal.settled(key, measure, seconds)
-                    rows += entry.rows
+                    # Of two labels with one model the second one finds the seconds of the first.
+                    rows += [{**row, **name} for row in entry.rows]
                     progress.advance()
     common = experiment_columns(experiment)
     records.write(records.frame({**row, **common} for row in rows), folder / TABLE)

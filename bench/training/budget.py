@@ -3,8 +3,8 @@
 Every network registers :func:`watch`; from then on a forward outside a metered region raises
 :class:`~bench.errors.BudgetError`. Inside a region the forwards and backwards are counted by hooks
 as they happen; a forward with a Jacobian-vector product counts two. FLOPs come from torch's counter
-on the real step, measured once for each distinct step; a later step under the same name that
-evaluates the network a different number of times raises.
+(:mod:`bench.training.flops`) on the real step, measured once for each distinct step; a later step
+under the same name that evaluates the network a different number of times raises.
 
 Three units can carry a budget: ``flops``, ``network_passes`` (a forward counts 1, a forward with
 its backward 3, per sample) and ``device_seconds`` (seconds a step was calibrated to take). The
@@ -20,10 +20,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import BudgetError
 from bench.models.meter import counted
+from bench.training.flops import counter
 
 
 @dataclass
@@ -106,9 +106,9 @@ class Ledger:
         cost = self.costs.get(key)
         with counted() as passes:
             if cost is None:
-                with FlopCounterMode(display=False) as counter:
+                with counter() as operations:
                     yield
-                cost = StepCost(passes.forwards, passes.backwards, counter.get_total_flops())
+                cost = StepCost(passes.forwards, passes.backwards, operations.get_total_flops())
                 self.costs[key] = cost
             else:
                 yield

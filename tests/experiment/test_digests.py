@@ -307,6 +307,16 @@ def test_only_data_sets_that_declare_an_extractor_have_one() -> None:
     assert digests.extractor_digest(experiment(), "digits") is not None
 
 
+def test_samples_drawn_for_an_extractor_matter_where_training_is_unlimited() -> None:
+    def extractors(**changes: Any) -> dict[str, str | None]:
+        one = experiment(datasets__letters={}, budget__amount__letters=1.0e12, **changes)
+        return {name: digests.extractor_digest(one, name) for name in ("digits", "letters")}
+
+    before, after = extractors(), extractors(extractor__samples=5000)
+    assert {name for name in before if before[name] != after[name]} == {"letters"}
+    assert "samples" not in experiment().resolved()["extractor"]
+
+
 def test_data_extractor_floor_and_timing_follow_their_settings() -> None:
     def others(one: Experiment) -> dict[str, str | None]:
         return {

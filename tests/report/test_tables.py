@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from bench.report.study import Study
 from bench.report.table import Table, latex, markdown
 from bench.report.tables import build_all
 from bench.report.tables.across_datasets import across_datasets
+from bench.report.tables.budget import budget
 from bench.report.titles import metric_title
 from tests import synthetic
 from tests.report.conftest import FAILED, SEEDS, WHOLE
@@ -241,6 +243,20 @@ def test_budget_adds_up_to_the_ledgers(finished: Path) -> None:
     coupling = table.loc[("digits", "ot_flow_matching", "train"), "coupling_seconds"]
     assert coupling > 0
     assert table.loc[("digits", "flow_matching", "train"), "coupling_seconds"] == 0
+    drawn = sum(charge["drawing_seconds"] for charge in charges)
+    assert pairs["drawing_seconds"] == pytest.approx(drawn)
+    assert "| drawing s |" in (finished / "tables" / "budget.md").read_text()
+
+
+def test_seconds_that_no_ledger_has_are_missing_and_not_zero(finished: Path) -> None:
+    study = Study.read(finished)
+    of_drawing = study.records["metric"].str.endswith(".drawing_seconds")
+    assert of_drawing.any()
+    before = replace(study, records=study.records[~of_drawing])
+    table = budget(before)
+    assert table.data["drawing_seconds"].isna().all()
+    assert (table.data["coupling_seconds"] >= 0).all()
+    assert "drawing" not in table.caption + " ".join(table.text.columns)
 
 
 def test_cost_is_the_sum_of_all_outcomes(finished: Path) -> None:

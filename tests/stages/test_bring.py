@@ -225,6 +225,17 @@ def test_bad_input_is_one_line_and_starts_nothing(
     assert sorted((folder / "results").iterdir()) == before
 
 
+def test_one_network_may_have_two_labels(folder: Path) -> None:
+    """What was timed for one label is told of the other; no row has the name of the first."""
+    models = ["--model", "once=her_networks:bare", "--model", "again=her_networks:bare"]
+    meaning = ["--path", "linear", "--prediction", "velocity", "--name", "twice"]
+    assert cli.main([*COMMAND[:5], *meaning, *models]) == 0
+    table = records.read(folder / "results/twice/records.parquet")
+    timed = table[table["metric"] == "seconds_per_sample"]
+    counts = timed["label"].value_counts()
+    assert counts["once"] == counts["again"] > 0
+
+
 def test_results_of_trainings_are_not_written_over(folder: Path) -> None:
     trained = folder / "results" / "trained"
     trained.mkdir()
