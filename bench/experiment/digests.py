@@ -23,6 +23,7 @@ from typing import Any
 from bench.data.dataset import numeric_options
 from bench.experiment import code
 from bench.experiment.cells import exact_flows
+from bench.experiment.definitions import Definition
 from bench.experiment.roots import (
     grid,
     member,
@@ -40,6 +41,13 @@ from bench.sampling.solvers.catalogue import GRIDS, SOLVERS
 
 CHOICES = {"solvers", "grids", "nfe", "tolerances", "few_step_nfe"}
 """Keys of a sweep that choose cells and change none."""
+
+SCREEN = {"screen"}
+"""The key of a sweep that chooses among these cells by what they are worth."""
+
+_SELECTION = "bench.evidence.statistics.selection"
+_RULE = ("exact_cells", "best_samplers")
+"""What chooses the samplers that are scored, from the cells of the screens."""
 
 PACE = {"overlap"}
 """Keys of a sweep that change how fast it is and no value."""
@@ -169,13 +177,18 @@ def _foreign_digest(
 
 
 @aside("a digest decides whether something is computed, not what")
-def sweep_base(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
-    """Digest of what all cells of a sweep share: the model, the samples and the metrics."""
+def sweep_base(
+    experiment: Experiment, dataset: str, label: str, seed: int, verb: str = "sweep"
+) -> str:
+    """Digest of what all cells of a sweep share: the model, the samples and the metrics.
+
+    ``verb`` is the stage that samples them, ``sweep`` or ``screen``.
+    """
     final = experiment.formulation(label).final
     return digest_of(
         {
             "code": code.digest(
-                *member("stages", "sweep"),
+                *member("stages", verb),
                 *of_stage(experiment, dataset, final),
                 *of_metrics(experiment, dataset),
             ),
@@ -207,9 +220,31 @@ def cell_digest(base: str, cell: Mapping[str, Any]) -> str:
 
 @aside("a digest decides whether something is computed, not what")
 def sweep_digest(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
-    """Digest of a whole sweep: its base and the choice of cells."""
+    """Digest of a whole sweep: its base and the choice of cells.
+
+    Where samplers are screened the choice is what the screens of all seeds depend on, the rule and
+    how many it takes; what the screens have found is no part of it.
+    """
     base = sweep_base(experiment, dataset, label, seed)
-    return digest_of({"base": base, "cells": _cells(experiment), "view": _view(experiment)})
+    whole = {"base": base, "cells": _cells(experiment), "view": _view(experiment)}
+    screen = experiment.sweep.screen
+    if screen is not None:
+        whole["screen"] = {
+            "settings": screen.model_dump(),
+            "rule": code.digest(*(Definition(_SELECTION, name) for name in _RULE)),
+            "read": {
+                str(other): screen_digest(experiment, dataset, label, other)
+                for other in experiment.seeds
+            },
+        }
+    return digest_of(whole)
+
+
+@aside("a digest decides whether something is computed, not what")
+def screen_digest(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
+    """Digest of a screen: its base and the choice of cells, of which the best are scored later."""
+    base = sweep_base(experiment, dataset, label, seed, "screen")
+    return digest_of({"base": base, "cells": _cells(experiment)})
 
 
 @aside("a digest decides whether something is computed, not what")
@@ -351,7 +386,7 @@ def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
     return {
         "data": data_digest(experiment, dataset),
         "extractor": extractor_digest(experiment, dataset),
-        "sweep": experiment.sweep.model_dump(exclude=CHOICES | PACE),
+        "sweep": experiment.sweep.model_dump(exclude=CHOICES | PACE | SCREEN),
         "metrics": experiment.metrics.model_dump() | {"flip": experiment.training.flip},
         "versions": versions(*_EVALUATION),
     }

@@ -120,7 +120,21 @@ Solvers = Annotated[list[SolverName], Field(min_length=1), AfterValidator(_disti
 GridName = Annotated[
     str, AfterValidator(lambda name: _known(name, (OWN, *GRIDS, ADAPTED, SEARCHED), "grid"))
 ]
-Grids = Annotated[list[GridName], Field(min_length=1), AfterValidator(_distinct)]
+Grids = Annotated[
+    list[GridName],
+    Field(min_length=1),
+    AfterValidator(_distinct),
+    # The word all becomes the names it stands for: a grid that is added is a choice of its own.
+    BeforeValidator(lambda value: [OWN, *GRIDS, ADAPTED, SEARCHED] if value == "all" else value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "all"},
+                {"items": {"type": "string"}, "minItems": 1, "type": "array"},
+            ]
+        }
+    ),
+]
 PathName = Annotated[str, AfterValidator(lambda name: _known(name, discover("paths"), "path"))]
 PathNames = Annotated[list[PathName], Field(min_length=1), AfterValidator(_distinct)]
 NoiseBank = Literal["scoring", "selection"]
@@ -282,12 +296,25 @@ class TrainingSpec(OptionModel):
     acceleration: Annotated[Switches, Unnamed()] = "auto"
 
 
+class ScreenSpec(OptionModel):
+    """Sample every solver on every grid with few samples, and only the best with many.
+
+    All combinations are sampled in the noise bank ``selection``. In the bank ``scoring``, for each
+    model and number of evaluations, only the ``best`` by the mean log of the primary metric over
+    the other seeds are sampled, and the common solver on its own grid. With one seed its own
+    screen decides.
+    """
+
+    best: Count = 3
+
+
 class SweepSpec(OptionModel):
     """Which solvers sample every model, at which cost, and how many samples are scored.
 
     ``nfe`` are those of ODE solvers, ``few_step_nfe`` those of consistency and flow-map sampling.
     Every solver that runs on a grid runs on each of ``grids`` that it can; ``own`` is the one that
-    the solver, or the formulation, names itself.
+    the solver, or the formulation, names itself, and ``all`` stands for every one.
+    With ``screen`` the bank ``scoring`` is for the best on other seeds alone.
     ``samples`` of a noise bank come in blocks of ``block``, as many as the held-out set holds:
     the distances depend on the sample size.
     With ``overlap`` a cell is scored while the next one is sampled, which changes no value;
@@ -311,6 +338,7 @@ class SweepSpec(OptionModel):
     reference_tolerance: Positive = 1.0e-6
     reference_samples: Count = 597
     overlap: Annotated[Switch, Unnamed()] = "auto"
+    screen: Annotated[ScreenSpec | None, Unnamed()] = None
 
 
 class UnifiedViewSpec(OptionModel):

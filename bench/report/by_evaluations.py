@@ -65,6 +65,16 @@ def primaries(study: Study) -> str:
     return "; ".join(f"{p.title}: {metric_title(p.primary)}" for p in study.panels)
 
 
+def bank_note(study: Study) -> str:
+    """In which noise samplers were compared, where not all were scored; else nothing."""
+    if all(experiment.sweep.screen is None for experiment in study.experiments):
+        return ""
+    return (
+        "Where samplers were screened all stand with the samples of the selection noise: only the "
+        "best were scored with more. "
+    )
+
+
 def without_flow(study: Study, words: str) -> str:
     """``words`` and the formulations that solve no equation, or nothing where all do."""
     titles = [

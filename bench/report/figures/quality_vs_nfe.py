@@ -37,7 +37,7 @@ def _adaptive_points(study: Study, panel: Panel, label: str) -> list[tuple[float
     rows = study.rows(panel, label, panel.primary)
     rows = rows[
         rows["tolerance"].notna()
-        & (rows["noise_bank"] == "scoring")
+        & (rows["noise_bank"] == study.compared_bank(panel))
         & (rows["reference_set"] != TRAIN).fillna(True)
     ]
     return sorted(
