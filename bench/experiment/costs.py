@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bench.experiment.cells import (
+    SCORING,
+    SELECTION,
     Cell,
     cells,
     compares_with_exact,
@@ -130,6 +132,42 @@ class Plan:
         """Cells of one model on other paths than its own."""
         return unified_cells(self.experiment, self.experiment.formulation(label))
 
+    def scored(self, label: str) -> tuple[Cell, ...]:
+        """Cells that a model is sampled at in the noise bank ``scoring``, or as many as the most.
+
+        Where samplers are screened nobody knows yet which ones are the best: at each number of
+        evaluations stand as many cells as may be scored, the common solver's among them, those of
+        an adaptive solver as if they spent just that number. An upper bound.
+        """
+        sweep, label_cells = self.experiment.sweep, self.cells(label)
+        scoring = [cell for cell in label_cells if cell.bank == SCORING]
+        if sweep.screen is None:
+            return tuple(scoring)
+        adaptive = sum(cell.nfe is None for cell in scoring)
+        most: list[Cell] = []
+        by_nfe: dict[int, list[Cell]] = {}
+        for cell in scoring:
+            if cell.nfe is not None and cell.refused is None:
+                by_nfe.setdefault(cell.nfe, []).append(cell)
+        for at_cost in by_nfe.values():
+            count = min(sweep.screen.best + 1, len(at_cost) + adaptive)
+            most += [*at_cost, *at_cost[:1] * adaptive][:count]
+        return tuple(most)
+
+    def screened(self, label: str) -> tuple[Cell, ...]:
+        """Cells of one model in the noise bank ``selection``."""
+        return tuple(cell for cell in self.cells(label) if cell.bank == SELECTION)
+
+    def unscreened(self) -> Plan:
+        """The plan of the same experiment with every combination scored."""
+        sweep = self.experiment.sweep.model_copy(update={"screen": None})
+        return replace(self, experiment=self.experiment.model_copy(update={"sweep": sweep}))
+
+    def evaluation_seconds(self) -> float:
+        """Expected core-seconds of sampling and scoring models, their screens included."""
+        stages = [job for job in self.jobs() if job.verb in ("screen", "sweep")]
+        return sum(sum(job.seconds.values()) for job in stages)
+
     def jobs(self) -> tuple[Job, ...]:
         """All jobs by verb, in the order they run."""
         return self._all_jobs
@@ -194,6 +232,9 @@ class Plan:
             case "train":
                 training = len(experiment.seeds) * sum(self._stage_seconds())
                 return {"import": start, "training": training}
+            case "screen":
+                solved = [self._screen_seconds(*model) for model in models]
+                return {"import": start_scoring, **_by_kind(solved, len(experiment.seeds))}
             case "sweep":
                 solved = [self._sweep_seconds(*model) for model in models]
                 return {"import": start_scoring, **_by_kind(solved, len(experiment.seeds))}
@@ -271,10 +312,17 @@ class Plan:
                 metrics += block * samples / sweep.block
         return sampling, metrics
 
+    def _screen_seconds(self, dataset: str, label: str) -> tuple[float, float]:
+        """Seconds of sampling and of metrics in the screen of one model."""
+        product = self._forward_flops(dataset, label) / self._rate(dataset)
+        return self._cell_seconds(dataset, self.screened(label), product)
+
     def _sweep_seconds(self, dataset: str, label: str) -> tuple[float, float]:
         """Seconds of sampling and of metrics in the sweep over one model."""
         sweep, formulation = self.experiment.sweep, self.experiment.formulation(label)
-        own_cells, view = self.cells(label), self.view(label)
+        is_screened = sweep.screen is not None
+        own_cells = self.scored(label) if is_screened else self.cells(label)
+        view = self.view(label)
         product = self._forward_flops(dataset, label) / self._rate(dataset)
         sampling, metrics = self._cell_seconds(dataset, (*own_cells, *view), product)
         if formulation.sampler == "ode":

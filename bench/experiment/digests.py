@@ -42,9 +42,6 @@ from bench.sampling.solvers.catalogue import GRIDS, SOLVERS
 CHOICES = {"solvers", "grids", "nfe", "tolerances", "few_step_nfe"}
 """Keys of a sweep that choose cells and change none."""
 
-SCREEN = {"screen"}
-"""The key of a sweep that chooses among these cells by what they are worth."""
-
 _SELECTION = "bench.evidence.statistics.selection"
 _RULE = ("exact_cells", "best_samplers")
 """What chooses the samplers that are scored, from the cells of the screens."""
@@ -386,7 +383,7 @@ def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
     return {
         "data": data_digest(experiment, dataset),
         "extractor": extractor_digest(experiment, dataset),
-        "sweep": experiment.sweep.model_dump(exclude=CHOICES | PACE | SCREEN),
+        "sweep": experiment.sweep.model_dump(exclude=CHOICES | PACE | {"screen"}),
         "metrics": experiment.metrics.model_dump() | {"flip": experiment.training.flip},
         "versions": versions(*_EVALUATION),
     }

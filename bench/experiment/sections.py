@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
+from bench.experiment.screens import EVERY_GRID, EVERY_GRID_SCHEMA, ScreenSpec
 from bench.formulations.grammar import (
     FOREIGN_PREDICTIONS,
     TABULATED,
@@ -121,19 +122,7 @@ GridName = Annotated[
     str, AfterValidator(lambda name: _known(name, (OWN, *GRIDS, ADAPTED, SEARCHED), "grid"))
 ]
 Grids = Annotated[
-    list[GridName],
-    Field(min_length=1),
-    AfterValidator(_distinct),
-    # The word all becomes the names it stands for: a grid that is added is a choice of its own.
-    BeforeValidator(lambda value: [OWN, *GRIDS, ADAPTED, SEARCHED] if value == "all" else value),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"const": "all"},
-                {"items": {"type": "string"}, "minItems": 1, "type": "array"},
-            ]
-        }
-    ),
+    list[GridName], Field(min_length=1), AfterValidator(_distinct), EVERY_GRID, EVERY_GRID_SCHEMA
 ]
 PathName = Annotated[str, AfterValidator(lambda name: _known(name, discover("paths"), "path"))]
 PathNames = Annotated[list[PathName], Field(min_length=1), AfterValidator(_distinct)]
@@ -296,25 +285,15 @@ class TrainingSpec(OptionModel):
     acceleration: Annotated[Switches, Unnamed()] = "auto"
 
 
-class ScreenSpec(OptionModel):
-    """Sample every solver on every grid with few samples, and only the best with many.
-
-    All combinations are sampled in the noise bank ``selection``. In the bank ``scoring``, for each
-    model and number of evaluations, only the ``best`` by the mean log of the primary metric over
-    the other seeds are sampled, and the common solver on its own grid. With one seed its own
-    screen decides.
-    """
-
-    best: Count = 3
-
-
 class SweepSpec(OptionModel):
     """Which solvers sample every model, at which cost, and how many samples are scored.
 
     ``nfe`` are those of ODE solvers, ``few_step_nfe`` those of consistency and flow-map sampling.
     Every solver that runs on a grid runs on each of ``grids`` that it can; ``own`` is the one that
     the solver, or the formulation, names itself, and ``all`` stands for every one.
-    With ``screen`` the bank ``scoring`` is for the best on other seeds alone.
+    ``screen: {best: 3}`` samples every solver on every grid in the bank ``selection`` alone, and
+    in ``scoring``, at each number of evaluations, the three best of the other seeds (its own where
+    there is one only) and the common solver.
     ``samples`` of a noise bank come in blocks of ``block``, as many as the held-out set holds:
     the distances depend on the sample size.
     With ``overlap`` a cell is scored while the next one is sampled, which changes no value;

@@ -27,10 +27,9 @@ from bench.evidence.statistics import (
     quality_targets,
     summarise_crossings,
 )
-from bench.experiment.cells import SCORING, SELECTION, own_grid
+from bench.experiment.cells import own_grid
 from bench.experiment.layout import Layout
 from bench.experiment.loading import from_mapping
-from bench.experiment.sections import NoiseBank
 from bench.experiment.spec import Experiment, untuned
 from bench.files import read_json
 from bench.formulations.parts import formulation_module
@@ -205,11 +204,6 @@ class Study:
             return f"{solver}({power(tolerance)})"
         is_own = grid in ("", self.own_grid(panel, label, solver))
         return solver if is_own else f"{solver} ({grid})"
-
-    def compared_bank(self, panel: Panel) -> NoiseBank:
-        """The noise bank in which every solver and grid was sampled, to compare them all."""
-        is_screened = self.experiment(panel).sweep.screen is not None
-        return SELECTION if is_screened else SCORING
 
     @cached_property
     def verdicts(self) -> list[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from bench.evidence.statistics import interval
-from bench.report.by_evaluations import bank_note
+from bench.report.by_evaluations import bank_note, compared_bank
 from bench.report.declared import DeclaredTable
 from bench.report.numbers import MISSING, bracket, plain, seeds, tick
 from bench.report.study import TRAIN, Panel, Study
@@ -24,7 +24,7 @@ def adaptive(study: Study) -> Table:
         rows = rows[
             (rows["metric"] == panel.primary)
             & rows["tolerance"].notna()
-            & (rows["noise_bank"] == study.compared_bank(panel))
+            & (rows["noise_bank"] == compared_bank(study, panel))
             & (rows["status"] == "ok")
             & (rows["reference_set"] != TRAIN).fillna(True)
         ]
