@@ -90,15 +90,11 @@ def _cells_section(plan: Plan) -> Iterator[str]:
         planned = sum(cell.refused is None for cell in label_cells)
         view = plan.view(label)
         on_others = f"{len(view)} in the unified view" if view else ""
-        counted: tuple[str, ...] = (
-            f"{planned} cells",
-            f"{len(label_cells) - planned} refused",
-            on_others,
-        )
+        cell_counts = [f"{planned} cells"]
         if is_screened:
-            counted = (f"{planned} to screen", f"at most {len(plan.scored(label))} to score",
-                       *counted[1:])  # fmt: skip
-        rows.append((shown, *counted))
+            cell_counts = [f"{planned} to screen", f"at most {len(plan.scored(label))} to score"]
+        refusals = f"{len(label_cells) - planned} refused"
+        rows.append((shown, *cell_counts, refusals, on_others))
         for cell in label_cells:
             if cell.refused is not None and cell.nfe is not None:
                 refused.setdefault(cell.solver, set()).add(cell.nfe)
