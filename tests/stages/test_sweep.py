@@ -18,6 +18,7 @@ from bench.experiment.layout import Layout
 from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.stages import sweep
+from bench.stages.running import cell_by_cell
 from bench.stages.running import switches as switching
 from bench.stages.running.cell_by_cell import JOURNAL
 from bench.stages.running.model_sweep import Sweep
@@ -158,7 +159,7 @@ def test_the_rounds_that_are_compared_are_real_and_the_same(
         )
         return False
 
-    monkeypatch.setattr(sweep, "overlaps", real)
+    monkeypatch.setattr(cell_by_cell, "overlaps", real)
     run(asked(), layout)
     plain, beside = compared
     assert plain == beside > 0
