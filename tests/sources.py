@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import DataSet, Description, data_module, described
 from bench.data.sources import cifar10, fashion
-from bench.experiment.sections import ExtractorSpec
+from bench.experiment.measuring import ExtractorSpec
 from bench.files import sha256
 
 CLASSES = 10

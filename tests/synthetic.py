@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
 from safetensors.numpy import save_file
 from sklearn.datasets import load_digits
 
 from bench.errors import RefusedNfeError
 from bench.evidence import records
+from bench.evidence.screening import scored_cells
 from bench.experiment.cells import (
     EXACT,
     SCORING,
+    SELECTION,
     UNIFIED,
     compares_with_exact,
     exact_flows,
@@ -184,6 +187,34 @@ def sweep_rows(exp: Experiment, dataset: str, label: str, seed: int) -> Iterator
         yield fine | {"metric": "straightness_native", "value": level}
         yield fine | {"metric": "arc_over_chord", "value": 1 + 0.3 * level}
         yield fine | {"metric": "straightness_linear", "value": 0.5 + 0.1 * level}
+
+
+def screen_rows(exp: Experiment, dataset: str, label: str, seed: int) -> pd.DataFrame:
+    """What a screen measures on one model: all its cells in the bank ``selection``."""
+    rows = records.frame(sweep_rows(exp, dataset, label, seed))
+    return rows[(rows["noise_bank"] == SELECTION).fillna(False)]
+
+
+def swept(exp: Experiment, dataset: str, label: str, seed: int) -> pd.DataFrame:
+    """What a sweep measures on one model: of a screened one what the screens of all seeds chose."""
+    rows = records.frame(sweep_rows(exp, dataset, label, seed))
+    if exp.sweep.screen is None:
+        return rows
+    screens = pd.concat([screen_rows(exp, dataset, label, other) for other in exp.seeds])
+    chosen = {
+        (cell.solver, cell.nfe or 0, cell.tolerance or 0.0)
+        for cell in scored_cells(exp, dataset, label, seed, screens)
+    }
+    asked = zip(
+        rows["solver"].fillna(""),
+        rows["nfe_requested"].fillna(0),
+        rows["tolerance"].fillna(0.0),
+        strict=True,
+    )
+    is_cell = rows["solver"].isin(list(SOLVERS)) & (rows["grid"] != UNIFIED)
+    is_chosen = pd.Series([cell in chosen for cell in asked], index=rows.index)
+    scored = (rows["noise_bank"] == SCORING) & is_chosen
+    return rows[(~is_cell | scored).fillna(False)]
 
 
 def _view_rows(exp: Experiment, dataset: str, base: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -466,13 +497,21 @@ def write_run(exp: Experiment, root: Path, failed: tuple[str, ...] = ()) -> Path
                             _training_csv(folder, label, seed)
                             weights = {"weight": np.zeros((60, 70), np.float32)}
                             save_file(weights, folder / "checkpoint.safetensors")
+                if exp.sweep.screen is not None:
+                    folder = layout.screen(dataset, label, seed)
+                    seconds = {"import": 1.0, "sampling": 4.0, "metrics": 3.0}
+                    _outcome(
+                        folder, f"upstream failed: {error}" if error else None, seconds=seconds
+                    )
+                    if not error:
+                        rows = screen_rows(exp, dataset, label, seed)
+                        records.write(rows, folder / "screen.parquet")
                 folder = layout.sweep(dataset, label, seed)
                 upstream = f"upstream failed: {error}" if error else None
                 seconds = {"import": 1.0, "sampling": 8.0, "metrics": 6.0}
                 _outcome(folder, upstream, seconds=seconds)
                 if not error:
-                    rows = records.frame(sweep_rows(exp, dataset, label, seed))
-                    records.write(rows, folder / "sweep.parquet")
+                    records.write(swept(exp, dataset, label, seed), folder / "sweep.parquet")
                     _pictures(exp, dataset, label, folder, seed)
         _outcome(layout.timing(dataset), seconds={"import": 3.0, "timing": 20.0})
         timed = [row for row in timing_rows(exp, dataset) if row["label"] not in failed]

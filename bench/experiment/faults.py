@@ -165,6 +165,11 @@ def _sweep(experiment: Experiment) -> Iterator[Fault]:
         if count % sweep.block:
             remedy = f"write a multiple of sweep.block ({sweep.block})"
             yield f"sweep.samples.{bank}", count, remedy
+    if sweep.screen is not None:
+        for bank in ("selection", "scoring"):
+            if bank not in sweep.samples:
+                remedy = f"add {bank}: sweep.screen chooses samplers in one bank for the other"
+                yield "sweep.samples", dict(sweep.samples), remedy
     if 2 * experiment.metrics.kid_subset_size > sweep.block:
         remedy = f"write at most half of sweep.block ({sweep.block // 2})"
         yield "metrics.kid_subset_size", experiment.metrics.kid_subset_size, remedy

@@ -75,6 +75,10 @@ class Layout:
         """One stage of a label: a training, a set of pairs, or a network that was taken in."""
         return self.model(dataset, label, seed) / stage
 
+    def screen(self, dataset: str, label: str, seed: int) -> Path:
+        """Every sampler of one model with few samples, from which a sweep chooses."""
+        return self.model(dataset, label, seed) / "screen"
+
     def sweep(self, dataset: str, label: str, seed: int) -> Path:
         """The sweep over one model."""
         return self.model(dataset, label, seed) / "sweep"

@@ -35,6 +35,7 @@ def describe(experiment: Experiment, cores: int | None = None, layout: Layout | 
         _heading(plan),
         _jobs_section(plan, Counter() if layout is None else kept_jobs(experiment, layout)),
         _cells_section(plan),
+        *([] if experiment.sweep.screen is None else [_screen_section(plan)]),
         _budget_section(plan),
         _cost_section(plan, cores),
     )
@@ -85,11 +86,17 @@ def _cells_section(plan: Plan) -> Iterator[str]:
     refused: dict[str, set[int]] = {}
     rows = []
     for shown, label in _shown_labels(plan.experiment):
-        label_cells = plan.cells(label)
+        # A screen has every cell once; without one there is a cell in each bank.
+        is_screened = plan.experiment.sweep.screen is not None
+        label_cells = plan.screened(label) if is_screened else plan.cells(label)
         planned = sum(cell.refused is None for cell in label_cells)
         view = plan.view(label)
         on_others = f"{len(view)} in the unified view" if view else ""
-        rows.append((shown, f"{planned} cells", f"{len(label_cells) - planned} refused", on_others))
+        cell_counts = [f"{planned} cells"]
+        if is_screened:
+            cell_counts = [f"{planned} to screen", f"at most {len(plan.scored(label))} to score"]
+        refusals = f"{len(label_cells) - planned} refused"
+        rows.append((shown, *cell_counts, refusals, on_others))
         for cell in label_cells:
             if cell.refused is not None and cell.nfe is not None:
                 refused.setdefault(cell.solver, set()).add(cell.nfe)
@@ -101,6 +108,19 @@ def _cells_section(plan: Plan) -> Iterator[str]:
 def _samples(sweep: SweepSpec) -> str:
     """How many samples each noise bank has."""
     return ", ".join(f"{count:,} {bank}" for bank, count in sweep.samples.items())
+
+
+def _screen_section(plan: Plan) -> Iterator[str]:
+    """What screening costs, and what it saves."""
+    experiment = plan.experiment
+    assert experiment.sweep.screen is not None
+    best = experiment.sweep.screen.best
+    yield f"screening: the best {best} at each number of evaluations, and the common solver"
+    if len(experiment.seeds) == 1:
+        yield "  one seed: there are no others to choose by, its own screen decides"
+    seconds, every = plan.evaluation_seconds(), plan.unscreened().evaluation_seconds()
+    yield f"  expected: at most {seconds:,.0f} core-seconds of sampling and metrics"
+    yield f"  with every combination scored: {every:,.0f} core-seconds"
 
 
 def _spending(name: str) -> str:

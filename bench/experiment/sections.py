@@ -6,7 +6,6 @@ by :class:`~bench.experiment.spec.Experiment`. Nothing here imports torch.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
+from bench.experiment.screens import EVERY_GRID, EVERY_GRID_SCHEMA, ScreenSpec
 from bench.experiment.sizes import NoiseBank, SizesSpec, distinct
 from bench.formulations.grammar import (
     FOREIGN_PREDICTIONS,
@@ -34,7 +34,6 @@ from bench.options import (
     OptionModel,
     Positive,
     Share,
-    number,
     refuse,
 )
 from bench.registry import discover, nearest
@@ -119,7 +118,9 @@ Solvers = Annotated[list[SolverName], Field(min_length=1), AfterValidator(distin
 GridName = Annotated[
     str, AfterValidator(lambda name: _known(name, (OWN, *GRIDS, ADAPTED, SEARCHED), "grid"))
 ]
-Grids = Annotated[list[GridName], Field(min_length=1), AfterValidator(distinct)]
+Grids = Annotated[
+    list[GridName], Field(min_length=1), AfterValidator(distinct), EVERY_GRID, EVERY_GRID_SCHEMA
+]
 PathName = Annotated[str, AfterValidator(lambda name: _known(name, discover("paths"), "path"))]
 PathNames = Annotated[list[PathName], Field(min_length=1), AfterValidator(distinct)]
 RateTable = dict[str, dict[str, Positive]]
@@ -289,7 +290,10 @@ class SweepSpec(OptionModel):
 
     ``nfe`` are those of ODE solvers, ``few_step_nfe`` those of consistency and flow-map sampling.
     Every solver that runs on a grid runs on each of ``grids`` that it can; ``own`` is the one that
-    the solver, or the formulation, names itself.
+    the solver, or the formulation, names itself, and ``all`` stands for every one.
+    ``screen: {best: 3}`` samples every solver on every grid in the bank ``selection`` alone, and
+    in ``scoring``, at each number of evaluations, the three best of the other seeds (its own where
+    there is one only) and the common solver.
     ``samples`` of a noise bank come in blocks of ``block``, as many as the held-out set holds:
     the distances depend on the sample size.
     With ``overlap`` a cell is scored while the next one is sampled, which changes no value;
@@ -313,88 +317,7 @@ class SweepSpec(OptionModel):
     reference_tolerance: Positive = 1.0e-6
     reference_samples: Count = 597
     overlap: Annotated[Switch, Unnamed()] = "auto"
-
-
-class UnifiedViewSpec(OptionModel):
-    """Sample every model that solves an equation on other paths than the one it was trained on.
-
-    A model of one Gaussian path is a model of every other one (Kingma & Gao, 2023, 2303.00848). All
-    paths are sampled at the same points of log_snr: equal steps over the range that the listed
-    paths share.
-    """
-
-    paths: PathNames = Field(default=["linear", "vp", "cosine", "trigonometric", "edm"])
-    solvers: Solvers = Field(default=["euler"])
-    nfe: Annotated[Counts, Field(min_length=1)] = Field(default=[4, 16])
-
-
-class LikelihoodSpec(OptionModel):
-    """Likelihood of held-out data under every model that has a probability flow.
-
-    Attributes:
-        tolerance: relative and absolute, of dopri5.
-        exact_trace: most dimensions whose trace is exact, by a vector-Jacobian product each.
-        probes: random signs that estimate a larger one; several, so that their error shows.
-        samples: held-out samples, or all where there are fewer.
-        batch_size: samples solved together, which the evaluations depend on.
-    """
-
-    tolerance: Positive = 1.0e-5
-    exact_trace: Count = 16
-    probes: Annotated[int, Field(ge=2), BeforeValidator(number)] = 8
-    samples: Count = 597
-    batch_size: Count = 597
-
-    def products(self, dimension: int) -> int:
-        """Vector-Jacobian products of an evaluation, for samples of a dimension."""
-        return dimension if dimension <= self.exact_trace else self.probes
-
-
-class ConvergenceSpec(OptionModel):
-    """Measure the order of convergence of every solver on an exact flow, on these paths."""
-
-    paths: PathNames = Field(default=["linear", "vp", "trigonometric"])
-
-
-class MetricsSpec(OptionModel):
-    """Settings of the metrics: KID subsets, neighbours of precision and recall, and floors.
-
-    ``floor_repeats`` is how often real samples, and copies, are drawn for the floor: its band.
-    """
-
-    kid_subsets: Count = 10
-    kid_subset_size: Count = 298
-    neighbours: Count = 3
-    floor_repeats: Annotated[Count, Unnamed()] = 20
-
-
-class TimingSpec(OptionModel):
-    """How seconds a sample are measured: the median over ``repeats`` after ``warmup`` runs.
-
-    ``seeds`` is how many training seeds are timed, one after the other: the replicates.
-    """
-
-    batch_size: Count = 256
-    repeats: Count = 5
-    warmup: Natural = 1
-    seeds: Annotated[Count, Unnamed()] = 3
-
-
-class ExtractorSpec(OptionModel):
-    """How the feature extractor of a data set is trained, on its training half only.
-
-    ``weights`` is the file of an extractor that was trained elsewhere; None looks for it in its
-    standard place. Its digest is fixed in the code, so that where it lies changes no number.
-    ``samples`` are drawn for it where training is unlimited, and seen by nothing else; they are no
-    part of the held-out ones, however many of those the data set keeps.
-    """
-
-    epochs: Count = 40
-    batch_size: Count = 100
-    learning_rate: Positive = 2.0e-3
-    seed: Natural = 0
-    samples: Annotated[Count, Unnamed()] = 20_000
-    weights: Annotated[Annotated[str, AfterValidator(os.path.expanduser)] | None, Unnamed()] = None
+    screen: Annotated[ScreenSpec | None, Unnamed()] = None
 
 
 class TuningSpec(OptionModel):

@@ -19,25 +19,27 @@ import yaml
 from pydantic import BaseModel, Field
 
 from bench.data.dataset import Description, described
+from bench.experiment.measuring import (
+    ConvergenceSpec,
+    ExtractorSpec,
+    LikelihoodSpec,
+    MetricsSpec,
+    TimingSpec,
+    UnifiedViewSpec,
+)
 from bench.experiment.sections import (
     RUNG,
     TUNED,
     BudgetSpec,
-    ConvergenceSpec,
     DatasetSpec,
     ExperimentName,
-    ExtractorSpec,
     ForeignSpec,
     FormulationSpec,
     Label,
-    LikelihoodSpec,
-    MetricsSpec,
     Seeds,
     SweepSpec,
-    TimingSpec,
     TrainingSpec,
     TuningSpec,
-    UnifiedViewSpec,
     Unnamed,
 )
 from bench.files import digest_of, write_text

@@ -8,8 +8,10 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.samplers import COMMON_SOLVER
+from bench.experiment.cells import SCORING, SELECTION
+from bench.experiment.sizes import NoiseBank
 from bench.report.numbers import MISSING, banded, bracket, seeds
-from bench.report.study import Study
+from bench.report.study import Panel, Study
 from bench.report.table import BLOCK, FAILED, NOT_APPLICABLE, absent, columns_of
 from bench.report.titles import REAL, metric_title
 
@@ -78,6 +80,22 @@ def quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tu
 def primaries(study: Study) -> str:
     """The primary metric of every panel, in words."""
     return "; ".join(f"{p.title}: {metric_title(p.primary)}" for p in study.panels)
+
+
+def compared_bank(study: Study, panel: Panel) -> NoiseBank:
+    """The noise bank in which every solver and grid was sampled, to compare them all."""
+    is_screened = study.experiment(panel).sweep.screen is not None
+    return SELECTION if is_screened else SCORING
+
+
+def bank_note(study: Study) -> str:
+    """In which noise samplers were compared, where not all were scored; else nothing."""
+    if all(experiment.sweep.screen is None for experiment in study.experiments):
+        return ""
+    return (
+        "Where samplers were screened all stand with the samples of the selection noise: only the "
+        "best were scored with more. "
+    )
 
 
 def without_flow(study: Study, words: str) -> str:

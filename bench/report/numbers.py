@@ -29,6 +29,12 @@ def tick(x: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def power(x: float) -> str:
+    """A tolerance: a power of ten with its exponent, ``1e-2``, ``2.5e-4``."""
+    digits, _, exponent = f"{x:.6e}".partition("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
 def scaled(x: float) -> str:
     """``x`` with a decimal prefix: ``13.2 T``, ``4.05 M``, ``812``."""
     if math.isnan(x):

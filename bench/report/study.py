@@ -16,7 +16,7 @@ from bench.errors import InputError
 from bench.evidence import records
 from bench.evidence.claims import Finding, judge
 from bench.evidence.manifest import MANIFEST, parts
-from bench.evidence.samplers import COMMON_SOLVER, Samplers
+from bench.evidence.samplers import COMMON_SOLVER, Samplers, rows_of_samplers
 from bench.evidence.statistics import (
     CrossingSummary,
     Interval,
@@ -35,11 +35,16 @@ from bench.files import read_json
 from bench.formulations.parts import formulation_module
 from bench.report import RECORDS
 from bench.report.floors import Floors
+from bench.report.numbers import power
 from bench.report.titles import _spelt
 from bench.sampling.solvers.catalogue import SOLVERS
 
 CROWDED = 8
 """Most formulations that one figure or table can hold side by side; more are shown by kind."""
+
+
+Sampler = tuple[str, str, float]
+"""Solver, grid, and tolerance (0 where a number of evaluations was asked for)."""
 
 
 SETUP = "setup.evaluations"
@@ -184,8 +189,14 @@ class Study:
         """The grid that a solver runs on for a label where the sweep asks for no other."""
         return own_grid(self.experiment(panel).formulation(label), SOLVERS[solver])
 
-    def sampler_name(self, panel: Panel, label: str, solver: str, grid: str) -> str:
-        """``solver``, with its grid where that is not the one the label's models have anyway."""
+    def sampler_name(self, panel: Panel, label: str, sampler: Sampler) -> str:
+        """The solver, with its grid where that is not the one the label's models have anyway.
+
+        An adaptive solver stands with its tolerance: ``dopri5(1e-2)``.
+        """
+        solver, grid, tolerance = sampler
+        if tolerance:
+            return f"{solver}({power(tolerance)})"
         is_own = grid in ("", self.own_grid(panel, label, solver))
         return solver if is_own else f"{solver} ({grid})"
 
@@ -287,18 +298,18 @@ class Study:
         """Every NFE at which some formulation has a value."""
         return sorted(set(panel.of(self.selected).dropna(subset="value")["nfe"]))
 
-    def chosen(self, panel: Panel, label: str, nfe: int) -> dict[tuple[str, str], int]:
-        """How often each solver and grid was selected at an NFE, most frequent first."""
+    def chosen(self, panel: Panel, label: str, nfe: int) -> dict[Sampler, int]:
+        """How often each solver, grid and tolerance was selected at an NFE, most frequent first."""
         rows = self._chosen_cells(panel, label, self.selected)
         rows = rows[rows["nfe"] == nfe]
-        counts = Counter(sorted(zip(rows["solver"], rows["grid"], strict=True)))
-        return dict(counts.most_common())
+        samplers = zip(rows["solver"], rows["grid"], rows["tolerance"], strict=True)
+        return dict(Counter(sorted(samplers)).most_common())
 
     def samplers(self, panel: Panel, label: str, nfe: int) -> dict[str, int]:
         """The same by name, see :meth:`sampler_name`."""
         return {
-            self.sampler_name(panel, label, solver, grid): count
-            for (solver, grid), count in self.chosen(panel, label, nfe).items()
+            self.sampler_name(panel, label, sampler): count
+            for sampler, count in self.chosen(panel, label, nfe).items()
         }
 
     def targets(self, panel: Panel) -> dict[float, float]:
@@ -314,15 +325,7 @@ class Study:
 
     def at_selected(self, panel: Panel) -> pd.DataFrame:
         """Every scoring-bank metric of the cells that were selected, one row a seed and metric."""
-        keys = ["label", "train_seed", "solver", "grid", "sampled_path"]
-        chosen = panel.of(self.selected)[[*keys, "nfe"]]
-        rows = self.measured(panel)
-        rows = rows[
-            (rows["noise_bank"] == "scoring") & rows["tolerance"].isna() & (rows["status"] == "ok")
-        ].fillna({"grid": "", "sampled_path": ""})
-        rows = rows.drop(columns="nfe").rename(columns={"nfe_requested": "nfe"})
-        rows = rows.dropna(subset=["nfe", "train_seed"]).astype({"nfe": int, "train_seed": int})
-        return chosen.merge(rows, on=[*keys, "nfe"], how="left")
+        return rows_of_samplers(panel.of(self.selected), self.measured(panel))
 
     @cached_property
     def floors(self) -> Floors:

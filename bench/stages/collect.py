@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +96,11 @@ def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
 
 def _facts(experiment: Experiment, layout: Layout) -> Iterator[dict[str, Any]]:
     """Budget, cost and failure rows of every stage."""
-    for (label, seed), group in groupby(
-        _in_order(experiment), key=lambda node: (node.label, node.seed)
-    ):
-        stages = list(group)
+    # A model's sweep may come after the screens of other seeds: its stages need not be neighbours.
+    groups: dict[tuple[str | None, str | None, int | None], list[Node]] = {}
+    for node in _in_order(experiment):
+        groups.setdefault((node.dataset, node.label, node.seed), []).append(node)
+    for (_, label, seed), stages in groups.items():
         if label is not None and seed is not None:
             yield from _model_rows(experiment, layout, label, stages)
             continue

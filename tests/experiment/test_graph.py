@@ -55,7 +55,8 @@ BROUGHT = asked(
         }
     },
 )
-EXPERIMENTS = [TRAINED, BROUGHT, *map(load, CONFIGS)]
+SCREENED = asked(name="screened", sweep={"screen": {}})
+EXPERIMENTS = [TRAINED, BROUGHT, SCREENED, *map(load, CONFIGS)]
 
 
 def before(node: Node) -> Iterator[Node]:
@@ -66,7 +67,8 @@ def before(node: Node) -> Iterator[Node]:
 
 
 def test_the_experiments_of_these_tests_have_a_stage_of_every_verb() -> None:
-    assert {*verbs(TRAINED), *verbs(BROUGHT)} == set(VERBS)
+    assert {*verbs(TRAINED), *verbs(BROUGHT), *verbs(SCREENED)} == set(VERBS)
+    assert set(verbs(SCREENED)) - set(verbs(TRAINED)) == {"screen"}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda one: one.name)
@@ -87,6 +89,14 @@ def test_what_is_read_comes_before(experiment: Experiment) -> None:
 def test_no_two_stages_share_a_folder(experiment: Experiment) -> None:
     folders = [node.folder(Layout(Path())) for node in nodes(experiment)]
     assert len(set(folders)) == len(folders)
+
+
+def test_a_sweep_reads_the_screens_of_all_seeds_of_its_label() -> None:
+    swept = [node for node in nodes(SCREENED) if node.verb == "sweep"]
+    assert len(swept) == 2 * 3 * 3
+    for node in swept:
+        read = {source for source in node.reads if source.verb == "screen"}
+        assert read == {Node("screen", node.dataset, node.label, seed) for seed in (3, 4, 5)}
 
 
 def test_seeds_of_a_block_share_a_job() -> None:
@@ -138,9 +148,11 @@ def guarded(
 
 
 JOBS = {
-    f"{job[0].dataset}-{job[0].verb}-{job[0].name}-{job[0].label}": (experiment, job)
-    for experiment in (BROUGHT, TRAINED)
+    f"{job[0].dataset}-{job[0].verb}-{job[0].name}-{job[0].label}"
+    + ("-screened" if experiment is SCREENED else ""): (experiment, job)
+    for experiment in (BROUGHT, TRAINED, SCREENED)
     for job in jobs(experiment)
+    if experiment is not SCREENED or job[0].verb in ("screen", "sweep")
 }
 """One job of each kind of stage."""
 
@@ -160,7 +172,9 @@ def test_a_node_says_what_its_stage_says(
         upstream = set((said.get("upstream") or {}).values())
         assert upstream <= {source.folder(layout) for source in before(node)}
         if node.verb != "timing":  # it leaves out labels whose training failed, and stands
-            assert {source.folder(layout) for source in node.reads} <= upstream
+            # A screen that failed leaves the choice to those of other seeds.
+            needed = [source for source in node.reads if source.verb != "screen"]
+            assert {source.folder(layout) for source in needed} <= upstream
         for name, folder in (said.get("upstream") or {}).items():
             (source,) = {read for read in before(node) if read.folder(layout) == folder}
             assert source.name == name

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pytest
 from scipy import stats
 
 from bench.evidence.statistics import Interval
+from bench.experiment.cells import UNIFIED
 from bench.metrics.declared import measured_in
 from bench.registry import discover
 from bench.report import TABLE_SUFFIXES, TABLES
@@ -51,28 +53,38 @@ def t_interval(values: list[float]) -> tuple[float, float, float]:
 
 def selected_by_hand(rows: pd.DataFrame, nfe: int) -> list[float]:
     """Scored values of one data set and label, the choice made with plain loops."""
-    values = []
+    values, swept = [], sorted(set(rows["nfe_requested"].dropna()))
+
+    def is_candidate(row: Any, solver: str, tolerance: float) -> bool:
+        if row.solver != solver:
+            return False
+        if math.isnan(tolerance):
+            return bool(math.isnan(row.tolerance) and row.nfe_requested == nfe)
+        of_cell = (rows["solver"] == solver) & (rows["tolerance"] == tolerance)
+        most = rows[of_cell & (rows["noise_bank"] == "selection")]["nfe_max"].max()
+        first = [count for count in swept if count >= most][:1]
+        return bool(row.tolerance == tolerance and first == [nfe])
+
+    samplers = [(solver, math.nan) for solver in sorted(set(rows["solver"]))]
+    adaptive = rows[rows["tolerance"].notna()]
+    samplers += sorted(set(zip(adaptive["solver"], adaptive["tolerance"], strict=True)))
     for seed in SEEDS:
         means = {}
-        for solver in sorted(set(rows["solver"])):
+        for sampler in samplers:
             others = [
                 row.value
                 for row in rows.itertuples()
-                if row.solver == solver
-                and row.nfe_requested == nfe
+                if is_candidate(row, *sampler)
                 and row.noise_bank == "selection"
                 and row.train_seed != seed
             ]
             if others:
-                means[solver] = sum(map(math.log, others)) / len(others)
-        best = min(means, key=lambda solver: means[solver])
+                means[sampler] = sum(map(math.log, others)) / len(others)
+        best = min(means, key=lambda sampler: means[sampler])
         values += [
             row.value
             for row in rows.itertuples()
-            if row.solver == best
-            and row.nfe_requested == nfe
-            and row.noise_bank == "scoring"
-            and row.train_seed == seed
+            if is_candidate(row, *best) and row.noise_bank == "scoring" and row.train_seed == seed
         ]
     return values
 
@@ -84,7 +96,7 @@ def cells(records: pd.DataFrame, dataset: str, label: str) -> pd.DataFrame:
         & (records["metric"] == PRIMARY[dataset])
         & (records["reference_set"] == "held_out")
         & (records["status"] == "ok")
-        & records["tolerance"].isna()
+        & (records["grid"] != UNIFIED)
     ]
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from bench.evidence.samplers import COMMON_SOLVER
 from bench.evidence.statistics import Interval, interval
+from bench.report.by_evaluations import compared_bank
 from bench.report.declared import DeclaredFigure
 from bench.report.drawing import (
     Drawn,
@@ -38,7 +39,7 @@ def _adaptive_points(study: Study, panel: Panel, label: str) -> list[tuple[float
     rows = study.rows(panel, label, panel.primary)
     rows = rows[
         rows["tolerance"].notna()
-        & (rows["noise_bank"] == "scoring")
+        & (rows["noise_bank"] == compared_bank(study, panel))
         & (rows["reference_set"] != TRAIN).fillna(True)
     ]
     return sorted(

@@ -57,7 +57,7 @@ def pareto(study: Study, panel: Panel, label: str) -> Front:
         log=np.log(rows["value"].astype(float)),
         seconds=rows["seconds_per_sample"].astype(float),
     )
-    keys = [*CANDIDATE, "tolerance", "nfe_requested"]
+    keys = [*CANDIDATE, "nfe_requested"]
     cells = rows.groupby([*keys, "noise_bank"], dropna=False)[["seconds", "log"]].mean()
     if cells.empty:
         nothing = pd.DataFrame(columns=["seconds", "value", "solver"])

@@ -26,8 +26,11 @@ def _sample_at(
     at = {
         key.split("|")[0]: array for key, array in arrays.items() if key.split("|")[1] == str(nfe)
     }
-    chosen = [solver for solver, _ in study.chosen(panel, label, nfe)]
-    order = [*chosen, COMMON_SOLVER, *sorted(at)]
+    asked = {
+        solver: f"{solver}|{tolerance}" for solver, _, tolerance in study.chosen(panel, label, nfe)
+    }
+    at |= {solver: arrays[key] for solver, key in asked.items() if key in arrays}
+    order = [*asked, COMMON_SOLVER, *sorted(at)]
     solver = next((name for name in order if name in at), None)
     return None if solver is None else (solver, at[solver])
 
