@@ -358,9 +358,7 @@ def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
     return {
         "data": data_digest(experiment, dataset),
         "extractor": extractor_digest(experiment, dataset),
-        "sweep": experiment.sweep_of(dataset).model_dump(
-            exclude=slices.CHOICES | PACE | {"screen"}
-        ),
+        "sweep": experiment.sweep_of(dataset).model_dump(exclude=aside_keys),
         "metrics": experiment.metrics.model_dump(exclude={"floor_repeats"})
         | {"flip": experiment.training.flip}
         | own_sizes,
