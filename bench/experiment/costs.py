@@ -257,9 +257,7 @@ class Plan:
     ) -> tuple[float, float]:
         """Seconds of sampling and of metrics; ``evaluation`` is that of one sample, in a batch."""
         sweep = self.experiment.sweep_of(dataset)
-        image = self.experiment.described(dataset).kind == "image"
-        block = self.speed.image_block if image else self.speed.vector_block
-        block *= (sweep.block / SCORED_BLOCK) ** 2
+        block = self._block_seconds(dataset)
         sampling = metrics = 0.0
         for cell in model_cells:
             if cell.refused is None:
@@ -270,10 +268,21 @@ class Plan:
                 metrics += block * samples / sweep.block
         return sampling, metrics
 
+    def _block_seconds(self, dataset: str) -> float:
+        """Seconds of scoring a block: assignments grow with its square or cube, pairs with it."""
+        sizes = self.experiment.datasets[dataset].sizes
+        block = self.experiment.sweep_of(dataset).block
+        if self.experiment.described(dataset).extractor is not None:
+            return self.speed.image_block * (block / SCORED_BLOCK) ** 2
+        assigned = block if sizes is None or sizes.assigned is None else min(sizes.assigned, block)
+        assigning = self.speed.vector_block * (assigned / SCORED_BLOCK) ** 2 * block / assigned
+        return assigning + self.speed.pair * block**2
+
     def _screen_seconds(self, dataset: str, label: str) -> tuple[float, float]:
         """Seconds of sampling and of metrics in the screen of one model."""
         product = self._forward_flops(dataset, label) / self._rate(dataset)
-        return self._cell_seconds(dataset, self.screened(label), product)
+        sampling, metrics = self._cell_seconds(dataset, self.screened(label), product)
+        return sampling, metrics * self.speed.primary
 
     def _sweep_seconds(self, dataset: str, label: str) -> tuple[float, float]:
         """Seconds of sampling and of metrics in the sweep over one model."""

@@ -191,6 +191,7 @@ def sweep_base(
             "guidance": slices.guidance(experiment, label),
             "evaluation": _evaluation(experiment, dataset),
         }
+        | ({"only": experiment.described(dataset).primary} if verb == "screen" else {})
     )
 
 
@@ -226,6 +227,7 @@ def sweep_digest(experiment: Experiment, dataset: str, label: str, seed: int) ->
     if screen is not None:
         whole["screen"] = {
             "settings": screen.model_dump(),
+            "by": experiment.described(dataset).primary,
             "rule": code.digest(*(Definition(_SELECTION, name) for name in _RULE)),
             "read": {
                 str(other): screen_digest(experiment, dataset, label, other)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import RefusedNfeError
 from bench.experiment.sections import RUNG, TUNED, ForeignSpec, FormulationSpec
 from bench.formulations.grammar import Pairs
+from bench.metrics.declared import directions
 from bench.registry import discover, nearest
 from bench.sampling.solvers.catalogue import OWN, SOLVERS
 
@@ -174,6 +175,7 @@ def _sweep(experiment: Experiment) -> Iterator[Fault]:
         remedy = f"write at most half of sweep.block ({sweep.block // 2})"
         yield "metrics.kid_subset_size", experiment.metrics.kid_subset_size, remedy
     yield from _sizes(experiment)
+    yield from _ranked_by(experiment)
     families = {SOLVERS[name].family for name in sweep.solvers}
     if "adaptive" in families and not sweep.tolerances:
         yield "sweep.tolerances", [], "an adaptive solver needs one, such as 1.0e-3"
@@ -195,6 +197,19 @@ def _sweep(experiment: Experiment) -> Iterator[Fault]:
         elif not any(s.runs_on(grid) for s in able for grid in sweep.grids):
             remedy = f"add {OWN!r}: no solver of {label!r} runs on these"
             yield "sweep.grids", sweep.grids, remedy
+
+
+def _ranked_by(experiment: Experiment) -> Iterator[Fault]:
+    """Metrics that rank models are measured on their data set, and lower is better by the first."""
+    for dataset, data in experiment.datasets.items():
+        key, better = f"datasets.{dataset}.ranked_by", directions(experiment.described(dataset))
+        for place, metric in enumerate(data.ranked_by):
+            if metric not in better:
+                names = sorted(better)
+                yield key, metric, f"not measured on {dataset}; {nearest(metric, names)}"
+            elif place == 0 and better[metric] != "lower":
+                lower = ", ".join(sorted(name for name, way in better.items() if way == "lower"))
+                yield key, metric, f"the first ranks models, lower first: write one of {lower}"
 
 
 def _sizes(experiment: Experiment) -> Iterator[Fault]:

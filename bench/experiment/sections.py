@@ -111,6 +111,7 @@ ExperimentName = Annotated[str, AfterValidator(_experiment_name)]
 Counts = Annotated[list[Count], AfterValidator(distinct)]
 Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(distinct)]
 Rates = Annotated[list[Positive], Field(min_length=1), AfterValidator(distinct)]
+MetricNames = Annotated[list[str], AfterValidator(distinct)]
 Ladder = Annotated[list[Positive], AfterValidator(distinct)]
 Tolerances = Annotated[list[Positive], AfterValidator(distinct)]
 SolverName = Annotated[str, AfterValidator(lambda name: _known(name, tuple(SOLVERS), "solver"))]
@@ -178,11 +179,20 @@ CountOrAll = Annotated[
 
 
 class DatasetSpec(OptionModel):
-    """A data set: its network, the options of ``bench/data/sources/<name>.py``, and its sizes."""
+    """A data set: its network, the options of ``bench/data/sources/<name>.py``, and its metrics.
+
+    Attributes:
+        network: that every formulation trains.
+        options: of the data set.
+        sizes: samples and blocks, where they are not those of the sweep.
+        ranked_by: metrics, in place of those that the data set names: the first ranks models, and
+            all together say which cells are at the floor. Empty for those of the data set.
+    """
 
     network: Network = declared(DEFAULT)(kind=DEFAULT)
     options: dict[str, Any] = Field(default={})
     sizes: Annotated[SizesSpec | None, Unnamed()] = None
+    ranked_by: Annotated[MetricNames, Unnamed()] = Field(default=[])
 
 
 class FormulationSpec(OptionModel):

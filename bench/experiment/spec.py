@@ -195,13 +195,16 @@ class Experiment(OptionModel):
     @cached_property
     def _described(self) -> dict[str, Description]:
         """What the options of every data set say of it."""
-        told = {name: described(name, data.options) for name, data in self.datasets.items()}
-        return {
-            name: replace(description, primary="fid")
-            if description.primary == "fd_inception"
-            else description
-            for name, description in told.items()
-        }
+        told = {}
+        for name, data in self.datasets.items():
+            description = described(name, data.options)
+            if data.ranked_by:
+                primary, *companions = data.ranked_by
+                description = replace(description, primary=primary, companions=tuple(companions))
+            if description.primary == "fd_inception":
+                description = replace(description, primary="fid")
+            told[name] = description
+        return told
 
 
 def rung(label: str) -> float:

@@ -1,6 +1,7 @@
 """Sample every solver on every grid with few samples, for the sweep to choose from.
 
-All cells are of the noise bank ``selection``; the sweeps of the label's seeds read them and score
+All cells are of the noise bank ``selection``, and of their samples the primary metric alone is
+measured; the sweeps of the label's seeds read them and score
 the best, see :mod:`bench.evidence.screening`. What is killed goes on at the next cell.
 """
 

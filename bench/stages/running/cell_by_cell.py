@@ -109,6 +109,7 @@ def measure(
             seconds=seconds,
             device=device,
             exact=_exact(formulation, shared[dataset], model),
+            only=experiment.described(dataset).primary if of.verb == "screen" else None,
         )
         columns = model_columns(experiment, layout, dataset, label, seed)
         base = digests.sweep_base(experiment, dataset, label, seed, of.verb)
