@@ -73,7 +73,7 @@ class TimingSpec(OptionModel):
     batch_size: Count = 256
     repeats: Count = 5
     warmup: Natural = 1
-    seeds: Annotated[Count, Unnamed()] = 3
+    seeds: Annotated[Count, Unnamed()] = 1
 
 
 class ExtractorSpec(OptionModel):

@@ -18,8 +18,7 @@ data set. All meet the very blocks of held-out samples that models meet, and are
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.evidence import records
@@ -115,7 +114,7 @@ class Baseline:
     replicate: int | None = None
     metrics: tuple[str | None, ...] = (None,)
     is_train: bool = False
-    columns: Mapping[str, Any] = MappingProxyType({})
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
     def measured(self) -> list[Measurement]:
         """The metrics; of training samples those that do not look at training data."""

@@ -271,7 +271,7 @@ def test_one_more_nfe_changes_the_sweep_and_none_of_its_cells() -> None:
     assert changed(sweeps(few), sweeps(more)) == set(sweeps(few))
     bases = [digests.sweep_base(one, "digits", "vp_diffusion", 0) for one in (few, more)]
     assert bases[0] == bases[1]
-    timed = [digests.timing_base(one, "digits", "vp_diffusion") for one in (few, more)]
+    timed = [digests.timing_base(one, "digits", "vp_diffusion", 0) for one in (few, more)]
     assert timed[0] == timed[1]
 
 

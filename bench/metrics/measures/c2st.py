@@ -1,7 +1,7 @@
 """Classifier two-sample test: how often a classifier tells samples from held-out data.
 
-Accuracy of a classifier on samples and data that it was not trained on (Lopez-Paz and Oquab, 2017,
-https://arxiv.org/abs/1610.06545): 1/2 where nothing can be told apart, 1 where everything can. The
+Accuracy of a classifier on samples and data that it was not trained on (Lopez-Paz and Oquab, 2016,
+1610.06545): 1/2 where nothing can be told apart, 1 where everything can. The
 classifier is a logistic regression on what the exact law says of a point: the point x, its
 responsibilities, its residual from its mode ``e = x - sum_k g_k(x) mu_k``, squares of that, and the
 least deviation from a mode with its square. Each half of a block is judged by a classifier trained

@@ -133,7 +133,10 @@ def remembered(file: Path, about: Mapping[str, Any], measure: Callable[[], Choic
             stored_choice = read_json(file)
             if stored_choice["about"] == about:
                 return Choice(
-                    tuple(stored_choice["on"]), stored_choice["ratios"], stored_choice["refused"]
+                    tuple(stored_choice["on"]),
+                    stored_choice["ratios"],
+                    stored_choice["refused"],
+                    stored_choice.get("wrong", {}),
                 )
         choice = measure()
         write_json(file, {"about": dict(about), **asdict(choice)})
