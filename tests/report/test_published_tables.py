@@ -2,8 +2,8 @@
 
 ``published_tables.json`` has a digest of every table that version 0.6.0 had published, as the rules
 of now make it of the same records: a table changes on purpose or not at all. A change on purpose is
-followed here by ``collect --from``, and told in the changelog. Of the run ``formulations`` those are
-left out whose rule or caption had changed since the run.
+followed here by ``collect --from``, and told in the changelog. Of the run ``formulations`` those
+are left out whose rule or caption had changed since the run.
 """
 
 from __future__ import annotations
