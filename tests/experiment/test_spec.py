@@ -156,6 +156,46 @@ def test_keys_that_came_later_are_named_only_where_they_are_used() -> None:
     assert named.digest != experiment().digest
 
 
+def test_a_data_set_may_be_ranked_by_other_metrics_than_its_own() -> None:
+    """The first ranks, the others see what it misses; no model and no cell depends on them."""
+    plain = experiment()
+    ranked = experiment(datasets__mixture2d__ranked_by=["mmd_modes", "excess_nll"])
+    told = ranked.described("mixture2d")
+    assert (told.primary, told.companions) == ("mmd_modes", ("excess_nll",))
+    assert plain.described("mixture2d").primary == "w2"
+    assert from_mapping(ranked.resolved(), "config.yaml").digest == ranked.digest != plain.digest
+    assert "ranked_by" not in plain.resolved()["datasets"]["mixture2d"]
+    for digest in (digests.sweep_digest, digests.sweep_base):
+        of_both = [digest(e, "mixture2d", "flow_matching", 0) for e in (plain, ranked)]
+        assert of_both[0] == of_both[1]
+
+
+def test_screens_depend_on_the_metric_that_ranks() -> None:
+    """They measure it alone, and choose by it what is scored."""
+    screened = {"sweep__screen": {"best": 2}}
+    plain = experiment(**screened)
+    ranked = experiment(**screened, datasets__mixture2d__ranked_by=["mmd_modes"])
+    for digest in (digests.screen_digest, digests.sweep_digest):
+        of_both = [digest(e, "mixture2d", "flow_matching", 0) for e in (plain, ranked)]
+        assert of_both[0] != of_both[1]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "metrics", "said"),
+    [
+        ("mixture2d", ["mmd_mode"], "not measured on mixture2d; did you mean 'mmd_modes'?"),
+        ("digits", ["mmd_modes"], "not measured on digits"),
+        ("mixture2d", ["mode_coverage"], "the first ranks models, lower first"),
+        ("mixture2d", ["excess_nll"], "the first ranks models, lower first"),
+        ("mixture2d", ["w2", "w2"], "given twice"),
+    ],
+)
+def test_metrics_that_cannot_rank_are_one_line(dataset: str, metrics: list[str], said: str) -> None:
+    line = refusal(minimal(**{f"datasets__{dataset}__ranked_by": metrics}))
+    assert line.startswith(f"trial.yaml: datasets.{dataset}.ranked_by")
+    assert said in line
+
+
 def test_sizes_of_a_data_set_take_the_place_of_those_of_the_sweep() -> None:
     own = {"samples": {"scoring": 9552}, "block": 2388, "bandwidths": [0.1], "assigned": 597}
     one = experiment(
