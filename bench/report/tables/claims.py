@@ -225,9 +225,8 @@ def section(study: Study) -> dict[str, Any]:
 
 
 def _rule(part: Part) -> str:
-    """A rule with its version, its date, and what was changed after records had been seen."""
-    changed = part.registration.after_records
-    after = f"; changed after records had been seen: {changed}" if changed else ""
+    """A rule with its version and date; how it was changed is told in the introduction."""
+    after = ", changed after records had been seen" if part.registration.after_records else ""
     return f"{part.rule} ({part.registration}{after})"
 
 
