@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bench.evidence.statistics.floor import Level, at_floor, at_floor_by_all
 from bench.evidence.statistics.floor import level as level_of
 from bench.metrics.declared import directions
@@ -45,7 +47,10 @@ class Floors:
             rows = rows[(rows["reference_set"] != TRAIN).fillna(True)]
         if rows.empty:
             return None
-        return level_of(rows["value"], rows["value_se"], metric)
+        values, errors = (
+            rows[column].to_numpy(dtype=float, na_value=np.nan) for column in ("value", "value_se")
+        )
+        return level_of(values, errors, metric)
 
     @cached_property
     def _at_floor(self) -> dict[Panel, frozenset[tuple[str, int]]]:

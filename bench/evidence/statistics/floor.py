@@ -57,7 +57,7 @@ class Level:
     draws: tuple[float, ...]
 
 
-def level(values: Iterable[float], errors: Iterable[float | None], metric: str) -> Level:
+def level(values: Iterable[float], errors: Iterable[float], metric: str) -> Level:
     """Draws of a metric, summarised.
 
     Of a single draw the band is that of its error of resampling, where it has one.
@@ -76,8 +76,7 @@ def level(values: Iterable[float], errors: Iterable[float | None], metric: str) 
             draws, [(1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2]
         ).tolist()
     else:
-        error = next(iter(errors))
-        half = math.nan if error is None else float(ndtri(0.5 + INTERVAL_LEVEL / 2)) * float(error)
+        half = float(ndtri(0.5 + INTERVAL_LEVEL / 2)) * next(iter(errors))
         low, high = max(value - half, lowest), min(value + half, highest)
     return Level(value, low, high, tuple(draws.tolist()))
 
