@@ -470,7 +470,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     (
         {"formulations__vp_diffusion": {"options": {"beta_min": 30}}},
         "formulations.vp_diffusion.options: got a mapping with 3 keys; ",
-        "need 0 < beta_min < beta_max, got 30",
+        "need 0 < beta_min < beta_max, got beta_min=30.0, beta_max=20.0",
     ),
 ]
 
