@@ -420,7 +420,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
                 {"name": "logit_normal", "std": -1},
                 "time_sampling.std",
                 -1,
-                "must be positive",
+                "need std > 0",
             ),
             (
                 "weighting",
@@ -444,14 +444,14 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
                 {"name": "vp", "beta_min": 3, "beta_max": 2},
                 "factors.path",
                 "a mapping with 2 keys",
-                "need 0 < beta_min < beta_max, got 3",
+                "need 0 < beta_min < beta_max, got beta_min=3.0, beta_max=2.0",
             ),
             (
                 "coupling",
                 {"name": "minibatch_ot", "block": 1},
                 "coupling.block",
                 1,
-                "block must be at least 2",
+                "need block >= 2",
             ),
             ("coupling", {"name": "minibatch_ot", "block": 2.5}, "coupling.block", 2.5, "integer"),
             ("prediction", {"name": "v", "scale": 1}, "prediction.scale", 1, "there are none"),
@@ -470,7 +470,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     (
         {"formulations__vp_diffusion": {"options": {"beta_min": 30}}},
         "formulations.vp_diffusion.options: got a mapping with 3 keys; ",
-        "need 0 < beta_min < beta_max, got 30",
+        "need 0 < beta_min < beta_max, got beta_min=30.0, beta_max=20.0",
     ),
 ]
 

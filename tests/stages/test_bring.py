@@ -199,7 +199,7 @@ HERS = ["bring", "--model", "her_networks:bare", "--data", "mixture2d"]
         ([*HERS, "--path", "linear:sigma_min"], "write name:option=value"),
         (
             [*HERS, "--path", "linear:sigma_min=3", "--prediction", "data"],
-            "sigma_min must lie in",
+            "need 0 <= sigma_min < 1",
         ),
         ([*HERS, "--path", "linear", "--prediction", "speed"], "unknown prediction"),
         ([*HERS[:4], "mixture3d"], "did you mean 'mixture2d'"),
