@@ -129,6 +129,9 @@ VERBS: dict[str, Verb] = {
     "train": Verb("train the network of a stage", ("dataset", "label", "stage", "seeds")),
     "pairs": Verb("make the pairs of a reflow stage", ("dataset", "label", "stage", "seeds")),
     "foreign": Verb("take in a network of somebody else", ("dataset", "label", "stage", "seeds")),
+    "screen": Verb(
+        "sample every solver on every grid with few samples", ("dataset", "label", "seeds")
+    ),
     "sweep": Verb("sample and score models of an experiment", ("dataset", "label", "seeds")),
     "likelihood": Verb(
         "measure the likelihood of held-out data under models", ("dataset", "label", "seeds")

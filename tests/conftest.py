@@ -47,6 +47,17 @@ def real_data() -> Callable[[str], DataSet]:
     return _build
 
 
+@cache
+def _unlimited(name: str) -> DataSet:
+    return sources.build(name, train="unlimited", held_out=600)
+
+
+@pytest.fixture(scope="session")
+def unlimited_data() -> Callable[[str], DataSet]:
+    """A data set, by name, of which training draws new samples for ever."""
+    return _unlimited
+
+
 @pytest.fixture(scope="session")
 def extractor_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path | None]:
     """The trained extractor of a data set, or None where it declares none."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import DataSet, Description, data_module, described
 from bench.data.sources import cifar10, fashion
-from bench.experiment.sections import ExtractorSpec
+from bench.experiment.measuring import ExtractorSpec
 from bench.files import sha256
 
 CLASSES = 10
@@ -35,6 +35,9 @@ SHORT = ExtractorSpec(epochs=3, batch_size=40)
 """How an extractor of made-up pictures is trained: they are easily told apart."""
 
 IMAGES = {"size": 16, "channels": 3, "classes": CLASSES, "held_out": 0.3, "extractor": "cifar10"}
+LETTERS = ExtractorSpec(epochs=4, batch_size=64)
+"""How an extractor of letters is trained: there are thousands."""
+
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "fashion": {"extractor": "fashion"},
     "cifar10": {"extractor": "cifar10"},
@@ -43,13 +46,15 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 """Options of data sets of real images, for their description: extractors that take no time."""
 
 
-def description(name: str) -> Description:
+def description(name: str, **options: Any) -> Description:
     """What a data set of :func:`build` declares."""
-    return described(name, OPTIONS.get(name, {}))
+    return described(name, {**OPTIONS.get(name, {}), **options})
 
 
 def extractor_settings(name: str) -> ExtractorSpec:
     """How the extractor of a data set of :func:`build` is trained."""
+    if name == "letters":
+        return LETTERS
     return SHORT if name in ("fashion", "cifar10", "images") else ExtractorSpec()
 
 
@@ -75,6 +80,8 @@ def at_hand(name: str) -> Iterator[dict[str, Any]]:
                 yield {"path": folder}
         elif name == "images":
             yield {"path": str(arrays(path)), **IMAGES}
+        elif name == "letters":
+            yield {"held_out": 4000}
         else:
             yield {}
 

@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
 from safetensors.numpy import save_file
 from sklearn.datasets import load_digits
 
 from bench.errors import RefusedNfeError
 from bench.evidence import records
+from bench.evidence.screening import scored_cells
 from bench.experiment.cells import (
     EXACT,
     SCORING,
+    SELECTION,
     UNIFIED,
     compares_with_exact,
     exact_flows,
@@ -186,6 +189,34 @@ def sweep_rows(exp: Experiment, dataset: str, label: str, seed: int) -> Iterator
         yield fine | {"metric": "straightness_linear", "value": 0.5 + 0.1 * level}
 
 
+def screen_rows(exp: Experiment, dataset: str, label: str, seed: int) -> pd.DataFrame:
+    """What a screen measures on one model: all its cells in the bank ``selection``."""
+    rows = records.frame(sweep_rows(exp, dataset, label, seed))
+    return rows[(rows["noise_bank"] == SELECTION).fillna(False)]
+
+
+def swept(exp: Experiment, dataset: str, label: str, seed: int) -> pd.DataFrame:
+    """What a sweep measures on one model: of a screened one what the screens of all seeds chose."""
+    rows = records.frame(sweep_rows(exp, dataset, label, seed))
+    if exp.sweep.screen is None:
+        return rows
+    screens = pd.concat([screen_rows(exp, dataset, label, other) for other in exp.seeds])
+    chosen = {
+        (cell.solver, cell.nfe or 0, cell.tolerance or 0.0)
+        for cell in scored_cells(exp, dataset, label, seed, screens)
+    }
+    asked = zip(
+        rows["solver"].fillna(""),
+        rows["nfe_requested"].fillna(0),
+        rows["tolerance"].fillna(0.0),
+        strict=True,
+    )
+    is_cell = rows["solver"].isin(list(SOLVERS)) & (rows["grid"] != UNIFIED)
+    is_chosen = pd.Series([cell in chosen for cell in asked], index=rows.index)
+    scored = (rows["noise_bank"] == SCORING) & is_chosen
+    return rows[(~is_cell | scored).fillna(False)]
+
+
 def _view_rows(exp: Experiment, dataset: str, base: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A model or the exact field, sampled on every path of the unified view."""
     view = exp.unified_view
@@ -268,20 +299,37 @@ def convergence_rows(exp: Experiment) -> Iterator[dict[str, Any]]:
                 }
 
 
+REPEATS = 20
+COPYING = ("memorisation", "authenticity")
+
+
 def floor_rows(exp: Experiment, dataset: str) -> Iterator[dict[str, Any]]:
-    """Real against real, a Gaussian, and untrained nets."""
-    factors = {"floor.train": 1.0, "floor.gaussian": 6.4, "floor.untrained": 60.0}
-    for label, factor in factors.items():
+    """Real samples and copies, again and again; a Gaussian, and untrained nets."""
+    base = {
+        "experiment": exp.name,
+        "config_digest": exp.digest,
+        "dataset": dataset,
+        "noise_bank": "scoring",
+        "n_samples": 1194,
+    }
+    for label, factor in (("floor.train", 1.0), ("floor.copies", 0.9)):
+        for i in range(REPEATS):
+            value = FLOOR[dataset] * factor * math.exp(0.1 * _noise(dataset, label, i))
+            for row in _metrics(dataset, value, (dataset, label, i)):
+                told = row["metric"] in COPYING or row.get("reference_set") == "train"
+                if label == "floor.copies" or not told:
+                    copied = {"memorisation": 1.0, "authenticity": 0.0} if told else {}
+                    mended = {"value": copied.get(row["metric"], row["value"])}
+                    yield base | {"label": label, "replicate": i} | row | mended
+    if dataset == "digits":
+        for i in range(REPEATS):
+            for metric, mean in zip(COPYING, (0.5, 0.56), strict=True):
+                value = mean + 0.03 * _noise("held out", metric, i)
+                yield base | {"label": "floor.held_out", "replicate": i, "metric": metric,
+                              "value": value}  # fmt: skip
+    for label, factor in (("floor.gaussian", 6.4), ("floor.untrained", 60.0)):
         for row in _metrics(dataset, FLOOR[dataset] * factor, (dataset, label)):
-            yield {
-                "experiment": exp.name,
-                "config_digest": exp.digest,
-                "dataset": dataset,
-                "label": label,
-                "noise_bank": "scoring",
-                "n_samples": 1194,
-                "value_se": 0.01 * abs(row["value"]),
-            } | row
+            yield base | {"label": label, "value_se": 0.01 * abs(row["value"])} | row
 
 
 def timing_rows(exp: Experiment, dataset: str) -> Iterator[dict[str, Any]]:
@@ -330,6 +378,7 @@ def ledger(exp: Experiment, dataset: str, label: str, stage: str, seed: int) -> 
             "network_passes": 3 * int(256 * flops / 7e8),
             "device_seconds": seconds,
             "coupling_seconds": 0.1 * seconds if "ot_" in label else 0.0,
+            "drawing_seconds": 0.02 * seconds,
             "wall_seconds": 1.02 * seconds,
         }
 
@@ -448,13 +497,21 @@ def write_run(exp: Experiment, root: Path, failed: tuple[str, ...] = ()) -> Path
                             _training_csv(folder, label, seed)
                             weights = {"weight": np.zeros((60, 70), np.float32)}
                             save_file(weights, folder / "checkpoint.safetensors")
+                if exp.sweep.screen is not None:
+                    folder = layout.screen(dataset, label, seed)
+                    seconds = {"import": 1.0, "sampling": 4.0, "metrics": 3.0}
+                    _outcome(
+                        folder, f"upstream failed: {error}" if error else None, seconds=seconds
+                    )
+                    if not error:
+                        rows = screen_rows(exp, dataset, label, seed)
+                        records.write(rows, folder / "screen.parquet")
                 folder = layout.sweep(dataset, label, seed)
                 upstream = f"upstream failed: {error}" if error else None
                 seconds = {"import": 1.0, "sampling": 8.0, "metrics": 6.0}
                 _outcome(folder, upstream, seconds=seconds)
                 if not error:
-                    rows = records.frame(sweep_rows(exp, dataset, label, seed))
-                    records.write(rows, folder / "sweep.parquet")
+                    records.write(swept(exp, dataset, label, seed), folder / "sweep.parquet")
                     _pictures(exp, dataset, label, folder, seed)
         _outcome(layout.timing(dataset), seconds={"import": 3.0, "timing": 20.0})
         timed = [row for row in timing_rows(exp, dataset) if row["label"] not in failed]

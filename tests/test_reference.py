@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.evidence import ledgers
 from bench.experiment import digests
 from bench.experiment.layout import Layout
 from bench.experiment.loading import load
@@ -24,7 +25,7 @@ REFERENCES = {name: PUBLISHED / name for name in (*CURRENT, "formulations")}
 LEDGERS = {
     f"{name}/{place}": ledger
     for name in CURRENT
-    for place, ledger in verify.all_ledgers(Layout(REFERENCES[name])).items()
+    for place, ledger in ledgers.of_run(Layout(REFERENCES[name])).items()
 }
 
 published = pytest.mark.parametrize("name", REFERENCES)
@@ -35,7 +36,7 @@ def test_every_model_of_the_experiment_is_there(name: str) -> None:
     experiment = load(REFERENCES[name] / "config.yaml")
     expected = len(experiment.datasets) * len(experiment.seeds)
     expected *= sum(len(experiment.formulation(label).stages) for label in experiment.labels)
-    assert len(verify.all_ledgers(Layout(REFERENCES[name]))) == expected
+    assert len(ledgers.of_run(Layout(REFERENCES[name]))) == expected
 
 
 def test_what_is_published_is_light() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench.errors import InputError, RunError
-from bench.evidence import records
+from bench.evidence import ledgers, records
 from bench.experiment.graph import nodes
 from bench.experiment.layout import Layout
 from bench.experiment.loading import load
@@ -121,6 +121,7 @@ def test_the_published_copy_is_small_and_verifies(copied: Path) -> None:
         "figures/samples.png",
         "expected.json",
         "gate.json",
+        "contents.json",
         "ledgers.json",
         "manifest.json",
         "records.parquet",
@@ -128,8 +129,8 @@ def test_the_published_copy_is_small_and_verifies(copied: Path) -> None:
         "tables/summary.md",
     }
     root = copied / "results" / "smoke"
-    ledgers = {str(path.relative_to(root)): read_json(path) for path in root.rglob("ledger.json")}
-    assert verify.all_ledgers(Layout(published)) == ledgers != {}
+    written = {str(path.relative_to(root)): read_json(path) for path in root.rglob("ledger.json")}
+    assert ledgers.of_run(Layout(published)) == written != {}
     assert sum(path.stat().st_size for path in published.rglob("*.*")) < 2e6
     (published / "left_over.txt").touch()
     publish.run(copied / "results" / "smoke")

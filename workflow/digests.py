@@ -39,9 +39,14 @@ def _cells(experiment: Experiment, node: Node) -> Iterator[tuple[str, str, Mappi
                 yield "", base, cell.key() | {"label": flow.label}
     if node.verb == "timing":
         for timed in experiment.labels:
-            base = digests.timing_base(experiment, dataset, timed)
+            base = digests.timing_base(experiment, dataset, timed, experiment.seeds[0])
             for cell in _timed(experiment, experiment.formulation(timed)):
                 yield f"/{timed}", base, cell.key()
+    if node.verb == "screen" and seed is not None:
+        base = digests.sweep_base(experiment, dataset, label, seed, node.verb)
+        for cell in cells(experiment, experiment.formulation(label)):
+            if cell.bank == "selection":
+                yield "", base, cell.key()
     if node.verb == "sweep" and seed is not None:
         formulation = experiment.formulation(label)
         base = digests.sweep_base(experiment, dataset, label, seed)

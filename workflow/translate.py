@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import InputError
+from bench.evidence import ledgers
 from bench.experiment.layout import CONFIG, FINISHED, OUTCOME, Layout
 from bench.files import read_json, write_json, write_text
-from bench.stages.verify import LEDGERS, all_ledgers
 
 TRANSLATION = "digests.json"
 OLD = Path(__file__).with_name("digests_of_0.6.0.txt")
@@ -65,8 +65,8 @@ def told_here(config: Path) -> dict[str, str]:
 
 def stored(layout: Layout) -> Iterator[tuple[str, str]]:
     """Places of results, and the digests that they carry."""
-    if (layout.root / LEDGERS).is_file():
-        for place, ledger in all_ledgers(layout).items():
+    if (layout.root / ledgers.LEDGERS).is_file():
+        for place, ledger in ledgers.of_run(layout).items():
             yield str(Path(place).parent), ledger["digest"]
         return
     for outcome in sorted(layout.root.rglob(OUTCOME)):
@@ -95,8 +95,8 @@ def translate(root: Path, checkout: Path) -> None:
     if wrong := strangers(layout, old):
         raise InputError("\n".join(wrong))
     table = {old[place]: new[place] for place in old if old[place] is not None}
-    if (root / LEDGERS).is_file():
-        ledger_digests = {ledger["digest"] for ledger in all_ledgers(layout).values()}
+    if (root / ledgers.LEDGERS).is_file():
+        ledger_digests = {ledger["digest"] for ledger in ledgers.of_run(layout).values()}
         write_json(root / TRANSLATION, {digest: table[digest] for digest in sorted(ledger_digests)})
     else:
         _rewrite(root, table)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.data.dataset import DataSet
+from bench.data.endless import LawSampler, Sampler
 from bench.errors import InputError
 from bench.files import read_json, replacing, sha256, write_json
+from bench.registry import module
 
 if TYPE_CHECKING:
-    pass
+    from torch import Tensor
+
+    from bench.data.mixture import GaussianMixture
 
 TENSORS = "data.safetensors"
 
@@ -19,6 +24,9 @@ DESCRIPTION = "data.json"
 
 
 MIXTURE = "mixture."
+
+
+SAMPLER = "sampler."
 
 
 def save(dataset: DataSet, folder: Path) -> dict[str, Any]:
@@ -32,6 +40,9 @@ def save(dataset: DataSet, folder: Path) -> dict[str, Any]:
     if dataset.mixture is not None:
         law = dataset.mixture.tensors()
         tensors |= {MIXTURE + name: value.contiguous() for name, value in law.items()}
+    if dataset.sampler is not None:
+        told = dataset.sampler.tensors()
+        tensors |= {SAMPLER + name: value.contiguous() for name, value in told.items()}
     with replacing(folder / TENSORS) as temporary:
         save_file(tensors, temporary)
     description = {
@@ -44,6 +55,8 @@ def save(dataset: DataSet, folder: Path) -> dict[str, Any]:
         "held_out": len(dataset.held_out),
         "sha256": sha256(folder / TENSORS),
     }
+    if dataset.sampler is not None:
+        description |= {"endless": True, "unlimited": dataset.unlimited}
     write_json(folder / DESCRIPTION, description)
     return description
 
@@ -62,7 +75,7 @@ def load(folder: Path) -> DataSet:
     if sha256(folder / TENSORS) != description["sha256"]:
         raise InputError(f"{folder / TENSORS}: not the data of {DESCRIPTION}; delete both, rerun")
     tensors = load_file(folder / TENSORS)
-    law = {k.removeprefix(MIXTURE): v for k, v in tensors.items() if k.startswith(MIXTURE)}
+    mixture = GaussianMixture.from_tensors(law) if (law := _below(MIXTURE, tensors)) else None
     return DataSet(
         name=description["name"],
         kind=description["kind"],
@@ -72,5 +85,22 @@ def load(folder: Path) -> DataSet:
         sigma_data=description["sigma_data"],
         train_labels=tensors.get("train_labels"),
         held_out_labels=tensors.get("held_out_labels"),
-        mixture=GaussianMixture.from_tensors(law) if law else None,
+        mixture=mixture,
+        sampler=_sampler(description, tensors, mixture) if description.get("endless") else None,
+        unlimited=description.get("unlimited", False),
     )
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _sampler(
+    description: Mapping[str, Any], tensors: Mapping[str, Tensor], law: GaussianMixture | None
+) -> Sampler:
+    """What draws further samples: of the exact law, or what the file of the data set makes."""
+    shape = tuple(description["shape"])
+    if law is not None:
+        return LawSampler(law, shape)
+    made: Sampler = module("data", description["name"]).sampler(_below(SAMPLER, tensors), shape)
+    return made

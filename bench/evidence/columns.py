@@ -71,7 +71,7 @@ def _budget_columns(
         "budget_unit": experiment.budget.unit,
         "accounting": experiment.budget.accounting,
         "split": " ".join(f"{stage.name}={stage.share:g}" for stage in formulation.stages),
-        "budget_total": experiment.budget.amount[dataset],
+        "budget_total": experiment.amount(dataset, label),
         "spent_own": ledger["spent_own"],
         "spent_upstream": ledger["spent_upstream"],
     }

@@ -80,7 +80,7 @@ def describe_detection(experiment: Experiment, layout: Layout, ratio: float) -> 
 def _lines(
     experiment: Experiment, dataset: str, spread: Spread, ratio: float, origin: str
 ) -> Iterator[str]:
-    seeds, samples = len(experiment.seeds), experiment.sweep.samples[SCORING]
+    seeds, samples = len(experiment.seeds), experiment.sweep_of(dataset).samples[SCORING]
     need = requirement(spread, ratio, seeds, samples)
     yield (
         f"  {dataset}: {_count(need.seeds)} of {samples:,} samples, {_count(need.seeds_at_least)} "

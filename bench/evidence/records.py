@@ -16,7 +16,9 @@ import pandas as pd
 from bench.errors import InputError
 from bench.files import replacing
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+EARLIER = (2,)
+"""Versions that lack columns which came later, and are read with those empty."""
 
 COLUMNS: dict[str, str] = {
     "schema_version": "int64",
@@ -32,6 +34,7 @@ COLUMNS: dict[str, str] = {
     "weighting": "string",
     "guidance": "Float64",
     "train_seed": "Int64",
+    "replicate": "Int64",
     "noise_bank": "string",
     "sampler": "string",
     "solver": "string",
@@ -68,9 +71,9 @@ COLUMNS: dict[str, str] = {
 }
 
 UNIQUE_KEY: tuple[str, ...] = (
-    "experiment", "dataset", "label", "stage", "train_seed", "noise_bank", "solver", "grid",
-    "tolerance", "sampled_path", "nfe_requested", "log_snr", "metric", "extractor",
-    "reference_set", "accounting",
+    "experiment", "dataset", "label", "stage", "train_seed", "replicate", "noise_bank",
+    "solver", "grid", "tolerance", "sampled_path", "nfe_requested", "log_snr", "metric",
+    "extractor", "reference_set", "accounting",
 )  # fmt: skip
 
 STATUSES = ("ok", "refused", "failed")
@@ -116,9 +119,11 @@ def read(path: Path) -> pd.DataFrame:
     """
     table = pd.read_parquet(path)
     for version in table["schema_version"].unique():
-        if version != SCHEMA_VERSION:
+        if version not in (SCHEMA_VERSION, *EARLIER):
             remedy = "read them with the version that wrote them, or run the experiment again"
             raise InputError(
                 f"{path}: schema_version: got {version}, not {SCHEMA_VERSION}; {remedy}"
             )
+    later = [column for column in COLUMNS if column not in table]
+    table = table.assign(**dict.fromkeys(later, None))[list(COLUMNS)]
     return table.astype(COLUMNS)

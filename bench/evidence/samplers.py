@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from bench.evidence.statistics.selection import fixed_sampler, select_samplers
+from bench.evidence.statistics.selection import CANDIDATE, fixed_sampler, select_samplers
+from bench.experiment.cells import SCORING
 from bench.sampling.solvers.catalogue import SOLVERS
 
 COMMON_SOLVER = "euler"
@@ -50,3 +51,30 @@ class Samplers:
         places = zip(cells["experiment"], cells["label"], cells["grid"], strict=True)
         on_own = [grid in ("", self.own_grid(str(e), str(label))) for e, label, grid in places]
         return fixed_sampler(cells[np.array(on_own, dtype=bool)], COMMON_SOLVER)
+
+
+def rows_of_samplers(chosen: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Every metric of chosen cells in the scoring bank, one row a cell and metric.
+
+    Args:
+        chosen: cells of one experiment and data set, as :attr:`Samplers.selected` holds them.
+        rows: records of that data set.
+
+    Returns:
+        The rows with ``nfe`` as in ``chosen``: the evaluations that the cell competes at.
+    """
+    keys = ["label", "train_seed", *CANDIDATE, "asked"]
+    chosen = chosen[[*keys[:-1], "nfe"]]
+    # An adaptive solver was asked for a tolerance, and for no number of evaluations.
+    chosen = chosen.assign(asked=chosen["nfe"].where(chosen["tolerance"] == 0, 0))
+    rows = rows[(rows["noise_bank"] == SCORING) & (rows["status"] == "ok")]
+    rows = rows.fillna({"grid": "", "sampled_path": "", "tolerance": 0.0})
+    rows = rows[(rows["tolerance"] > 0) | rows["nfe_requested"].notna()]
+    rows = rows.drop(columns="nfe").rename(columns={"nfe_requested": "asked"})
+    rows = rows.fillna({"asked": 0}).dropna(subset="train_seed")
+    rows = rows.astype({"asked": int, "train_seed": int, "tolerance": float})
+    return (
+        chosen.astype({"asked": int, "train_seed": int})
+        .merge(rows, on=keys, how="left")
+        .drop(columns="asked")
+    )

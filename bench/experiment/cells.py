@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench.errors import RefusedNfeError
-from bench.experiment.sections import NoiseBank
+from bench.experiment.sizes import NoiseBank
 from bench.experiment.spec import Experiment
 from bench.formulations.grammar import TABULATED, Formulation, Part
 from bench.formulations.parts import without_defaults
@@ -15,6 +15,7 @@ from bench.registry import aside
 from bench.sampling.solvers.catalogue import ADAPTIVE, OWN, SOLVERS, Solver
 
 SCORING: NoiseBank = "scoring"
+SELECTION: NoiseBank = "selection"
 UNIFIED = "unified"
 """Grid of the unified view: steps of equal length in log_snr, over a range all its paths share."""
 
@@ -82,6 +83,12 @@ def cells(experiment: Experiment, formulation: Formulation) -> tuple[Cell, ...]:
                     for nfe in wanted
                 }
     return tuple(planned_cells)
+
+
+@aside("chooses cells; each has a digest of its own")
+def screened_cells(experiment: Experiment, formulation: Formulation) -> tuple[Cell, ...]:
+    """Cells of a model's screen: every solver and grid, in the noise bank ``selection``."""
+    return tuple(cell for cell in cells(experiment, formulation) if cell.bank == SELECTION)
 
 
 def own_grid(formulation: Formulation, solver: Solver) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bench.experiment.cells import (
+    SCORING,
+    SELECTION,
     Cell,
     cells,
     compares_with_exact,
@@ -18,75 +20,20 @@ from bench.experiment.cells import (
 )
 from bench.experiment.graph import VERBS, Node, jobs
 from bench.experiment.spec import Experiment
+from bench.experiment.speed import (
+    ADAPTIVE_EVALUATIONS,
+    ADAPTIVE_EXACT,
+    FIELD,
+    GEOMETRY,
+    SCORED_BLOCK,
+    SPEED,
+    VECTOR_JACOBIAN,
+    Speed,
+)
+from bench.formulations.grammar import Formulation, Stage
 from bench.models.architectures import DEFAULT
 
 KINDS = ("import", "training", "sampling", "metrics", "timing")
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Measured on one core of the reference machine (AVX2, 147 GFLOP/s in float32 products).
-
-    Read off ledgers of ``configs/smoke.yaml`` and ``configs/default.yaml``: ``flops``
-    and ``update`` from ``device_seconds`` against ``flops`` of ``flow_matching`` at two widths,
-    ``image_flops`` from those of ``configs/fashion_small.yaml``, the rest from the ``seconds`` that
-    outcomes record.
-
-    Attributes:
-        flops: floating-point operations a second of ``residual_mlp``, in batches of hundreds.
-        image_flops: the same of networks for images, in batches of 64.
-        update: seconds of an update beyond its products: optimiser, streams, small kernels.
-        evaluation: seconds of a batched evaluation beyond its products.
-        start, start_fidelity, start_report: seconds until a job computes: with torch, with
-            torch_fidelity too, with pandas and matplotlib instead.
-        image_block, vector_block: seconds to score a block of 597 samples by features, and by
-            exact W2; both grow about with the square of the block.
-        exact_number: seconds of an evaluation of an exact field, for each number of a sample.
-        extractor_epoch: seconds of an epoch of the extractor.
-        convergence: seconds of measuring all orders of convergence on one path.
-        report: seconds of the workflow itself, of gathering records and of drawing the report.
-    """
-
-    flops: float = 74e9
-    image_flops: float = 58e9
-    update: float = 2.1e-3
-    evaluation: float = 1.0e-3
-    start: float = 2.7
-    start_fidelity: float = 2.8
-    start_report: float = 3.0
-    image_block: float = 0.064
-    vector_block: float = 0.044
-    exact_number: float = 2.0e-7
-    extractor_epoch: float = 0.06
-    convergence: float = 9.0
-    report: float = 15.0
-
-
-SPEED = Speed()
-
-
-SCORED_BLOCK = 597
-"""Block for which the seconds of :class:`Speed` were measured."""
-
-
-ADAPTIVE_EVALUATIONS = ((1e-2, 25), (1e-3, 40), (1e-4, 61), (1e-6, 200))
-"""About what dopri5 spends on a trained field, by tolerance."""
-
-
-ADAPTIVE_EXACT = 900
-"""About what dopri5 spends on an exact field, in float64 at a tolerance of 1e-8."""
-
-
-VECTOR_JACOBIAN = 0.5
-"""A backward pass to the input alone, in forwards; an evaluation of a likelihood takes several."""
-
-
-FIELD = (17 * 2, 2048)
-"""Evaluations and samples of the field error of a model."""
-
-
-GEOMETRY = (200, 256)
-"""Evaluations and samples of the three straightness figures of a model."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +76,42 @@ class Plan:
     def view(self, label: str) -> tuple[Cell, ...]:
         """Cells of one model on other paths than its own."""
         return unified_cells(self.experiment, self.experiment.formulation(label))
+
+    def scored(self, label: str) -> tuple[Cell, ...]:
+        """Cells that a model is sampled at in the noise bank ``scoring``, or as many as the most.
+
+        Where samplers are screened nobody knows yet which ones are the best: at each number of
+        evaluations stand as many cells as may be scored, the common solver's among them, those of
+        an adaptive solver as if they spent just that number. An upper bound.
+        """
+        sweep, label_cells = self.experiment.sweep, self.cells(label)
+        scoring = [cell for cell in label_cells if cell.bank == SCORING]
+        if sweep.screen is None:
+            return tuple(scoring)
+        adaptive = sum(cell.nfe is None for cell in scoring)
+        most: list[Cell] = []
+        by_nfe: dict[int, list[Cell]] = {}
+        for cell in scoring:
+            if cell.nfe is not None and cell.refused is None:
+                by_nfe.setdefault(cell.nfe, []).append(cell)
+        for at_cost in by_nfe.values():
+            count = min(sweep.screen.best + 1, len(at_cost) + adaptive)
+            most += [*at_cost, *at_cost[:1] * adaptive][:count]
+        return tuple(most)
+
+    def screened(self, label: str) -> tuple[Cell, ...]:
+        """Cells of one model in the noise bank ``selection``."""
+        return tuple(cell for cell in self.cells(label) if cell.bank == SELECTION)
+
+    def unscreened(self) -> Plan:
+        """The plan of the same experiment with every combination scored."""
+        sweep = self.experiment.sweep.model_copy(update={"screen": None})
+        return replace(self, experiment=self.experiment.model_copy(update={"sweep": sweep}))
+
+    def evaluation_seconds(self) -> float:
+        """Expected core-seconds of sampling and scoring models, their screens included."""
+        stages = [job for job in self.jobs() if job.verb in ("screen", "sweep")]
+        return sum(sum(job.seconds.values()) for job in stages)
 
     def jobs(self) -> tuple[Job, ...]:
         """All jobs by verb, in the order they run."""
@@ -194,6 +177,9 @@ class Plan:
             case "train":
                 training = len(experiment.seeds) * sum(self._stage_seconds())
                 return {"import": start, "training": training}
+            case "screen":
+                solved = [self._screen_seconds(*model) for model in models]
+                return {"import": start_scoring, **_by_kind(solved, len(experiment.seeds))}
             case "sweep":
                 solved = [self._sweep_seconds(*model) for model in models]
                 return {"import": start_scoring, **_by_kind(solved, len(experiment.seeds))}
@@ -236,8 +222,10 @@ class Plan:
         for dataset in experiment.datasets:
             forward = self._forward_flops(dataset)
             step = 3 * forward * experiment.training.batch_size
+            drawing = self._drawing(dataset) * experiment.training.batch_size
             for label in experiment.formulations:
-                for stage in experiment.formulation(label).stages:
+                formulation = experiment.formulation(label)
+                for stage in formulation.stages:
                     planned = experiment.stage_budget(dataset, label, stage.name)
                     if experiment.budget.unit == "device_seconds":
                         yield planned
@@ -246,7 +234,18 @@ class Plan:
                         forward if experiment.budget.unit == "network_passes" else 1
                     )
                     updates = passes / step if stage.kind == "train" else 0.0
-                    yield passes / self._rate(dataset) + updates * speed.update
+                    each = speed.update + (0.0 if _reads_pairs(formulation, stage) else drawing)
+                    yield passes / self._rate(dataset) + updates * each
+
+    def _drawing(self, dataset: str) -> float:
+        """Seconds of drawing a sample for an update, where every update draws new ones."""
+        description, speed = self.experiment.described(dataset), self.speed
+        if not description.unlimited:
+            return 0.0
+        numbers = math.prod(description.shape)
+        if description.exact:
+            return speed.law + numbers * speed.law_number
+        return speed.rendering + numbers * speed.rendered_number
 
     def _solve_seconds(self, dataset: str, label: str, evaluations: float, samples: int) -> float:
         batches = math.ceil(samples / self.experiment.sweep.batch_size)
@@ -257,10 +256,8 @@ class Plan:
         self, dataset: str, model_cells: Sequence[Cell], evaluation: float
     ) -> tuple[float, float]:
         """Seconds of sampling and of metrics; ``evaluation`` is that of one sample, in a batch."""
-        sweep = self.experiment.sweep
-        image = self.experiment.described(dataset).kind == "image"
-        block = self.speed.image_block if image else self.speed.vector_block
-        block *= (sweep.block / SCORED_BLOCK) ** 2
+        sweep = self.experiment.sweep_of(dataset)
+        block = self._block_seconds(dataset)
         sampling = metrics = 0.0
         for cell in model_cells:
             if cell.refused is None:
@@ -271,10 +268,28 @@ class Plan:
                 metrics += block * samples / sweep.block
         return sampling, metrics
 
+    def _block_seconds(self, dataset: str) -> float:
+        """Seconds of scoring a block: assignments grow with its square or cube, pairs with it."""
+        sizes = self.experiment.datasets[dataset].sizes
+        block = self.experiment.sweep_of(dataset).block
+        if self.experiment.described(dataset).extractor is not None:
+            return self.speed.image_block * (block / SCORED_BLOCK) ** 2
+        assigned = block if sizes is None or sizes.assigned is None else min(sizes.assigned, block)
+        assigning = self.speed.vector_block * (assigned / SCORED_BLOCK) ** 2 * block / assigned
+        return assigning + self.speed.pair * block**2
+
+    def _screen_seconds(self, dataset: str, label: str) -> tuple[float, float]:
+        """Seconds of sampling and of metrics in the screen of one model."""
+        product = self._forward_flops(dataset, label) / self._rate(dataset)
+        sampling, metrics = self._cell_seconds(dataset, self.screened(label), product)
+        return sampling, metrics * self.speed.primary
+
     def _sweep_seconds(self, dataset: str, label: str) -> tuple[float, float]:
         """Seconds of sampling and of metrics in the sweep over one model."""
         sweep, formulation = self.experiment.sweep, self.experiment.formulation(label)
-        own_cells, view = self.cells(label), self.view(label)
+        is_screened = sweep.screen is not None
+        own_cells = self.scored(label) if is_screened else self.cells(label)
+        view = self.view(label)
         product = self._forward_flops(dataset, label) / self._rate(dataset)
         sampling, metrics = self._cell_seconds(dataset, (*own_cells, *view), product)
         if formulation.sampler == "ode":
@@ -307,7 +322,7 @@ class Plan:
         return self._solve_seconds(dataset, label, evaluations, settings.samples)
 
     def _timing_seconds(self, dataset: str) -> float:
-        """Seconds of timing one model of each label."""
+        """Seconds of timing the models of each label."""
         timing = self.experiment.timing
         runs, total = timing.repeats + timing.warmup, 0.0
         for label in self.experiment.labels:
@@ -317,7 +332,12 @@ class Plan:
                     total += runs * self._solve_seconds(
                         dataset, label, _evaluations(cell), timing.batch_size
                     )
-        return total
+        return total * len(self.experiment.timed_seeds)
+
+
+def _reads_pairs(formulation: Formulation, stage: Stage) -> bool:
+    """Whether a stage is trained on stored pairs, and draws no data."""
+    return stage.reads is not None and formulation.stage(stage.reads).kind == "pairs"
 
 
 def _by_kind(solved: Sequence[tuple[float, float]], times: int) -> dict[str, float]:

@@ -16,13 +16,13 @@ training's: adding one computes only that one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
 from bench.data.dataset import numeric_options
-from bench.experiment import code
+from bench.experiment import code, slices
 from bench.experiment.cells import exact_flows
+from bench.experiment.definitions import Definition
 from bench.experiment.roots import (
     grid,
     member,
@@ -38,8 +38,9 @@ from bench.formulations.grammar import TABULATED, Part, Stage
 from bench.registry import aside
 from bench.sampling.solvers.catalogue import GRIDS, SOLVERS
 
-CHOICES = {"solvers", "grids", "nfe", "tolerances", "few_step_nfe"}
-"""Keys of a sweep that choose cells and change none."""
+_SELECTION = "bench.evidence.statistics.selection"
+_RULE = ("exact_cells", "best_samplers")
+"""What chooses the samplers that are scored, from the cells of the screens."""
 
 PACE = {"overlap"}
 """Keys of a sweep that change how fast it is and no value."""
@@ -73,14 +74,16 @@ def data_digest(experiment: Experiment, dataset: str) -> str:
 @aside("a digest decides whether something is computed, not what")
 def extractor_digest(experiment: Experiment, dataset: str) -> str | None:
     """Digest of a data set's feature extractor, or None where it has none."""
-    name = experiment.described(dataset).extractor
+    description = experiment.described(dataset)
+    name = description.extractor
     if name is None:
         return None
+    unread = {"weights"} if description.unlimited else {"weights", "samples"}
     return digest_of(
         {
             "code": code.digest(*member("stages", "extractor"), *member("extractors", name)),
             "data": data_digest(experiment, dataset),
-            "settings": experiment.extractor.model_dump(exclude={"weights"}),
+            "settings": experiment.extractor.model_dump(exclude=unread),
             "versions": versions(*_TRAINING),
         }
     )
@@ -95,8 +98,8 @@ def calibration_digest(experiment: Experiment, dataset: str, label: str) -> str:
         {
             "code": code.digest(*member("stages", "calibrate"), *parts),
             "data": data_digest(experiment, dataset),
-            "stages": [_declared(stage) for stage in stages],
-            "training": _training(experiment, dataset, label),
+            "stages": [slices.declared(stage) for stage in stages],
+            "training": slices.training(experiment, dataset, label),
             "versions": versions(*_SAMPLING),
         }
     )
@@ -131,12 +134,12 @@ def stage_digest(
                 *member("stages", declared.kind), *of_stage(experiment, dataset, declared)
             ),
             "data": data_digest(experiment, dataset),
-            "stage": _declared(declared),
-            "training": _training(experiment, dataset, label),
+            "stage": slices.declared(declared),
+            "training": slices.training(experiment, dataset, label),
             "budget": {
                 "unit": budget.unit,
                 "accounting": budget.accounting,
-                "amount": budget.amount[dataset],
+                "amount": experiment.amount(dataset, label),
                 "planned": experiment.stage_budget(dataset, label, stage),
                 "calibration": calibration_digest(experiment, dataset, label)
                 if calibrated
@@ -159,7 +162,7 @@ def _foreign_digest(
         {
             "code": code.digest(*member("stages", declared.kind), *of_part(declared.path)),
             "data": data_digest(experiment, dataset),
-            "stage": _declared(declared),
+            "stage": slices.declared(declared),
             "factory": model.factories[place],
             "state": model.states[place],
             "forwards": model.forwards,
@@ -169,20 +172,26 @@ def _foreign_digest(
 
 
 @aside("a digest decides whether something is computed, not what")
-def sweep_base(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
-    """Digest of what all cells of a sweep share: the model, the samples and the metrics."""
+def sweep_base(
+    experiment: Experiment, dataset: str, label: str, seed: int, verb: str = "sweep"
+) -> str:
+    """Digest of what all cells of a sweep share: the model, the samples and the metrics.
+
+    ``verb`` is the stage that samples them, ``sweep`` or ``screen``.
+    """
     final = experiment.formulation(label).final
     return digest_of(
         {
             "code": code.digest(
-                *member("stages", "sweep"),
+                *member("stages", verb),
                 *of_stage(experiment, dataset, final),
                 *of_metrics(experiment, dataset),
             ),
             "model": stage_digest(experiment, dataset, label, final.name, seed),
-            "guidance": _guidance(experiment, label),
+            "guidance": slices.guidance(experiment, label),
             "evaluation": _evaluation(experiment, dataset),
         }
+        | ({"only": experiment.described(dataset).primary} if verb == "screen" else {})
     )
 
 
@@ -207,9 +216,32 @@ def cell_digest(base: str, cell: Mapping[str, Any]) -> str:
 
 @aside("a digest decides whether something is computed, not what")
 def sweep_digest(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
-    """Digest of a whole sweep: its base and the choice of cells."""
+    """Digest of a whole sweep: its base and the choice of cells.
+
+    Where samplers are screened the choice is what the screens of all seeds depend on, the rule and
+    how many it takes; what the screens have found is no part of it.
+    """
     base = sweep_base(experiment, dataset, label, seed)
-    return digest_of({"base": base, "cells": _cells(experiment), "view": _view(experiment)})
+    whole = {"base": base, "cells": slices.cells(experiment), "view": slices.view(experiment)}
+    screen = experiment.sweep.screen
+    if screen is not None:
+        whole["screen"] = {
+            "settings": screen.model_dump(),
+            "by": experiment.described(dataset).primary,
+            "rule": code.digest(*(Definition(_SELECTION, name) for name in _RULE)),
+            "read": {
+                str(other): screen_digest(experiment, dataset, label, other)
+                for other in experiment.seeds
+            },
+        }
+    return digest_of(whole)
+
+
+@aside("a digest decides whether something is computed, not what")
+def screen_digest(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
+    """Digest of a screen: its base and the choice of cells, of which the best are scored later."""
+    base = sweep_base(experiment, dataset, label, seed, "screen")
+    return digest_of({"base": base, "cells": slices.cells(experiment)})
 
 
 @aside("a digest decides whether something is computed, not what")
@@ -222,7 +254,7 @@ def likelihood_digest(experiment: Experiment, dataset: str, label: str, seed: in
                 *member("stages", "likelihood"), *of_stage(experiment, dataset, final)
             ),
             "model": stage_digest(experiment, dataset, label, final.name, seed),
-            "guidance": _guidance(experiment, label),
+            "guidance": slices.guidance(experiment, label),
             "data": data_digest(experiment, dataset),
             "settings": None if settings is None else settings.model_dump(),
             "versions": versions(*_SAMPLING),
@@ -253,7 +285,7 @@ def oracle_base(experiment: Experiment, dataset: str, path: Part) -> str:
             "code": code.digest(
                 *member("stages", "oracle"), *of_part(path), *of_metrics(experiment, dataset)
             ),
-            "path": _named(path),
+            "path": slices.named(path),
             "seed": experiment.seeds[0],
             "evaluation": _evaluation(experiment, dataset),
         }
@@ -270,7 +302,7 @@ def oracle_digest(experiment: Experiment, dataset: str) -> str:
         ]
         for flow in exact_flows(experiment)
     }
-    return digest_of({"flows": flows, "view": _view(experiment)})
+    return digest_of({"flows": flows, "view": slices.view(experiment)})
 
 
 @aside("a digest decides whether something is computed, not what")
@@ -286,21 +318,22 @@ def floor_digest(experiment: Experiment, dataset: str) -> str:
                 *of_metrics(experiment, dataset),
             ),
             "network": network.model_dump(),
+            "repeats": experiment.metrics.floor_repeats,
             "evaluation": _evaluation(experiment, dataset),
         }
     )
 
 
 @aside("a digest decides whether something is computed, not what")
-def timing_base(experiment: Experiment, dataset: str, label: str) -> str:
-    """Digest of what all timed cells of a label share: its model on the first seed, and how."""
+def timing_base(experiment: Experiment, dataset: str, label: str, seed: int) -> str:
+    """Digest of what all timed cells of a model share: the model, and how it is timed."""
     final = experiment.formulation(label).final
     return digest_of(
         {
             "code": code.digest(*member("stages", "timing"), *of_stage(experiment, dataset, final)),
-            "model": stage_digest(experiment, dataset, label, final.name, experiment.seeds[0]),
-            "guidance": _guidance(experiment, label),
-            "timing": experiment.timing.model_dump(),
+            "model": stage_digest(experiment, dataset, label, final.name, seed),
+            "guidance": slices.guidance(experiment, label),
+            "timing": experiment.timing.model_dump(exclude={"seeds"}),
             "versions": versions(*_SAMPLING),
         }
     )
@@ -309,60 +342,27 @@ def timing_base(experiment: Experiment, dataset: str, label: str) -> str:
 @aside("a digest decides whether something is computed, not what")
 def timing_digest(experiment: Experiment, dataset: str) -> str:
     """Digest of all seconds a sample on a data set: the models and the choice of cells."""
-    bases = {label: timing_base(experiment, dataset, label) for label in experiment.labels}
-    return digest_of({"bases": bases, "cells": _cells(experiment)})
+    bases = [
+        timing_base(experiment, dataset, label, seed)
+        for seed in experiment.timed_seeds
+        for label in experiment.labels
+    ]
+    return digest_of({"bases": bases, "cells": slices.cells(experiment)})
 
 
 # --- slices -----------------------------------------------------------------------------------
 
 
-def _named(part: Part) -> list[Any]:
-    """A part as plain values, without the place of its code."""
-    return [f"{part.room}/{part.name}", dict(part.options)]
-
-
-def _declared(stage: Stage) -> dict[str, Any]:
-    """A stage's declaration as plain values; its share is in the budget."""
-    values = {"kind": stage.kind} | {
-        field.name: getattr(stage, field.name) for field in fields(stage)
-    }
-    del values["share"], values["fixed"]
-    return {
-        name: _named(value) if isinstance(value, Part) else value for name, value in values.items()
-    }
-
-
-def _training(experiment: Experiment, dataset: str, label: str) -> dict[str, Any]:
-    """Network and settings of a training; how seeds share jobs changes no number."""
-    settings = experiment.training.model_dump(exclude={"seeds_per_job"})
-    rate = experiment.learning_rate(dataset, label)
-    network = experiment.datasets[dataset].network.model_dump()
-    conditional = experiment.formulation(label).conditional
-    told = {} if conditional is None else {"label dropout": conditional.dropout}
-    return settings | {"learning_rate": rate, "network": network} | told
-
-
-def _guidance(experiment: Experiment, label: str) -> float | None:
-    conditional = experiment.formulation(label).conditional
-    return None if conditional is None else conditional.guidance
-
-
 def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
+    sizes = experiment.datasets[dataset].sizes
+    aside_keys = slices.CHOICES | PACE | {"screen"}
+    own_sizes = {} if sizes is None else sizes.model_dump(include={"bandwidths", "assigned"})
     return {
         "data": data_digest(experiment, dataset),
         "extractor": extractor_digest(experiment, dataset),
-        "sweep": experiment.sweep.model_dump(exclude=CHOICES | PACE),
-        "metrics": experiment.metrics.model_dump() | {"flip": experiment.training.flip},
+        "sweep": experiment.sweep_of(dataset).model_dump(exclude=aside_keys),
+        "metrics": experiment.metrics.model_dump(exclude={"floor_repeats"})
+        | {"flip": experiment.training.flip}
+        | own_sizes,
         "versions": versions(*_EVALUATION),
     }
-
-
-def _view(experiment: Experiment) -> dict[str, Any] | None:
-    view = experiment.unified_view
-    if view is None:
-        return None
-    return view.model_dump() | {"code": code.digest(*of_paths(view.paths))}
-
-
-def _cells(experiment: Experiment) -> dict[str, Any]:
-    return experiment.sweep.model_dump(include=CHOICES)

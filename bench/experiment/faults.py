@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import RefusedNfeError
-from bench.experiment.sections import TUNED, ForeignSpec, FormulationSpec
+from bench.experiment.sections import RUNG, TUNED, ForeignSpec, FormulationSpec
 from bench.formulations.grammar import Pairs
+from bench.metrics.declared import directions
 from bench.registry import discover, nearest
 from bench.sampling.solvers.catalogue import OWN, SOLVERS
 
@@ -65,10 +66,14 @@ def _foreign(experiment: Experiment) -> Iterator[Fault]:
 
 def _formulations(experiment: Experiment) -> Iterator[Fault]:
     rates = [f"{rate:g}" for rate in experiment.tuning.learning_rates] if experiment.tuning else []
+    rungs = [f"{RUNG}{multiple:g}".removeprefix(TUNED) for multiple in experiment.budget.ladder]
+    if experiment.tuning is not None and rungs:
+        yield "budget.ladder", experiment.budget.ladder, "a grid is tried at one budget; remove it"
     for label in experiment.formulations:
         key = f"formulations.{label}"
-        if TUNED in label and label.split(TUNED, 1)[1] not in rates:
-            remedy = f"{TUNED!r} is kept for rates of a tuning grid; choose another label"
+        if TUNED in label and label.split(TUNED, 1)[1] not in (*rates, *rungs):
+            remedy = f"{TUNED!r} is kept for rates of a tuning grid and rungs of a ladder"
+            remedy += "; choose another label"
             yield key, label, remedy
         yield from _conditional(experiment, label)
         for stage in experiment.formulation(label).stages:
@@ -161,9 +166,16 @@ def _sweep(experiment: Experiment) -> Iterator[Fault]:
         if count % sweep.block:
             remedy = f"write a multiple of sweep.block ({sweep.block})"
             yield f"sweep.samples.{bank}", count, remedy
+    if sweep.screen is not None:
+        for bank in ("selection", "scoring"):
+            if bank not in sweep.samples:
+                remedy = f"add {bank}: sweep.screen chooses samplers in one bank for the other"
+                yield "sweep.samples", dict(sweep.samples), remedy
     if 2 * experiment.metrics.kid_subset_size > sweep.block:
         remedy = f"write at most half of sweep.block ({sweep.block // 2})"
         yield "metrics.kid_subset_size", experiment.metrics.kid_subset_size, remedy
+    yield from _sizes(experiment)
+    yield from _ranked_by(experiment)
     families = {SOLVERS[name].family for name in sweep.solvers}
     if "adaptive" in families and not sweep.tolerances:
         yield "sweep.tolerances", [], "an adaptive solver needs one, such as 1.0e-3"
@@ -185,6 +197,42 @@ def _sweep(experiment: Experiment) -> Iterator[Fault]:
         elif not any(s.runs_on(grid) for s in able for grid in sweep.grids):
             remedy = f"add {OWN!r}: no solver of {label!r} runs on these"
             yield "sweep.grids", sweep.grids, remedy
+
+
+def _ranked_by(experiment: Experiment) -> Iterator[Fault]:
+    """Metrics that rank models are measured on their data set, and lower is better by the first."""
+    for dataset, data in experiment.datasets.items():
+        key, better = f"datasets.{dataset}.ranked_by", directions(experiment.described(dataset))
+        for place, metric in enumerate(data.ranked_by):
+            if metric not in better:
+                names = sorted(better)
+                yield key, metric, f"not measured on {dataset}; {nearest(metric, names)}"
+            elif place == 0 and better[metric] != "lower":
+                lower = ", ".join(sorted(name for name, way in better.items() if way == "lower"))
+                yield key, metric, f"the first ranks models, lower first: write one of {lower}"
+
+
+def _sizes(experiment: Experiment) -> Iterator[Fault]:
+    """Sizes that data sets have of their own."""
+    for dataset, data in experiment.datasets.items():
+        if data.sizes is None:
+            continue
+        key, own_sweep = f"datasets.{dataset}.sizes", experiment.sweep_of(dataset)
+        for bank, count in data.sizes.samples.items():
+            if bank not in experiment.sweep.samples:
+                remedy = "no cell is sampled from this bank; add it to sweep.samples, or remove it"
+                yield f"{key}.samples.{bank}", count, remedy
+        for bank, count in own_sweep.samples.items():
+            if count % own_sweep.block:
+                remedy = f"write multiples of its block ({own_sweep.block}), {bank} has {count:,}"
+                yield f"{key}.samples", dict(own_sweep.samples), remedy
+        subset = 2 * experiment.metrics.kid_subset_size
+        if experiment.described(dataset).extractor is not None and subset > own_sweep.block:
+            remedy = f"write at least twice metrics.kid_subset_size ({subset})"
+            yield f"{key}.block", own_sweep.block, remedy
+        if data.sizes.bandwidths and not experiment.described(dataset).exact:
+            remedy = "kernels are compared with an exact law, and this one is not known; remove it"
+            yield f"{key}.bandwidths", data.sizes.bandwidths, remedy
 
 
 def _view(experiment: Experiment) -> Iterator[Fault]:

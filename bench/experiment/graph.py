@@ -52,6 +52,9 @@ def _convergence_digest(experiment: Experiment) -> str:
     return digests.convergence_digest(experiment.convergence.paths)
 
 
+_SAMPLING_CHOICES = ((LABEL, Layout.sampling_choice), (DATASET, Layout.overlap_choice))
+
+
 VERBS: dict[str, Verb] = {
     "prepare": Verb(DATASET, Layout.data, digests.data_digest, called="data"),
     "extractor": Verb(DATASET, Layout.extractor, digests.extractor_digest),
@@ -66,12 +69,11 @@ VERBS: dict[str, Verb] = {
     ),
     "pairs": Verb(STAGE, Layout.stage, digests.stage_digest),
     "foreign": Verb(STAGE, Layout.stage, digests.stage_digest),
+    "screen": Verb(
+        MODEL, Layout.screen, digests.screen_digest, measures=True, choices=_SAMPLING_CHOICES
+    ),
     "sweep": Verb(
-        MODEL,
-        Layout.sweep,
-        digests.sweep_digest,
-        measures=True,
-        choices=((LABEL, Layout.sampling_choice), (DATASET, Layout.overlap_choice)),
+        MODEL, Layout.sweep, digests.sweep_digest, measures=True, choices=_SAMPLING_CHOICES
     ),
     "likelihood": Verb(MODEL, Layout.likelihood, digests.likelihood_digest, measures=True),
     "floor": Verb(DATASET, Layout.floor, digests.floor_digest, measures=True),
@@ -159,18 +161,29 @@ def _on(experiment: Experiment, dataset: str) -> Iterator[Node]:
             inputs = (data, Node("calibrate", dataset, label, reads=(data,)))
             yield inputs[-1]
         formulation, likely = experiment.formulation(label), has_likelihood(experiment, label)
+        is_screened = experiment.sweep.screen is not None
+        screens: dict[int, Node] = {}
+        finals: dict[int, Node] = {}
         for seed in experiment.seeds:
             made: dict[str, Node] = {}
             for stage in formulation.stages:
                 reads = (*inputs, *(made[name] for name in stage.upstream))
                 made[stage.name] = Node(stage.kind, dataset, label, seed, stage.name, reads)
             yield from made.values()
-            final = made[formulation.final.name]
-            if seed == experiment.seeds[0]:
+            final = finals[seed] = made[formulation.final.name]
+            if seed in experiment.timed_seeds:
                 timed.append(final)
-            yield Node("sweep", dataset, label, seed, reads=(*scored, final))
+            verb = "screen" if is_screened else "sweep"
+            node = Node(verb, dataset, label, seed, reads=(*scored, final))
+            yield node
+            if is_screened:
+                screens[seed] = node
             if likely:
                 yield Node("likelihood", dataset, label, seed, reads=(data, final))
+        # The samplers that a seed is scored with are chosen on the other seeds.
+        for seed in screens:
+            reads = (*scored, finals[seed], *screens.values())
+            yield Node("sweep", dataset, label, seed, reads=reads)
     yield Node("floor", dataset, reads=scored)
     if has_oracle(experiment, dataset):
         yield Node("oracle", dataset, reads=scored)

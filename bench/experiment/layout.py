@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONFIG = "config.yaml"
+PAGE = "report.html"
 OUTCOME = "outcome.json"
 FAILED_OUTCOME = "outcome.failed.json"
 FINISHED = "finished.json"
@@ -73,6 +74,10 @@ class Layout:
     def stage(self, dataset: str, label: str, seed: int, stage: str) -> Path:
         """One stage of a label: a training, a set of pairs, or a network that was taken in."""
         return self.model(dataset, label, seed) / stage
+
+    def screen(self, dataset: str, label: str, seed: int) -> Path:
+        """Every sampler of one model with few samples, from which a sweep chooses."""
+        return self.model(dataset, label, seed) / "screen"
 
     def sweep(self, dataset: str, label: str, seed: int) -> Path:
         """The sweep over one model."""

@@ -21,7 +21,7 @@ from bench.data.dataset import data_module
 from bench.errors import InputError
 from bench.experiment.faults import faults
 from bench.experiment.reading import bad, only_words, read_mapping, shown
-from bench.experiment.sections import TUNED
+from bench.experiment.sections import RUNG, TUNED
 from bench.experiment.spec import Experiment
 from bench.formulations.grammar import PREDICTION_NAMES, STORED, TABULATED, Factor, Formulation
 from bench.formulations.parts import ROOMS, formulation_module, part_of, part_options
@@ -64,7 +64,7 @@ def from_mapping(mapping: Any, source: str) -> Experiment:
     for key in ("formulations", "budget"):
         if key not in mapping and not experiment.models:
             raise InputError(f"{source}: {key}: is missing; add it")
-    experiment = _with_tuning_grid(_with_options(experiment, source))
+    experiment = _with_ladder(_with_tuning_grid(_with_options(experiment, source)))
     for key, value, remedy in faults(experiment):
         raise bad(source, key, value, remedy)
     return _with_rate_table(experiment)
@@ -143,6 +143,34 @@ def _with_tuning_grid(experiment: Experiment) -> Experiment:
             "training": training.model_copy(
                 update={"learning_rate": dict.fromkeys(experiment.datasets, rates)}
             ),
+        }
+    )
+
+
+def _with_ladder(experiment: Experiment) -> Experiment:
+    """One label for each rung of the ladder; a second time does nothing."""
+    budget, training = experiment.budget, experiment.training
+    if experiment.tuning is not None or any(RUNG in label for label in experiment.labels):
+        return experiment
+    if not budget.ladder:
+        return experiment
+    rungs = {
+        f"{label}{RUNG}{multiple:g}": label
+        for label in experiment.formulations
+        for multiple in budget.ladder
+    }
+    rates = training.learning_rate
+    if isinstance(rates, dict):
+        rates = {
+            dataset: table | {name: table[label] for name, label in rungs.items() if label in table}
+            for dataset, table in rates.items()
+        }
+    split = {name: budget.split[label] for name, label in rungs.items() if label in budget.split}
+    return experiment.model_copy(
+        update={
+            "formulations": {name: experiment.formulations[label] for name, label in rungs.items()},
+            "budget": budget.model_copy(update={"split": budget.split | split}),
+            "training": training.model_copy(update={"learning_rate": rates}),
         }
     )
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from bench.experiment.costs import Plan, counted_as
 from bench.experiment.graph import Node, jobs
 from bench.experiment.layout import FINISHED, Layout
-from bench.experiment.sections import TUNED
+from bench.experiment.sections import TUNED, SweepSpec
 from bench.experiment.spec import Experiment, untuned
 from bench.files import read_json
 from bench.formulations.grammar import Pairs, Stage
@@ -35,6 +35,7 @@ def describe(experiment: Experiment, cores: int | None = None, layout: Layout | 
         _heading(plan),
         _jobs_section(plan, Counter() if layout is None else kept_jobs(experiment, layout)),
         _cells_section(plan),
+        *([] if experiment.sweep.screen is None else [_screen_section(plan)]),
         _budget_section(plan),
         _cost_section(plan, cores),
     )
@@ -77,23 +78,49 @@ def _jobs_section(plan: Plan, kept_counts: Counter[str]) -> Iterator[str]:
 
 
 def _cells_section(plan: Plan) -> Iterator[str]:
-    sweep = plan.experiment.sweep
-    banks = ", ".join(f"{count:,} {bank}" for bank, count in sweep.samples.items())
-    yield f"cells of a model (samples: {banks})"
+    yield f"cells of a model (samples: {_samples(plan.experiment.sweep)})"
+    for dataset, data in plan.experiment.datasets.items():
+        if data.sizes is not None:
+            own_sweep = plan.experiment.sweep_of(dataset)
+            yield f"  of {dataset}: {_samples(own_sweep)}, in blocks of {own_sweep.block:,}"
     refused: dict[str, set[int]] = {}
     rows = []
     for shown, label in _shown_labels(plan.experiment):
-        label_cells = plan.cells(label)
+        # A screen has every cell once; without one there is a cell in each bank.
+        is_screened = plan.experiment.sweep.screen is not None
+        label_cells = plan.screened(label) if is_screened else plan.cells(label)
         planned = sum(cell.refused is None for cell in label_cells)
         view = plan.view(label)
         on_others = f"{len(view)} in the unified view" if view else ""
-        rows.append((shown, f"{planned} cells", f"{len(label_cells) - planned} refused", on_others))
+        cell_counts = [f"{planned} cells"]
+        if is_screened:
+            cell_counts = [f"{planned} to screen", f"at most {len(plan.scored(label))} to score"]
+        refusals = f"{len(label_cells) - planned} refused"
+        rows.append((shown, *cell_counts, refusals, on_others))
         for cell in label_cells:
             if cell.refused is not None and cell.nfe is not None:
                 refused.setdefault(cell.solver, set()).add(cell.nfe)
     yield from _aligned(rows)
     for solver, counts in refused.items():
         yield f"  refused: {solver} at {', '.join(map(str, sorted(counts)))}{_spending(solver)}"
+
+
+def _samples(sweep: SweepSpec) -> str:
+    """How many samples each noise bank has."""
+    return ", ".join(f"{count:,} {bank}" for bank, count in sweep.samples.items())
+
+
+def _screen_section(plan: Plan) -> Iterator[str]:
+    """What screening costs, and what it saves."""
+    experiment = plan.experiment
+    assert experiment.sweep.screen is not None
+    best = experiment.sweep.screen.best
+    yield f"screening: the best {best} at each number of evaluations, and the common solver"
+    if len(experiment.seeds) == 1:
+        yield "  one seed: there are no others to choose by, its own screen decides"
+    seconds, every = plan.evaluation_seconds(), plan.unscreened().evaluation_seconds()
+    yield f"  expected: at most {seconds:,.0f} core-seconds of sampling and metrics"
+    yield f"  with every combination scored: {every:,.0f} core-seconds"
 
 
 def _spending(name: str) -> str:
@@ -121,7 +148,7 @@ def _budget_section(plan: Plan) -> Iterator[str]:
                 continue
             for stage in experiment.formulation(label).stages:
                 units = experiment.stage_budget(dataset, label, stage.name)
-                share = units / experiment.budget.amount[dataset]
+                share = units / experiment.amount(dataset, label)
                 rows.append(
                     (dataset, shown, stage.name, _work(stage), f"{units:.3g}", f"{share:.1%}")
                 )
@@ -130,6 +157,9 @@ def _budget_section(plan: Plan) -> Iterator[str]:
 
 def _shown_labels(experiment: Experiment) -> Iterator[tuple[str, str]]:
     """What to print for each label, and the label: one line for all rates of a tuning grid."""
+    if experiment.tuning is None:
+        yield from zip(experiment.labels, experiment.labels, strict=True)
+        return
     first: dict[str, str] = {}
     for label in experiment.labels:
         first.setdefault(untuned(label), label)
@@ -161,9 +191,11 @@ def _device_section(plan: Plan) -> Iterator[str]:
     models = len(experiment.formulations) * len(experiment.seeds)
     rows = []
     for dataset in experiment.datasets:
-        seconds = experiment.budget.amount[dataset]
-        hours = models * seconds / 3600
-        rows.append((dataset, f"{models} models at {seconds:,.0f} s", f"{hours:.3g} device-hours"))
+        each = [experiment.amount(dataset, label) for label in experiment.formulations]
+        seconds = len(experiment.seeds) * sum(each)
+        budgets = " to ".join(dict.fromkeys(f"{s:,.0f}" for s in (min(each), max(each))))
+        hours = f"{seconds / 3600:.3g} device-hours"
+        rows.append((dataset, f"{models} models at {budgets} s", hours))
     yield "training on the device"
     yield from _aligned(rows)
     yield f"  beside it sampling: {plan.sampling_flops():.2g} floating-point operations"

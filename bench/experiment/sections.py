@@ -6,7 +6,6 @@ by :class:`~bench.experiment.spec.Experiment`. Nothing here imports torch.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
+from bench.experiment.screens import EVERY_GRID, EVERY_GRID_SCHEMA, ScreenSpec
+from bench.experiment.sizes import NoiseBank, SizesSpec, distinct
 from bench.formulations.grammar import (
     FOREIGN_PREDICTIONS,
     TABULATED,
@@ -33,7 +34,6 @@ from bench.options import (
     OptionModel,
     Positive,
     Share,
-    number,
     refuse,
 )
 from bench.registry import discover, nearest
@@ -46,6 +46,10 @@ TUNED = "@"
 """Separates a label from its learning rate in a tuning experiment: ``flow_matching@0.001``."""
 
 
+RUNG = "@x"
+"""Separates a label from its rung of the ladder of budgets: ``flow_matching@x0.25``."""
+
+
 class Unnamed:
     """Mark of a key that came later: experiments that leave its default have the digest they had.
 
@@ -54,13 +58,6 @@ class Unnamed:
 
 
 # --- values -----------------------------------------------------------------------------------
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    twice = next((v for i, v in enumerate(values) if v in values[:i]), None)
-    if twice is not None:
-        raise refuse(f"{twice!r} is given twice; remove one")
-    return values
 
 
 def _path_safe(name: str) -> str:
@@ -111,19 +108,22 @@ def _named(value: Any) -> Any:
 Label = Annotated[str, AfterValidator(_label)]
 Title = Annotated[str, AfterValidator(_title)]
 ExperimentName = Annotated[str, AfterValidator(_experiment_name)]
-Counts = Annotated[list[Count], AfterValidator(_distinct)]
-Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(_distinct)]
-Rates = Annotated[list[Positive], Field(min_length=1), AfterValidator(_distinct)]
-Tolerances = Annotated[list[Positive], AfterValidator(_distinct)]
+Counts = Annotated[list[Count], AfterValidator(distinct)]
+Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(distinct)]
+Rates = Annotated[list[Positive], Field(min_length=1), AfterValidator(distinct)]
+MetricNames = Annotated[list[str], AfterValidator(distinct)]
+Ladder = Annotated[list[Positive], AfterValidator(distinct)]
+Tolerances = Annotated[list[Positive], AfterValidator(distinct)]
 SolverName = Annotated[str, AfterValidator(lambda name: _known(name, tuple(SOLVERS), "solver"))]
-Solvers = Annotated[list[SolverName], Field(min_length=1), AfterValidator(_distinct)]
+Solvers = Annotated[list[SolverName], Field(min_length=1), AfterValidator(distinct)]
 GridName = Annotated[
     str, AfterValidator(lambda name: _known(name, (OWN, *GRIDS, ADAPTED, SEARCHED), "grid"))
 ]
-Grids = Annotated[list[GridName], Field(min_length=1), AfterValidator(_distinct)]
+Grids = Annotated[
+    list[GridName], Field(min_length=1), AfterValidator(distinct), EVERY_GRID, EVERY_GRID_SCHEMA
+]
 PathName = Annotated[str, AfterValidator(lambda name: _known(name, discover("paths"), "path"))]
-PathNames = Annotated[list[PathName], Field(min_length=1), AfterValidator(_distinct)]
-NoiseBank = Literal["scoring", "selection"]
+PathNames = Annotated[list[PathName], Field(min_length=1), AfterValidator(distinct)]
 RateTable = dict[str, dict[str, Positive]]
 OneRateOrTable = Annotated[
     Annotated[Positive, Tag("<rate>")] | Annotated[RateTable, Tag("<table>")],
@@ -143,7 +143,7 @@ ForeignPrediction = Annotated[
 Factories = Annotated[
     list[Annotated[str, AfterValidator(_factory)]],
     Field(min_length=1),
-    AfterValidator(_distinct),
+    AfterValidator(distinct),
 ]
 if TYPE_CHECKING:
     Network = NetworkSpec
@@ -159,7 +159,7 @@ SwitchName = Annotated[
 ]
 Switches = Annotated[
     Annotated[Literal["auto", "off"], Tag("<word>")]
-    | Annotated[list[SwitchName], AfterValidator(_distinct), Tag("<switches>")],
+    | Annotated[list[SwitchName], AfterValidator(distinct), Tag("<switches>")],
     Discriminator(lambda value: "<switches>" if isinstance(value, list) else "<word>"),
     # YAML reads the bare word off as false.
     BeforeValidator(lambda value: "off" if value is False else value),
@@ -179,10 +179,20 @@ CountOrAll = Annotated[
 
 
 class DatasetSpec(OptionModel):
-    """A data set: its network and the options of ``bench/data/sources/<name>.py``."""
+    """A data set: its network, the options of ``bench/data/sources/<name>.py``, and its metrics.
+
+    Attributes:
+        network: that every formulation trains.
+        options: of the data set.
+        sizes: samples and blocks, where they are not those of the sweep.
+        ranked_by: metrics, in place of those that the data set names: the first ranks models, and
+            all together say which cells are at the floor. Empty for those of the data set.
+    """
 
     network: Network = declared(DEFAULT)(kind=DEFAULT)
     options: dict[str, Any] = Field(default={})
+    sizes: Annotated[SizesSpec | None, Unnamed()] = None
+    ranked_by: Annotated[MetricNames, Unnamed()] = Field(default=[])
 
 
 class FormulationSpec(OptionModel):
@@ -249,12 +259,15 @@ class BudgetSpec(OptionModel):
             one further budget.
         split: shares of upstream stages that replace those of the formulation, by label; the last
             stage takes the remainder.
+        ladder: multiples of the amount; every label is trained from scratch at each, as
+            ``label@x0.25``, with schedules that fit it.
     """
 
     unit: Literal["flops", "network_passes", "device_seconds"] = "flops"
     amount: dict[str, Positive]
     accounting: Literal["all_in", "marginal"] = "all_in"
     split: dict[str, dict[str, Share]] = Field(default={})
+    ladder: Annotated[Ladder, Unnamed()] = Field(default=[])
 
 
 class TrainingSpec(OptionModel):
@@ -287,7 +300,10 @@ class SweepSpec(OptionModel):
 
     ``nfe`` are those of ODE solvers, ``few_step_nfe`` those of consistency and flow-map sampling.
     Every solver that runs on a grid runs on each of ``grids`` that it can; ``own`` is the one that
-    the solver, or the formulation, names itself.
+    the solver, or the formulation, names itself, and ``all`` stands for every one.
+    ``screen: {best: 3}`` samples every solver on every grid in the bank ``selection`` alone, and
+    in ``scoring``, at each number of evaluations, the three best of the other seeds (its own where
+    there is one only) and the common solver.
     ``samples`` of a noise bank come in blocks of ``block``, as many as the held-out set holds:
     the distances depend on the sample size.
     With ``overlap`` a cell is scored while the next one is sampled, which changes no value;
@@ -311,77 +327,7 @@ class SweepSpec(OptionModel):
     reference_tolerance: Positive = 1.0e-6
     reference_samples: Count = 597
     overlap: Annotated[Switch, Unnamed()] = "auto"
-
-
-class UnifiedViewSpec(OptionModel):
-    """Sample every model that solves an equation on other paths than the one it was trained on.
-
-    A model of one Gaussian path is a model of every other one (Kingma & Gao, 2023, 2303.00848). All
-    paths are sampled at the same points of log_snr: equal steps over the range that the listed
-    paths share.
-    """
-
-    paths: PathNames = Field(default=["linear", "vp", "cosine", "trigonometric", "edm"])
-    solvers: Solvers = Field(default=["euler"])
-    nfe: Annotated[Counts, Field(min_length=1)] = Field(default=[4, 16])
-
-
-class LikelihoodSpec(OptionModel):
-    """Likelihood of held-out data under every model that has a probability flow.
-
-    Attributes:
-        tolerance: relative and absolute, of dopri5.
-        exact_trace: most dimensions whose trace is exact, by a vector-Jacobian product each.
-        probes: random signs that estimate a larger one; several, so that their error shows.
-        samples: held-out samples, or all where there are fewer.
-        batch_size: samples solved together, which the evaluations depend on.
-    """
-
-    tolerance: Positive = 1.0e-5
-    exact_trace: Count = 16
-    probes: Annotated[int, Field(ge=2), BeforeValidator(number)] = 8
-    samples: Count = 597
-    batch_size: Count = 597
-
-    def products(self, dimension: int) -> int:
-        """Vector-Jacobian products of an evaluation, for samples of a dimension."""
-        return dimension if dimension <= self.exact_trace else self.probes
-
-
-class ConvergenceSpec(OptionModel):
-    """Measure the order of convergence of every solver on an exact flow, on these paths."""
-
-    paths: PathNames = Field(default=["linear", "vp", "trigonometric"])
-
-
-class MetricsSpec(OptionModel):
-    """Settings of the metrics: KID subsets, and neighbours of precision and recall."""
-
-    kid_subsets: Count = 10
-    kid_subset_size: Count = 298
-    neighbours: Count = 3
-
-
-class TimingSpec(OptionModel):
-    """How seconds a sample are measured: the median over ``repeats`` after ``warmup`` runs."""
-
-    batch_size: Count = 256
-    repeats: Count = 5
-    warmup: Natural = 1
-
-
-class ExtractorSpec(OptionModel):
-    """How the feature extractor of a data set is trained, on its training half only.
-
-    ``weights`` is the file of an extractor that was trained elsewhere; None looks for it in its
-    standard place. Its digest is fixed in the code, so that where it lies changes no number.
-    """
-
-    epochs: Count = 40
-    batch_size: Count = 100
-    learning_rate: Positive = 2.0e-3
-    seed: Natural = 0
-    weights: Annotated[Annotated[str, AfterValidator(os.path.expanduser)] | None, Unnamed()] = None
+    screen: Annotated[ScreenSpec | None, Unnamed()] = None
 
 
 class TuningSpec(OptionModel):

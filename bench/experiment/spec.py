@@ -19,24 +19,27 @@ import yaml
 from pydantic import BaseModel, Field
 
 from bench.data.dataset import Description, described
+from bench.experiment.measuring import (
+    ConvergenceSpec,
+    ExtractorSpec,
+    LikelihoodSpec,
+    MetricsSpec,
+    TimingSpec,
+    UnifiedViewSpec,
+)
 from bench.experiment.sections import (
+    RUNG,
     TUNED,
     BudgetSpec,
-    ConvergenceSpec,
     DatasetSpec,
     ExperimentName,
-    ExtractorSpec,
     ForeignSpec,
     FormulationSpec,
     Label,
-    LikelihoodSpec,
-    MetricsSpec,
     Seeds,
     SweepSpec,
-    TimingSpec,
     TrainingSpec,
     TuningSpec,
-    UnifiedViewSpec,
     Unnamed,
 )
 from bench.files import digest_of, write_text
@@ -105,7 +108,7 @@ class Experiment(OptionModel):
         """
         if label in self.models:
             return 0.0
-        amount = self.budget.amount[dataset]
+        amount = self.amount(dataset, label)
         formulation = self.formulation(label)
         share = formulation.stage(stage).share
         if self.budget.accounting == "all_in":
@@ -113,6 +116,10 @@ class Experiment(OptionModel):
         if stage == formulation.final.name:
             return amount
         return amount * share / (1.0 - formulation.final.share)
+
+    def amount(self, dataset: str, label: str) -> float:
+        """Units that a model of a label may spend on a data set: the amount, times its rung."""
+        return self.budget.amount[dataset] * rung(label)
 
     def is_calibrated(self, label: str) -> bool:
         """Whether the steps of a label are measured first: its budget is in seconds."""
@@ -122,6 +129,15 @@ class Experiment(OptionModel):
         """The learning rate of a label on a data set."""
         rate = self.training.learning_rate
         return rate[dataset][label] if isinstance(rate, dict) else rate
+
+    def sweep_of(self, dataset: str) -> SweepSpec:
+        """The sweep of a data set: with the samples and blocks that are its own, if it has any."""
+        sizes = self.datasets[dataset].sizes
+        if sizes is None:
+            return self.sweep
+        block = self.sweep.block if sizes.block is None else sizes.block
+        samples = self.sweep.samples | sizes.samples
+        return self.sweep.model_copy(update={"samples": samples, "block": block})
 
     def classes(self, dataset: str, label: str) -> int:
         """Number of classes that a label's network is told on a data set; 0 for none."""
@@ -141,6 +157,11 @@ class Experiment(OptionModel):
         size = self.training.seeds_per_job
         step = len(self.seeds) if size == "all" else size
         return [tuple(self.seeds[i : i + step]) for i in range(0, len(self.seeds), step)]
+
+    @property
+    def timed_seeds(self) -> tuple[int, ...]:
+        """Training seeds whose models are timed."""
+        return tuple(self.seeds[: self.timing.seeds])
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with other sections, which forgets what was worked out from these."""
@@ -174,17 +195,25 @@ class Experiment(OptionModel):
     @cached_property
     def _described(self) -> dict[str, Description]:
         """What the options of every data set say of it."""
-        told = {name: described(name, data.options) for name, data in self.datasets.items()}
-        return {
-            name: replace(description, primary="fid")
-            if description.primary == "fd_inception"
-            else description
-            for name, description in told.items()
-        }
+        told = {}
+        for name, data in self.datasets.items():
+            description = described(name, data.options)
+            if data.ranked_by:
+                primary, *companions = data.ranked_by
+                description = replace(description, primary=primary, companions=tuple(companions))
+            if description.primary == "fd_inception":
+                description = replace(description, primary="fid")
+            told[name] = description
+        return told
+
+
+def rung(label: str) -> float:
+    """The multiple of the budget that a label of a ladder is given; 1 for other labels."""
+    return float(label.split(RUNG, 1)[1]) if RUNG in label else 1.0
 
 
 def untuned(label: str) -> str:
-    """The label of the file behind a label of a tuning grid; other labels are their own."""
+    """The label of the file behind one of a tuning grid or a ladder; others are their own."""
     return label.split(TUNED, 1)[0]
 
 

@@ -1,22 +1,17 @@
 """Options of parts and formulations by name, read without torch.
 
 A plan checks the options of a part before anything is trained, and never imports torch; the files
-of parts do. So names, types and defaults are read from the source of a part's constructor, and the
-refusals that the constructor opens with (``if not std > 0: raise ValueError(...)``) are run as they
-stand there, by themselves. A constructor therefore checks its options first, with nothing but the
-options, ``math`` and constants of its file that are plain values.
+of parts do. So names, types and defaults are read from the source of a part's constructor, and so
+are the conditions of :func:`~bench.options.requires` that stand on it.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import takewhile
 from types import ModuleType
 from typing import Annotated, Any, Literal, Union, cast
 
@@ -25,7 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.errors import InputError
 from bench.formulations.grammar import Factor, Part
-from bench.options import OptionModel, number
+from bench.options import OptionModel, number, unmet
 from bench.registry import discover, module, module_file, nearest, source
 
 ROOMS: dict[Factor, str] = {
@@ -58,22 +53,22 @@ class _Constructor:
     Attributes:
         types: what each option may be.
         defaults: of the options that have one.
-        refuse: raises ``ValueError`` where the constructor refuses options, given by name.
+        conditions: that the options must meet.
     """
 
     types: dict[str, Any]
     defaults: dict[str, Any]
-    refuse: Callable[..., None]
+    conditions: tuple[str, ...]
 
 
 @cache
 def part_options(room: str, name: str) -> type[OptionModel]:
-    """The options of the part ``bench.<room>.<name>``: names, types, defaults and refusals."""
+    """The options of the part ``bench.<room>.<name>``: names, types, defaults and conditions."""
     constructor = _constructor(room, name)
 
     def refused(options: OptionModel) -> OptionModel:
         try:
-            constructor.refuse(**dict(options))
+            unmet(constructor.conditions, dict(options))
         except ValueError as error:
             message, names = str(error), options.model_fields_set
             blamed = [o for o in names if re.search(rf"\b{re.escape(o)}\b", message)]
@@ -136,12 +131,10 @@ def _constructor(room: str, name: str) -> _Constructor:
     last = reversed(init.args.args)
     defaults = dict(zip((a.arg for a in last), reversed(init.args.defaults), strict=False))
     options = [argument.arg for argument in arguments]
-    constants = dict(_plain(body))
-    known_names = {*options, *constants, *dir(builtins), "math"}
     return _Constructor(
         types={a.arg: _type(a.annotation) for a in arguments},
         defaults={o: ast.literal_eval(defaults[o]) for o in options if o in defaults},
-        refuse=_refusals(init, options, known_names, {"math": math, **constants}),
+        conditions=tuple(_conditions(init)),
     )
 
 
@@ -193,37 +186,20 @@ def _type(annotation: ast.expr | None) -> Any:
     return Any
 
 
-def _refusals(
-    init: ast.FunctionDef, options: list[str], known_names: set[str], constants: dict[str, Any]
-) -> Callable[..., None]:
-    """The refusals that a constructor opens with, as a function of its options."""
-    statements = init.body[ast.get_docstring(init) is not None :]
-    checks = list(takewhile(lambda statement: _refuses(statement, known_names), statements))
-    module = ast.parse(f"def refuse({', '.join(options)}): pass")
-    (function,) = module.body
-    assert isinstance(function, ast.FunctionDef)
-    function.body += checks
-    ast.fix_missing_locations(module)
-    namespace = dict(constants)
-    exec(compile(module, f"<{init.name}>", "exec"), namespace)
-    refuse: Callable[..., None] = namespace["refuse"]
-    return refuse
+def _conditions(init: ast.FunctionDef) -> Iterator[str]:
+    """The conditions of the decorators ``requires`` of a constructor.
 
-
-def _refuses(statement: ast.stmt, known_names: set[str]) -> bool:
-    """Whether a statement does nothing but refuse options, and reads nothing but known names."""
-    if isinstance(statement, ast.For):
-        inside = known_names | _names(statement.target)
-        below = all(_refuses(check, inside) for check in statement.body)
-        return below and _names(statement.iter) <= known_names
-    only_raises = isinstance(statement, ast.If) and all(
-        isinstance(below, ast.Raise) for below in (*statement.body, *statement.orelse)
-    )
-    return only_raises and _names(statement) <= known_names
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+    Raises:
+        InputError: one is not written out as a string.
+    """
+    for decorator in init.decorator_list:
+        match decorator:
+            case ast.Call(ast.Name("requires") | ast.Attribute(attr="requires"), conditions):
+                for condition in conditions:
+                    if not (isinstance(condition, ast.Constant) and type(condition.value) is str):
+                        wrong = ast.unparse(condition)
+                        raise InputError(f"requires({wrong}): write the condition as a string")
+                    yield condition.value
 
 
 def formulation_module(name: str) -> ModuleType:

@@ -35,6 +35,8 @@ class Settings:
         kid_subsets, kid_subset_size: random subsets a block, for KID.
         neighbours: neighbours that span the manifold, for precision and recall.
         flip: whether training saw mirrored images; a mirrored copy is a copy then.
+        bandwidths: widths of the kernels of ``mmd_modes``, in model units; empty for the law's own.
+        assigned: most points in an exact assignment; a larger block is split for it. None for all.
     """
 
     block: int
@@ -42,6 +44,8 @@ class Settings:
     kid_subset_size: int
     neighbours: int
     flip: bool = False
+    bandwidths: tuple[float, ...] = ()
+    assigned: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,11 @@ class References:
     def exact(self) -> bool:
         """Whether the law of the data is known."""
         return self.dataset.mixture is not None
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether every update was trained on new samples."""
+        return self.dataset.unlimited
 
     def blocks(self, name: ReferenceSet) -> tuple[Tensor, ...]:
         """The whole blocks of a reference set, in its order; a remainder is left out."""

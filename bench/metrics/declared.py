@@ -6,8 +6,9 @@ The file of a metric holds
 * ``DIRECTIONS``: for each name the file measures whether ``lower`` or ``higher`` is better, or
   None where the best value is that of real data; ``{extractor}`` in a name stands for the data
   set's feature extractor (``fd_{extractor}`` becomes ``fd_digits``),
-* ``SCALES``: for each name the scale of its statistics, ``log`` for what is always positive and
-  varies by factors, ``linear`` for the rest,
+* ``SCALES``: for each name the scale of its statistics, which no interval leaves: ``log`` for what
+  is always positive and varies by factors, ``logit`` for shares between 0 and 1, ``linear`` for
+  what may be of either sign,
 * ``TITLES``: for each name what it is called in tables and figures; ``{features}`` stands for what
   the extractor's network gives,
 * ``compute(context) -> list[Measurement]``, see :class:`bench.metrics.context.Context`.
@@ -30,11 +31,7 @@ from bench.registry import discover, module
 Direction = Literal["lower", "higher"] | None
 
 
-Scale = Literal["log", "linear"]
-
-EXTRACTOR = "{extractor}"
-"""Stands in the name of a metric for that of the data set's feature extractor."""
-
+Scale = Literal["log", "linear", "logit"]
 
 EXTRACTOR = "{extractor}"
 """What stands in a name for the data set's feature extractor."""
@@ -49,6 +46,7 @@ class Needs:
         extractor: a feature extractor of the data set.
         exact: the exact law of the data.
         levels: data of a finite number of grey levels.
+        finite: a training set that could be copied; training that is unlimited has none.
         reference_solve: end points of a fine solve from the same noise.
         exact_solve: end points of the exact flow from the same noise.
     """
@@ -57,6 +55,7 @@ class Needs:
     extractor: bool = False
     exact: bool = False
     levels: bool = False
+    finite: bool = False
     reference_solve: bool = False
     exact_solve: bool = False
 
@@ -84,6 +83,11 @@ class Offers(Protocol):
         """Levels of its values, None for continuous ones."""
         ...
 
+    @property
+    def unlimited(self) -> bool:
+        """Whether every update was trained on new samples."""
+        ...
+
 
 def metric_module(name: str) -> ModuleType:
     """The module ``bench/metrics/measures/<name>.py``."""
@@ -107,6 +111,7 @@ def applicable(
             and (data.extractor is not None or not needs.extractor)
             and (data.exact or not needs.exact)
             and (data.levels is not None or not needs.levels)
+            and (not data.unlimited or not needs.finite)
             and (reference_solve or not needs.reference_solve)
             and (exact_solve or not needs.exact_solve)
         )

@@ -8,10 +8,19 @@ from typing import Any
 import pandas as pd
 
 from bench.evidence.samplers import COMMON_SOLVER
-from bench.report.numbers import MISSING, bracket, plain, seeds
-from bench.report.study import Study
+from bench.experiment.cells import SCORING, SELECTION
+from bench.experiment.sizes import NoiseBank
+from bench.report.numbers import MISSING, banded, bracket, seeds
+from bench.report.study import Panel, Study
 from bench.report.table import BLOCK, FAILED, NOT_APPLICABLE, absent, columns_of
-from bench.report.titles import metric_title
+from bench.report.titles import REAL, metric_title
+
+AT_FLOOR = "at the floor"
+COPIED = "†"
+COPY_NOTE = (
+    f"{COPIED} marks cells whose samples are copies: nearer to training data than real held-out "
+    "samples are, so that a low distance says little. "
+)
 
 
 def sampler_mix(counts: dict[str, int]) -> str:
@@ -26,8 +35,7 @@ def quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tu
     data, text = [], []
     for panel in study.panels:
         expected, nfe_list = study.expected(panel), study.nfe(panel)
-        real = study.floor(panel, "floor.train")
-        floor = math.nan if real is None else real.value
+        real = study.floors.level(panel, REAL)
         for label in study.labels(panel):
             curve = study.curve(panel, label, chosen)
             missing = absent(study, panel, label)
@@ -35,12 +43,17 @@ def quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tu
             for nfe in nfe_list:
                 point = curve.get(nfe)
                 mix = study.samplers(panel, label, nfe) if with_sampler else {}
+                copied = at_floor = False
                 if point is None:
                     cell = missing
                 else:
                     mean, *bounds = bracket(point).split(" ", 1)
-                    parts = [mean + seeds(point.n, expected), *bounds]
-                    cell = "\n".join(parts + ([sampler_mix(mix)] if mix else []))
+                    copied = with_sampler and study.floors.copies(panel, label, nfe)
+                    at_floor = with_sampler and study.floors.at_floor(panel, label, nfe)
+                    mark = COPIED if copied else ""
+                    parts = [mean + mark + seeds(point.n, expected), *bounds]
+                    parts += [sampler_mix(mix)] if mix else []
+                    cell = "\n".join(parts + ([AT_FLOOR] if at_floor else []))
                     data.append(
                         {
                             "experiment": panel.experiment,
@@ -50,19 +63,39 @@ def quality_by_nfe(study: Study, chosen: pd.DataFrame, with_sampler: bool) -> tu
                             "nfe": nfe,
                             "sampler": sampler_mix(mix) if mix else COMMON_SOLVER,
                             **columns_of(point, expected),
-                            "floor": floor,
+                            "floor": math.nan if real is None else real.value,
+                            "floor_low": math.nan if real is None else real.low,
+                            "floor_high": math.nan if real is None else real.high,
+                            "at_floor": at_floor,
+                            "copies": copied,
                         }
                     )
                 line[f"NFE {nfe}"] = cell
             if not curve and missing != FAILED:
                 line |= {f"NFE {nfe}": NOT_APPLICABLE for nfe in nfe_list}
-            text.append(line | {"floor": plain(floor)})
+            text.append(line | {"floor": banded(real)})
     return pd.DataFrame(data), pd.DataFrame(text).fillna(MISSING)
 
 
 def primaries(study: Study) -> str:
     """The primary metric of every panel, in words."""
     return "; ".join(f"{p.title}: {metric_title(p.primary)}" for p in study.panels)
+
+
+def compared_bank(study: Study, panel: Panel) -> NoiseBank:
+    """The noise bank in which every solver and grid was sampled, to compare them all."""
+    is_screened = study.experiment(panel).sweep.screen is not None
+    return SELECTION if is_screened else SCORING
+
+
+def bank_note(study: Study) -> str:
+    """In which noise samplers were compared, where not all were scored; else nothing."""
+    if all(experiment.sweep.screen is None for experiment in study.experiments):
+        return ""
+    return (
+        "Where samplers were screened all stand with the samples of the selection noise: only the "
+        "best were scored with more. "
+    )
 
 
 def without_flow(study: Study, words: str) -> str:

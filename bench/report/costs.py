@@ -6,15 +6,22 @@ import math
 
 import pandas as pd
 
+from bench.experiment.cells import SCORING, SELECTION, UNIFIED
 from bench.experiment.costs import KINDS
+from bench.report.floors import TRAIN
+from bench.report.numbers import scaled
 from bench.report.study import Panel, Study
+from bench.sampling.solvers.catalogue import SOLVERS
 
 SUMS = ("updates", "samples", "flops", "network_passes", "device_seconds", "coupling_seconds",
-         "wall_seconds")  # fmt: skip
+        "drawing_seconds", "wall_seconds")  # fmt: skip
 
 
 def budget_rows(study: Study, panel: Panel, label: str) -> pd.DataFrame:
-    """Means over seeds of what each stage planned, spent and measured; stages in their order."""
+    """Means over seeds of what each stage planned, spent and measured; stages in their order.
+
+    A kind that no ledger has is missing: ledgers of before have no seconds of drawing.
+    """
     if (panel, label) not in study.budgets:
         study.budgets[panel, label] = _budget_rows(study, panel, label)
     return study.budgets[panel, label]
@@ -24,7 +31,9 @@ def _budget_rows(study: Study, panel: Panel, label: str) -> pd.DataFrame:
     wide = study.charges(panel, label)
     if wide.empty:
         return pd.DataFrame()
-    summed = pd.DataFrame({kind: wide[_ending(wide, kind)].sum(axis=1) for kind in SUMS})
+    summed = pd.DataFrame(
+        {kind: wide[_ending(wide, kind)].sum(axis=1, min_count=1) for kind in SUMS}
+    )
     for kind in ("planned", "spent", "peak_memory_bytes"):
         summed[kind] = wide.get(kind, math.nan)
     means = summed.groupby("stage").mean()
@@ -66,3 +75,47 @@ def expected_seconds(study: Study) -> dict[str, float]:
         kind: sum(estimate["core_seconds"].get(kind, 0.0) for estimate in estimates if estimate)
         for kind in KINDS
     }
+
+
+def evaluations_of_screen(study: Study, panel: Panel) -> tuple[float, float, float] | None:
+    """Network evaluations of samples that choosing and scoring samplers took, all seeds together.
+
+    Returns:
+        Those of the screens, of what was scored, and of scoring every combination beside the
+        screens; None where samplers were not screened.
+    """
+    sweep = study.experiment(panel).sweep
+    if sweep.screen is None:
+        return None
+    rows = study.measured(panel)
+    keep = (
+        (rows["metric"] == panel.primary)
+        & (rows["status"] == "ok")
+        & rows["train_seed"].notna()
+        & rows["solver"].isin(list(SOLVERS))
+        & (rows["grid"] != UNIFIED)
+        & (rows["reference_set"] != TRAIN).fillna(True)
+    )
+    rows = rows[keep.fillna(False)]
+    spent = {
+        bank: float((cells["nfe"] * cells["n_samples"]).sum())
+        for bank, cells in rows.groupby("noise_bank")
+    }
+    screening, scoring = spent.get(SELECTION, 0.0), spent.get(SCORING, 0.0)
+    more = sweep.samples[SCORING] / sweep.samples[SELECTION]
+    return screening, scoring, screening * more
+
+
+def screening_note(study: Study) -> str:
+    """What screening samplers took against scoring every combination; nothing where none was."""
+    said = []
+    for panel in study.panels:
+        evaluations = evaluations_of_screen(study, panel)
+        if evaluations is not None:
+            screening, scoring, every = evaluations
+            said.append(
+                f"{panel.title}: screening every solver and grid took {scaled(screening)} "
+                f"evaluations of the network on a sample, scoring the best {scaled(scoring)}; "
+                f"scoring every one would have taken {scaled(every)}."
+            )
+    return " ".join(said)

@@ -18,13 +18,13 @@ from bench.evidence.statistics import Interval
 from bench.report.numbers import plain
 from bench.report.study import Panel, Study
 from bench.report.style import FAINT, FLOOR, GREY, Look, look_of, new_figure, plain_log
-from bench.report.titles import metric_title
+from bench.report.titles import REAL, metric_title
 
 Drawn = Figure | str
 Array = NDArray[np.float64]
 
 BASELINES: tuple[tuple[str, str, Literal["-", ":"]], ...] = (
-    ("floor.train", "train vs held-out (floor)", "-"),
+    (REAL, "real samples (floor, 95% of draws)", "-"),
     ("floor.gaussian", "fitted Gaussian", ":"),
 )
 
@@ -142,11 +142,14 @@ def legend(figure: Figure, entries: Sequence[Any], columns: int) -> None:
 
 
 def baselines(axes: Axes, study: Study, panel: Panel) -> None:
-    """Floor and fitted Gaussian as horizontal lines."""
+    """Floor and fitted Gaussian as horizontal lines; the floor with the band of real samples."""
     for label, _, style in BASELINES:
-        level = study.floor(panel, label)
-        if level is not None:
-            axes.axhline(level.value, color=FLOOR, linewidth=1.1, linestyle=style, zorder=1)
+        level = study.floors.level(panel, label)
+        if level is None:
+            continue
+        axes.axhline(level.value, color=FLOOR, linewidth=1.1, linestyle=style, zorder=1)
+        if label == REAL and math.isfinite(level.high - level.low):
+            axes.axhspan(level.low, level.high, color=FLOOR, alpha=0.14, linewidth=0, zorder=0)
 
 
 def errors(points: Sequence[Interval]) -> Array:
@@ -188,7 +191,7 @@ def frame(axes: Axes) -> None:
 
 def robust_axis(axes: Axes, study: Study, panel: Panel, values: Sequence[float]) -> None:
     """A logarithmic axis that is the same along a row, and leaves out values that are far out."""
-    levels = [level.value for name, *_ in BASELINES if (level := study.floor(panel, name))]
+    levels = [level.value for name, *_ in BASELINES if (level := study.floors.level(panel, name))]
     shown = [value for value in values if value > 0]
     if shown:
         axes.set_ylim(min(shown + levels) / ROOM, max([fence(shown), *levels]) * ROOM)

@@ -10,7 +10,8 @@ import pandas as pd
 from bench.evidence.audit import CONVERGENCE
 from bench.evidence.statistics import Interval, interval
 from bench.experiment.cells import EXACT
-from bench.report.study import TRAIN, Panel, Study
+from bench.report.floors import TRAIN
+from bench.report.study import Panel, Study
 
 Curve = dict[int, Interval]
 """A metric at each NFE."""

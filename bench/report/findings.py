@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 
 from bench.evidence.statistics import Interval
-from bench.report.numbers import bracket, crossing, plain
+from bench.evidence.statistics.floor import over_floor
+from bench.report.numbers import banded, bracket, crossing, plain
 from bench.report.study import Panel, Study
-from bench.report.titles import STRAIGHTNESS, metric_title
+from bench.report.titles import REAL, STRAIGHTNESS, metric_title
 
 FEW = 2
 """Evaluations up to which a formulation counts as sampled in few."""
@@ -160,16 +161,19 @@ def _against_floor(study: Study, panel: Panel) -> Iterator[str]:
         for label in study.labels(panel)
         if (curve := study.curve(panel, label, study.selected))
     }
-    floor = study.floor(panel, "floor.train")
+    floor = study.floors.level(panel, REAL)
     if floor is not None:
         label = min(best, key=lambda name: best[name])
+        curve = study.curve(panel, label, study.selected)
+        nfe = min(curve, key=lambda n: curve[n].estimate)
+        over = over_floor(study.by_seed(panel, label, nfe).values(), floor)
         yield (
-            f"The lowest mean of all, {study.titles[label]} with {plain(best[label])}, is "
-            f"{plain(best[label] / floor.value)} times the floor of {plain(floor.value)} that "
-            "training data reach against held-out data."
+            f"The lowest mean of all, {study.titles[label]} with {bracket(curve[nfe])}, is "
+            f"{bracket(over)} times the floor of {banded(floor)} that real samples reach against "
+            "the same held-out data."
         )
     for key, what in (("floor.gaussian", "fitted Gaussian"), ("floor.untrained", "untrained net")):
-        level = study.floor(panel, key)
+        level = study.floors.level(panel, key)
         if level is None:
             continue
         losing = [study.titles[name] for name, value in best.items() if value >= level.value]

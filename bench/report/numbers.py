@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from bench.evidence.statistics import CrossingSummary, Interval
+from bench.evidence.statistics.floor import Level
 
 MISSING = "—"
 
@@ -28,6 +29,12 @@ def tick(x: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def power(x: float) -> str:
+    """A tolerance: a power of ten with its exponent, ``1e-2``, ``2.5e-4``."""
+    digits, _, exponent = f"{x:.6e}".partition("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
 def scaled(x: float) -> str:
     """``x`` with a decimal prefix: ``13.2 T``, ``4.05 M``, ``812``."""
     if math.isnan(x):
@@ -45,9 +52,28 @@ def fraction(x: float) -> str:
 
 def bracket(i: Interval) -> str:
     """``12.3 [11.0, 13.8]``; without brackets where one seed leaves no interval."""
-    if math.isnan(i.low):
-        return plain(i.estimate)
-    return f"{plain(i.estimate)} [{plain(i.low)}, {plain(i.high)}]"
+    return bounded(i.estimate, i.low, i.high)
+
+
+def bounded(estimate: float, low: float, high: float) -> str:
+    """An estimate and its interval, whose width decides the digits: it has two.
+
+    What is smaller than the width keeps its first digits, the estimate two and a bound one.
+    """
+    width = high - low
+    if not (math.isfinite(width) and math.isfinite(estimate)):
+        return plain(estimate)
+    if width == 0:
+        return f"{plain(estimate)} [{plain(low)}, {plain(high)}]"
+    wanted = ((width, 2), (estimate, 2), (low, 1), (high, 1))
+    places = [digits - 1 - math.floor(math.log10(abs(x))) for x, digits in wanted if x]
+    texts = (f"{x:,.{max(0, *places)}f}" for x in (estimate, low, high))
+    return "{} [{}, {}]".format(*texts)
+
+
+def banded(level: Level | None) -> str:
+    """A floor with the band that holds 95% of its draws."""
+    return MISSING if level is None else bounded(level.value, level.low, level.high)
 
 
 def seeds(n: int, expected: int) -> str:
@@ -56,21 +82,19 @@ def seeds(n: int, expected: int) -> str:
 
 
 def crossing(c: CrossingSummary, expected: int) -> str:
-    """``6.3 [5.1, 7.8]`` where all seeds reach the target inside the sweep, else the median.
+    """``5 to 8 [3, 12]``: bounds of the median over seeds, and its order-statistic interval.
 
-    The median stands with its order-statistic interval, ``12 [6, > 64] (4/5 reach it)``.
+    Seeds that do not reach the target are told: ``9 to 12 [5, > 64] (4/5 reach it)``.
     """
     if c.n == 0:
         return MISSING
-    if c.interval is not None:
-        return bracket(c.interval) + seeds(c.n, expected)
-    median = _censored(c.median, c)
-    if c.n > 1 and c.reached:
-        median += f" [{_censored(c.low, c)}, {_censored(c.high, c)}]"
-    return f"{median} ({c.reached}/{c.n} reach it)"
-
-
-def _censored(nfe: float, c: CrossingSummary) -> str:
-    if math.isinf(nfe):
-        return f"> {c.limit:.0f}"
-    return f"{'≤ ' if nfe <= c.early else ''}{plain(nfe)}"
+    beyond = f"> {c.limit:.0f}"
+    if math.isinf(c.most):
+        text = beyond
+    else:
+        text = f"{c.most:.0f}" if c.least == c.most else f"{c.least:.0f} to {c.most:.0f}"
+    if c.n > 1 and c.reached and (c.low, c.high) != (c.least, c.most):
+        text += f" [{c.low:.0f}, {beyond if math.isinf(c.high) else f'{c.high:.0f}'}]"
+    return (
+        f"{text} ({c.reached}/{c.n} reach it)" if c.reached < c.n else text + seeds(c.n, expected)
+    )

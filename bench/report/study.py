@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from bench.errors import InputError
 from bench.evidence import records
 from bench.evidence.claims import Finding, judge
 from bench.evidence.manifest import MANIFEST, parts
-from bench.evidence.samplers import COMMON_SOLVER, Samplers
+from bench.evidence.samplers import COMMON_SOLVER, Samplers, rows_of_samplers
 from bench.evidence.statistics import (
     CrossingSummary,
     Interval,
@@ -30,10 +29,13 @@ from bench.evidence.statistics import (
 from bench.experiment.cells import own_grid
 from bench.experiment.layout import Layout
 from bench.experiment.loading import from_mapping
-from bench.experiment.spec import Experiment, untuned
+from bench.experiment.sections import RUNG
+from bench.experiment.spec import Experiment, rung, untuned
 from bench.files import read_json
 from bench.formulations.parts import formulation_module
 from bench.report import RECORDS
+from bench.report.floors import Floors
+from bench.report.numbers import power
 from bench.report.titles import _spelt
 from bench.sampling.solvers.catalogue import SOLVERS
 
@@ -41,19 +43,12 @@ CROWDED = 8
 """Most formulations that one figure or table can hold side by side; more are shown by kind."""
 
 
-TRAIN = "train"
+Sampler = tuple[str, str, float]
+"""Solver, grid, and tolerance (0 where a number of evaluations was asked for)."""
 
 
 SETUP = "setup.evaluations"
 """Metric of the evaluations that it took to make a grid for a model."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """A value that belongs to a data set, with its standard error of resampling (NaN: unknown)."""
-
-    value: float
-    error: float
 
 
 @dataclass(frozen=True)
@@ -161,7 +156,8 @@ class Study:
                 title: str = formulation_module(spec.formulation).TITLE
                 base = untuned(label)
                 name = spec.title or (title if base == spec.formulation else _spelt(base))
-                titles[label] = name + label.removeprefix(base)
+                beside = f", {rung(label):g}x budget" if RUNG in label else label.removeprefix(base)
+                titles[label] = name + beside
             for label, model in experiment.models.items():
                 titles[label] = model.title or _spelt(label)
         return titles
@@ -193,8 +189,14 @@ class Study:
         """The grid that a solver runs on for a label where the sweep asks for no other."""
         return own_grid(self.experiment(panel).formulation(label), SOLVERS[solver])
 
-    def sampler_name(self, panel: Panel, label: str, solver: str, grid: str) -> str:
-        """``solver``, with its grid where that is not the one the label's models have anyway."""
+    def sampler_name(self, panel: Panel, label: str, sampler: Sampler) -> str:
+        """The solver, with its grid where that is not the one the label's models have anyway.
+
+        An adaptive solver stands with its tolerance: ``dopri5(1e-2)``.
+        """
+        solver, grid, tolerance = sampler
+        if tolerance:
+            return f"{solver}({power(tolerance)})"
         is_own = grid in ("", self.own_grid(panel, label, solver))
         return solver if is_own else f"{solver} ({grid})"
 
@@ -296,18 +298,18 @@ class Study:
         """Every NFE at which some formulation has a value."""
         return sorted(set(panel.of(self.selected).dropna(subset="value")["nfe"]))
 
-    def chosen(self, panel: Panel, label: str, nfe: int) -> dict[tuple[str, str], int]:
-        """How often each solver and grid was selected at an NFE, most frequent first."""
+    def chosen(self, panel: Panel, label: str, nfe: int) -> dict[Sampler, int]:
+        """How often each solver, grid and tolerance was selected at an NFE, most frequent first."""
         rows = self._chosen_cells(panel, label, self.selected)
         rows = rows[rows["nfe"] == nfe]
-        counts = Counter(sorted(zip(rows["solver"], rows["grid"], strict=True)))
-        return dict(counts.most_common())
+        samplers = zip(rows["solver"], rows["grid"], rows["tolerance"], strict=True)
+        return dict(Counter(sorted(samplers)).most_common())
 
     def samplers(self, panel: Panel, label: str, nfe: int) -> dict[str, int]:
         """The same by name, see :meth:`sampler_name`."""
         return {
-            self.sampler_name(panel, label, solver, grid): count
-            for (solver, grid), count in self.chosen(panel, label, nfe).items()
+            self.sampler_name(panel, label, sampler): count
+            for sampler, count in self.chosen(panel, label, nfe).items()
         }
 
     def targets(self, panel: Panel) -> dict[float, float]:
@@ -323,15 +325,12 @@ class Study:
 
     def at_selected(self, panel: Panel) -> pd.DataFrame:
         """Every scoring-bank metric of the cells that were selected, one row a seed and metric."""
-        keys = ["label", "train_seed", "solver", "grid", "sampled_path"]
-        chosen = panel.of(self.selected)[[*keys, "nfe"]]
-        rows = self.measured(panel)
-        rows = rows[
-            (rows["noise_bank"] == "scoring") & rows["tolerance"].isna() & (rows["status"] == "ok")
-        ].fillna({"grid": "", "sampled_path": ""})
-        rows = rows.drop(columns="nfe").rename(columns={"nfe_requested": "nfe"})
-        rows = rows.dropna(subset=["nfe", "train_seed"]).astype({"nfe": int, "train_seed": int})
-        return chosen.merge(rows, on=[*keys, "nfe"], how="left")
+        return rows_of_samplers(panel.of(self.selected), self.measured(panel))
+
+    @cached_property
+    def floors(self) -> Floors:
+        """What real data and baselines score, and who is there."""
+        return Floors(self)
 
     # --- values that belong to a model or a data set --------------------------------------------
 
@@ -347,15 +346,6 @@ class Study:
         """A metric that each model has once, such as straightness, over seeds."""
         rows = self.rows(panel, label, metric)
         return interval(rows.groupby("train_seed")["value"].mean(), metric)
-
-    def floor(self, panel: Panel, label: str) -> Level | None:
-        """The primary metric of one of :data:`FLOORS`, or None where it was not measured."""
-        rows = self.rows(panel, label, panel.primary)
-        rows = rows[(rows["reference_set"] != TRAIN).fillna(True)]
-        if rows.empty:
-            return None
-        error = rows["value_se"].iloc[0]
-        return Level(float(rows["value"].iloc[0]), math.nan if pd.isna(error) else float(error))
 
     def failures(self, panel: Panel, label: str) -> pd.DataFrame:
         """Rows that record a failure of the label: its seeds and error lines."""

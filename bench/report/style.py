@@ -14,7 +14,7 @@ import io
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +127,16 @@ SETTINGS: dict[Any, Any] = {
 
 
 def look_of(label: str) -> Look:
-    """The look of a label; ``label@rate`` of a tuning run looks like ``label``."""
-    base = label.split("@")[0]
+    """The look of a label; ``label@rate`` of a tuning run looks like ``label``.
+
+    Rungs of a ladder, ``label@x0.25``, have the colour and the marker of the label, and dashes of
+    their own.
+    """
+    base, _, multiple = label.partition("@x")
+    if multiple and float(multiple) != 1:
+        place = round(math.log2(float(multiple))) % len(SPARE_DASHES)
+        return replace(look_of(base), dash=SPARE_DASHES[place])
+    base = base.split("@")[0]
     if base in KNOWN:
         return KNOWN[base]
     number = int.from_bytes(hashlib.sha256(base.encode()).digest()[:6], "big")

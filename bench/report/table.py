@@ -34,8 +34,10 @@ MISMATCH = "mismatch"
 REFUSAL = "cannot spend this NFE exactly"
 
 INTERVAL_NOTE = (
-    "Intervals: 95%, Student t over training seeds, on the log scale with the geometric mean for "
-    "positive metrics, on the linear scale for the others. (k/n) marks cells with k of n seeds."
+    "Intervals: 95%, Student t over training seeds; on the log scale with the geometric mean for "
+    "positive metrics, on the logit scale for shares, on the linear scale for the others, and the "
+    "range of order statistics where a value lies on the border of its scale. (k/n) marks cells "
+    "with k of n seeds."
 )
 
 
@@ -77,11 +79,18 @@ class Table:
         """Columns that hold words, not numbers."""
         return tuple(self.text.columns) if self.wordy else WORDS
 
+    def files(self) -> dict[str, str]:
+        """Text of its files by suffix: ``csv``, ``md`` and ``tex``."""
+        return {
+            "csv": self.data.to_csv(index=False, lineterminator="\n"),
+            "md": markdown(self),
+            "tex": latex(self),
+        }
+
     def write(self, folder: Path) -> None:
         """Write ``<name>.csv``, ``<name>.md`` and ``<name>.tex``."""
-        write_text(folder / f"{self.name}.csv", self.data.to_csv(index=False, lineterminator="\n"))
-        write_text(folder / f"{self.name}.md", markdown(self))
-        write_text(folder / f"{self.name}.tex", latex(self))
+        for suffix, text in self.files().items():
+            write_text(folder / f"{self.name}.{suffix}", text)
 
 
 INTERVAL_COLUMNS = ("estimate", "low", "high", "scale", "seeds", "seeds_expected")
@@ -150,6 +159,7 @@ _LATEX = {
     "[": "{[}",
     "]": "{]}",
     "—": "---",
+    "†": r"$\dagger$",
     "é": r"\'e",
     "∞": r"$\infty$",
     "≤": r"$\le$",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +82,9 @@ def _measured(experiment: Experiment, layout: Layout) -> Iterator[pd.DataFrame]:
 
 
 def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
-    """The timing stage's seconds a sample on every row of the same cell."""
+    """The timing stage's seconds a sample, the median over its seeds, on every row of the cell."""
     timed = table[(table["metric"] == "seconds_per_sample") & (table["status"] == "ok")]
-    seconds = timed[[*SECONDS_KEY, "value"]].drop_duplicates(SECONDS_KEY)
+    seconds = timed.groupby(SECONDS_KEY, dropna=False)["value"].median().reset_index()
     joined = table[SECONDS_KEY].merge(seconds, on=SECONDS_KEY, how="left", validate="m:1")["value"]
     own_path = table["grid"].ne(UNIFIED).fillna(True)  # a change of path takes time of its own
     joined = joined.where(table["solver"].notna() & table["train_seed"].notna() & own_path)
@@ -97,10 +96,11 @@ def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
 
 def _facts(experiment: Experiment, layout: Layout) -> Iterator[dict[str, Any]]:
     """Budget, cost and failure rows of every stage."""
-    for (label, seed), group in groupby(
-        _in_order(experiment), key=lambda node: (node.label, node.seed)
-    ):
-        stages = list(group)
+    # A model's sweep may come after the screens of other seeds: its stages need not be neighbours.
+    groups: dict[tuple[str | None, str | None, int | None], list[Node]] = {}
+    for node in _in_order(experiment):
+        groups.setdefault((node.dataset, node.label, node.seed), []).append(node)
+    for (_, label, seed), stages in groups.items():
         if label is not None and seed is not None:
             yield from _model_rows(experiment, layout, label, stages)
             continue
@@ -145,7 +145,7 @@ def _model_rows(
         base |= {
             "budget_unit": experiment.budget.unit,
             "accounting": experiment.budget.accounting,
-            "budget_total": experiment.budget.amount[dataset],
+            "budget_total": experiment.amount(dataset, label),
         }
     failed = False
     for node in stages:

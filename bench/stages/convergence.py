@@ -17,7 +17,7 @@ from bench.evidence.records import Record
 from bench.experiment import digests
 from bench.experiment.cells import exact_label
 from bench.experiment.layout import Layout
-from bench.experiment.sections import ConvergenceSpec
+from bench.experiment.measuring import ConvergenceSpec
 from bench.experiment.spec import Experiment
 from bench.formulations.grammar import Part
 from bench.progress import Progress

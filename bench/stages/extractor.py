@@ -1,6 +1,7 @@
 """``extractor``: make the feature extractor of a data set ready.
 
-It is trained on the training half only, or its published weights are verified and taken over.
+It is trained on the training half only, on samples of its own where training is unlimited; or its
+published weights are verified and taken over.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ def run(experiment: Experiment, layout: Layout, *, dataset: str) -> Outcome:
             from safetensors.torch import save_file
 
             from bench.data.files import load
-            from bench.metrics.extractors import accuracy, published, train
+            from bench.metrics.extractors import accuracy, published, shown, train
         if source is not None:
             with replacing(folder / EXTRACTOR_WEIGHTS) as temporary:
                 save_file(published(source), temporary)
             print(f"extractor {name}: weights of {source}")
             return {"extractor": name, "source": source.name}
-        data = load(layout.data(dataset))
         with seconds("training"):
+            data = shown(load(layout.data(dataset)), experiment.extractor.samples)
             network = train(name, data, experiment.extractor, device)
         with seconds("metrics"):
             reached = {

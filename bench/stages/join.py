@@ -15,7 +15,7 @@ import pandas as pd
 from bench.errors import InputError
 from bench.evidence import manifest as manifests
 from bench.evidence import records
-from bench.experiment.layout import CONFIG, Layout
+from bench.experiment.layout import CONFIG, PAGE, Layout
 from bench.files import read_json, replacing, write_json, write_text
 from bench.report import RECORDS
 from bench.report.figures import from_arrays
@@ -75,9 +75,9 @@ def _keep(source: Path, target: Path) -> None:
     if (source / CONFIG).is_file():
         with replacing(target / CONFIG) as temporary:
             shutil.copyfile(source / CONFIG, temporary)
-    if not (source / report.PAGE).is_file():
+    if not (source / PAGE).is_file():
         return
-    page = (source / report.PAGE).read_text(encoding="utf-8")
+    page = (source / PAGE).read_text(encoding="utf-8")
     for name in from_arrays():
         drawing = drawing_in(page, name)
         if drawing is not None:

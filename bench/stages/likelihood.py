@@ -25,7 +25,7 @@ from bench.evidence.columns import experiment_columns, model_columns
 from bench.evidence.records import Record
 from bench.experiment import digests
 from bench.experiment.layout import Layout
-from bench.experiment.sections import LikelihoodSpec
+from bench.experiment.measuring import LikelihoodSpec
 from bench.experiment.spec import Experiment
 from bench.stages.running.devices import ready
 from bench.stages.running.outcome import INCOMPLETE, run_guarded
@@ -88,7 +88,7 @@ def _work(
 
     formulation = experiment.formulation(label)
     with seconds("metrics"):
-        data = load(layout.data(dataset))
+        data = load(layout.data(dataset)).at_least(held_out=settings.samples)
         model = assembly.model(experiment, layout, data, label, seed, device)
         start, end = model.path.interval
         about = {

@@ -69,7 +69,9 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
                 model=ExactModel(law.to(device), flow.path.build()),
                 conditional=None,
                 seed=experiment.seeds[0],
-                spec=experiment.sweep.model_copy(update={"reference_tolerance": TOLERANCE}),
+                spec=experiment.sweep_of(dataset).model_copy(
+                    update={"reference_tolerance": TOLERANCE}
+                ),
                 references=real,
                 seconds=seconds,
                 device=device,

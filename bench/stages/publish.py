@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import InputError, RunError
-from bench.experiment.layout import CONFIG, Layout
+from bench.evidence import ledgers
+from bench.experiment.layout import CONFIG, PAGE, Layout
 from bench.experiment.loading import load
 from bench.experiment.spec import Experiment
 from bench.files import read_json, write_json, write_text
 from bench.report import RECORDS
 from bench.stages import gate, verify
 from bench.stages.gate import GATE
-from bench.stages.report import PAGE
 
 REFERENCE = "reference"
 
@@ -98,14 +98,14 @@ def write_light(experiment: Experiment, folder: Path, target: Path) -> None:
         copy = target / path.relative_to(folder)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
-    ledgers = verify.all_ledgers(Layout(folder))
-    lines = (f" {json.dumps(place)}: {json.dumps(ledger)}" for place, ledger in ledgers.items())
-    write_text(target / verify.LEDGERS, "{\n" + ",\n".join(lines) + "\n}\n")
+    written = ledgers.of_run(Layout(folder))
+    lines = (f" {json.dumps(place)}: {json.dumps(ledger)}" for place, ledger in written.items())
+    write_text(target / ledgers.LEDGERS, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def light_files(experiment: Experiment, folder: Path) -> Iterator[Path]:
     """The files of a run that are published as they are."""
     for pattern in (*KEPT, *(TUNED if experiment.tuning is not None else SHOWN)):
         for path in sorted(folder.glob(pattern)):
-            if path.is_file() and path.name != verify.LEDGERS:
+            if path.is_file() and path.name != ledgers.LEDGERS:
                 yield path

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from bench.experiment.layout import Layout
+from bench.evidence import contents, ledgers
+from bench.experiment.layout import PAGE, Layout
+from bench.experiment.roots import verb_digest
 from bench.experiment.spec import Experiment
 from bench.report import CAPTIONS, captions, figures, page, tables
 from bench.report.study import Study
-
-PAGE = "report.html"
+from bench.report.table import Table
 
 
 def run(experiment: Experiment, layout: Layout) -> None:
@@ -38,11 +39,27 @@ def _uncollected() -> Iterator[None]:
 
 @_uncollected()
 def write(study: Study, layout: Layout) -> None:
-    """Write ``tables/``, ``figures/``, ``captions/`` and ``report.html`` of a study."""
+    """Write ``tables/``, ``figures/``, ``captions/`` and ``report.html`` of a study.
+
+    Last of all stands what the folder holds, by which ``verify`` sees a change.
+    """
     built = tables.build_all(study)
     for table in built.values():
         table.write(layout.root / "tables")
     figures.write_all(study, layout.root / "figures")
     captions.write_all(built, layout.root / CAPTIONS)
     page.write(study, built, layout.root / "figures", layout.root / PAGE)
+    hold(study, built, layout)
     print(f"report: {layout.root / PAGE}", file=sys.stderr)
+
+
+def hold(study: Study, built: Mapping[str, Table], layout: Layout) -> None:
+    """Write down what a folder holds, once all of it is there."""
+    contents.write(
+        layout.root,
+        records=study.records,
+        ledgers=ledgers.of_run(layout),
+        tables={name: table.files()["csv"] for name, table in built.items()},
+        page=PAGE,
+        report=verb_digest("report"),
+    )

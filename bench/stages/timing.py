@@ -1,9 +1,11 @@
 """Seconds a sample of every solver and cost: one job alone on an idle device.
 
-The first seed's model of each label draws one batch: a run to warm up, then the median over
-repeats of wall seconds, with the device synchronised at both ends. A row whose wall seconds exceed
-its CPU seconds by a fifth was measured on a busy machine and says so; so does one whose batch did
-not fit into memory and was measured in smaller ones. A cell that fails is a row of its own.
+The models of the first training seeds (``timing.seeds``) draw one batch each, seed after seed: a
+run to warm up, then the median over repeats of wall seconds, with the device synchronised at both
+ends. What is said of time rests on the seeds: a round of all labels lies between two of them, with
+whatever else happens on the machine. A row whose wall seconds exceed its CPU seconds by a fifth was
+measured on a busy machine and says so; so does one whose batch did not fit into memory and was
+measured in smaller ones. A cell that fails is a row of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +48,7 @@ CONTENDED_NOTE = "contended: another process had the core"
 
 
 def run(experiment: Experiment, layout: Layout, *, dataset: str) -> None:
-    """Time every label's cells on ``dataset``; labels whose first model failed are left out."""
+    """Time every label's cells on ``dataset``; models that failed are left out."""
     run_guarded(
         layout.timing(dataset),
         digests.timing_digest(experiment, dataset),
@@ -61,34 +64,37 @@ def _work(experiment: Experiment, layout: Layout, dataset: str, seconds: Seconds
         from bench.data.files import load
         from bench.stages.running import assembly
 
-    folder, seed = layout.timing(dataset), experiment.seeds[0]
+    folder = layout.timing(dataset)
     journal = Journal(folder / JOURNAL)
     rows: list[Record] = []
     left_out: list[str] = []
     with seconds("timing"):
         data = load(layout.data(dataset))
-        for label in experiment.labels:
+        for seed, label in product(experiment.timed_seeds, experiment.labels):
             formulation = experiment.formulation(label)
             stage = layout.stage(dataset, label, seed, formulation.final.name)
             outcome = read_outcome(stage)
             if outcome is None or outcome["status"] != "ok":
-                left_out.append(label)
+                left_out.append(f"{label} seed {seed}")
                 continue
             model = assembly.model(experiment, layout, data, label, seed, device)
             on = switches(experiment, layout, dataset, label, model, data, device)
             accelerate(model, on, network_batch(formulation, experiment.timing.batch_size))
             if formulation.conditional is not None and data.train_labels is not None:
-                labels = data.train_labels[: experiment.timing.batch_size].to(device)
-                model = model.given(labels, formulation.conditional.guidance)
-            base = digests.timing_base(experiment, dataset, label)
+                classes = data.train_labels[: experiment.timing.batch_size].to(device)
+                model = model.given(classes, formulation.conditional.guidance)
+            base = digests.timing_base(experiment, dataset, label, seed)
             columns = model_columns(experiment, layout, dataset, label, seed)
+            name = {column: columns[column] for column in ("label", "formulation")}
             todo = _timed(experiment, formulation)
-            with Progress(f"{dataset}/{label}/timing", len(todo), "cells") as progress:
+            where = f"{dataset}/{label}/seed{seed}/timing"
+            with Progress(where, len(todo), "cells") as progress:
                 for cell in todo:
                     key = digests.cell_digest(base, cell.key())
                     measure = partial(_row, experiment, cell, model, data, columns, base)
                     entry = journal.settled(key, measure, seconds)
-                    rows += entry.rows
+                    # Of two labels with one model the second one finds the seconds of the first.
+                    rows += [{**row, **name} for row in entry.rows]
                     progress.advance()
     common = experiment_columns(experiment)
     records.write(records.frame({**row, **common} for row in rows), folder / TABLE)
@@ -130,7 +136,9 @@ def _row(
         "run_digest": digest,
     }
     try:
-        return Entry([row | _measured(experiment, cell, model, data, device)])
+        return Entry(
+            [row | _measured(experiment, cell, model, data, columns["train_seed"], device)]
+        )
     except Exception as error:
         # What one solver cannot do costs the table no other row.
         why = f"{type(error).__name__}: {error}"
@@ -138,13 +146,18 @@ def _row(
 
 
 def _measured(
-    experiment: Experiment, cell: Cell, model: PathModel, data: DataSet, device: torch.device
+    experiment: Experiment,
+    cell: Cell,
+    model: PathModel,
+    data: DataSet,
+    seed: int,
+    device: torch.device,
 ) -> dict[str, Any]:
     """Seconds a sample, and what they are of."""
     from bench.sampling.banks import starting_noise
     from bench.sampling.sample import Request, sample_what_fits, smaller
 
-    settings, seed = experiment.timing, experiment.seeds[0]
+    settings = experiment.timing
     noise = starting_noise(seed, BANK, settings.batch_size, data.shape).to(device)
     request = Request(cell.declaration, cell.nfe, cell.tolerance, cell.grid)
     size, nfe = len(noise), 0.0

@@ -170,16 +170,21 @@ def trainer(
 def _source(job: Job, data: DataSet, device: torch.device, rehearsal: bool) -> Source:
     from safetensors.torch import load_file
 
-    from bench.training.batches import FreshNoise, StoredPairs
+    from bench.training.batches import FreshNoise, FreshSamples, StoredPairs
 
-    reads = job.declared.reads
-    if rehearsal or reads is None or job.formulation.stage(reads).kind == "train":
+    reads, flip = job.declared.reads, job.experiment.training.flip
+    pairs = reads is not None and job.formulation.stage(reads).kind != "train"
+    if data.unlimited and not pairs:
+        assert data.sampler is not None, f"{data.name} is unlimited and cannot be drawn from"
+        return FreshSamples(data.sampler, job.seed, device, bool(job.classes), flip)
+    if rehearsal or not pairs:
         label = data.train_labels if job.classes else None
         return FreshNoise(
             data.train.to(device),
             job.seed,
             None if label is None else label.to(device),
-            job.experiment.training.flip,
+            flip,
         )
+    assert reads is not None
     stored = load_file(job.folder(reads) / PAIRS, device=str(device))
     return StoredPairs(stored["noise"], stored["data"], job.seed, stored.get("label"))

@@ -1,5 +1,7 @@
 """``verify``: are the results what they claim to be? Checked again from the files alone.
 
+* records, ledgers, tables, figures and page are those that the report was made with, see
+  :mod:`bench.evidence.contents`, and the records give those tables and verdicts again;
 * every file that an outcome names has the checksum it had when it was written;
 * the charges of each ledger add up to what it says was spent, the ledgers of a model to 98-100% of
   its budget, and each ledger names the upstream ledgers that lie beside it;
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +24,19 @@ import pandas as pd
 import yaml
 
 from bench.errors import InputError, RunError
-from bench.evidence import records
+from bench.evidence import contents, ledgers, records
 from bench.evidence.audit import wrong_evaluations
 from bench.experiment.graph import nodes
-from bench.experiment.layout import CONFIG, LEDGER, OUTCOME, Layout
+from bench.experiment.layout import CONFIG, LEDGER, OUTCOME, PAGE, Layout
 from bench.experiment.loading import load
+from bench.experiment.roots import verb_digest
 from bench.experiment.spec import Experiment
 from bench.files import digest_of, read_json, sha256
-from bench.report import RECORDS
+from bench.report import RECORDS, tables
+from bench.report.study import Study
 from bench.stages.running.job import SMALLEST_FRACTION
 
 Entry = dict[str, Any]
-
-LEDGERS = "ledgers.json"
-"""All ledgers of a published run, by the place where the run had each."""
 
 UNFINISHED = "unfinished.json"
 """Stands in a published run of which stages are missing, and names them."""
@@ -65,10 +67,50 @@ def run(folder: Path, *, unfinished: bool = False) -> None:
         *wrong_budgets(experiment, layout, unfinished),
         *wrong_evaluations(table),
         *wrong_records(experiment, layout, table),
+        *contents.changed(folder, table, ledgers.of_run(layout), PAGE),
+        *wrong_tables(folder),
     ]
     if problems:
         raise RunError("\n".join([f"{len(problems)} problems in {folder}:", *problems]))
-    print(f"{folder}: files, budgets and evaluation counts are as claimed", file=sys.stderr)
+    print(f"{folder}: {_sound(folder)} are as claimed", file=sys.stderr)
+
+
+def _sound(folder: Path) -> str:
+    """What has been checked."""
+    checked = ["files", "budgets", "evaluation counts"]
+    if (folder / contents.CONTENTS).is_file():
+        checked.append("records")
+    if _same_report(folder):
+        checked.append("tables")
+    return f"{', '.join(checked[:-1])} and {checked[-1]}"
+
+
+def _same_report(folder: Path) -> bool:
+    """Whether the tables were made by this code: another version may have other rules for them."""
+    file = folder / contents.CONTENTS
+    return file.is_file() and read_json(file)["report"] == verb_digest("report")
+
+
+def wrong_tables(folder: Path) -> Iterator[str]:
+    """Tables that differ from what the records give, by their first line that does."""
+    if not _same_report(folder):
+        return
+    told = read_json(folder / contents.CONTENTS)["tables"]
+    for name, built in tables.build_all(Study.read(folder)).items():
+        for suffix, text in built.files().items():
+            path = folder / "tables" / f"{name}.{suffix}"
+            if path.is_file():
+                line = _first_difference(path.read_text(encoding="utf-8"), text)
+                if line is not None:
+                    yield f"tables/{path.name}: line {line} is not what the records give"
+        if told.get(name) != contents.of_text(built.files()["csv"]):
+            yield f"table {name}: the records give another one than when the report was made"
+
+
+def _first_difference(text: str, expected: str) -> int | None:
+    """Number of the first line that differs, from 1; None where all are the same."""
+    lines = zip_longest(text.splitlines(), expected.splitlines())
+    return next((i for i, (line, wanted) in enumerate(lines, 1) if line != wanted), None)
 
 
 def wrong_files(experiment: Experiment, layout: Layout, unfinished: bool = False) -> Iterator[str]:
@@ -89,22 +131,11 @@ def wrong_files(experiment: Experiment, layout: Layout, unfinished: bool = False
                 yield f"{path}: not the file that was written"
 
 
-def all_ledgers(layout: Layout) -> dict[str, Entry]:
-    """Every ledger of a run, by its place below the folder of the run; of a published one, too."""
-    together = layout.root / LEDGERS
-    if together.is_file():
-        return dict(read_json(together))
-    return {
-        str(path.relative_to(layout.root)): read_json(path)
-        for path in sorted(layout.root.glob(f"runs/**/{LEDGER}"))
-    }
-
-
-def ledgers(
+def of_models(
     experiment: Experiment, layout: Layout
 ) -> Iterator[tuple[str, str, int, dict[str, Entry]]]:
     """Data set, label and seed of every model, with those of its ledgers that exist, by stage."""
-    written = all_ledgers(layout)
+    written = ledgers.of_run(layout)
     for dataset in experiment.datasets:
         for label in experiment.formulations:
             for seed in experiment.seeds:
@@ -124,7 +155,7 @@ def wrong_budgets(
     experiment: Experiment, layout: Layout, unfinished: bool = False
 ) -> Iterator[str]:
     """Ledgers that do not add up, and models that spent less than 98% or more than 100%."""
-    for dataset, label, seed, model_ledgers in ledgers(experiment, layout):
+    for dataset, label, seed, model_ledgers in of_models(experiment, layout):
         where = f"{dataset} {label} seed {seed}"
         stages = [stage.name for stage in experiment.formulation(label).stages]
         missing = [name for name in stages if name not in model_ledgers]
@@ -135,7 +166,7 @@ def wrong_budgets(
         for name, ledger in model_ledgers.items():
             for problem in _wrong_ledger(ledger, model_ledgers, experiment):
                 yield f"{where} {name}: {problem}"
-        amount = experiment.budget.amount[dataset]
+        amount = experiment.amount(dataset, label)
         marginal = experiment.budget.accounting == "marginal" and len(stages) > 1
         planned = 2 * amount if marginal else amount
         fraction = sum(charged(ledger) for ledger in model_ledgers.values()) / planned
@@ -187,7 +218,7 @@ def wrong_records(experiment: Experiment, layout: Layout, table: pd.DataFrame) -
     spent = table[table["metric"] == "budget.spent"].set_index(
         ["dataset", "label", "train_seed", "stage"]
     )["value"]
-    for dataset, label, seed, model_ledgers in ledgers(experiment, layout):
+    for dataset, label, seed, model_ledgers in of_models(experiment, layout):
         for stage, ledger in model_ledgers.items():
             recorded = spent.get((dataset, label, seed, stage))
             if recorded is None or not _equal(float(recorded), ledger["spent"]):

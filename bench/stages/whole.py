@@ -9,7 +9,7 @@ from typing import Any
 from bench.errors import InputError
 from bench.evidence import expectation, records
 from bench.experiment.graph import Node, jobs, nodes
-from bench.experiment.layout import OUTCOME, Layout
+from bench.experiment.layout import OUTCOME, PAGE, Layout
 from bench.experiment.loading import load
 from bench.experiment.roots import verb_digest
 from bench.experiment.spec import Experiment
@@ -42,9 +42,9 @@ def whole(experiment: Experiment, layout: Layout) -> None:
         collect.run(experiment, layout)
         report.run(experiment, layout)
         gate.run(experiment, layout)
-        files = {name: sha256(layout.root / name) for name in (RECORDS, report.PAGE)}
+        files = {name: sha256(layout.root / name) for name in (RECORDS, PAGE)}
         write_json(layout.root / WHOLE, {"made_from": made_from, "files": files})
-    print(f"report: {layout.root / report.PAGE}", file=sys.stderr)
+    print(f"report: {layout.root / PAGE}", file=sys.stderr)
 
 
 def arguments(job: Sequence[Node]) -> dict[str, Any]:

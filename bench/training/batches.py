@@ -1,4 +1,4 @@
-"""Batches of noise and data: fresh noise, stored pairs, parts of a batch."""
+"""Batches of noise and data: fresh noise, fresh data too, stored pairs, parts of a batch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from bench.data.endless import Sampler
 from bench.streams import Draws, stream
 from bench.tensors import expand, onto
 from bench.training.couplings import Pair
@@ -56,14 +57,43 @@ class FreshNoise:
 
     def batch(self, update: int, size: int) -> Pair:
         """The pair of ``update``, before the coupling."""
-        device = self.data.device
-        index = onto(order(self.seed, update, size, len(self.data)), device)
+        index = onto(order(self.seed, update, size, len(self.data)), self.data.device)
         data = self.data[index]
         if self.flip:
-            tossed = torch.rand(size, generator=stream(self.seed, "flip", update)) < 0.5
-            data = torch.where(expand(onto(tossed, device), data), data.flip(-1), data)
-        noise = torch.randn(data.shape, generator=stream(self.seed, "noise", update))
-        return Pair(onto(noise, device), data, _rows(self.label, index))
+            data = _mirrored(data, self.seed, update)
+        return Pair(_noise(data, self.seed, update), data, _rows(self.label, index))
+
+
+@dataclass(frozen=True)
+class FreshSamples:
+    """Training data without end: new samples and new noise for every update.
+
+    A batch is drawn when it is needed, from a stream of its own, and kept by nobody: a run that is
+    resumed draws the same ones. Noise, times and mirroring are those of :class:`FreshNoise`.
+
+    Args:
+        sampler: of the law of the data.
+        seed: key of samples, noise and mirroring.
+        device: of the training.
+        labelled: whether the classes of the samples are told.
+        flip: mirror half of the images, by a toss for each sample of an update.
+    """
+
+    sampler: Sampler
+    seed: int
+    device: torch.device
+    labelled: bool = False
+    flip: bool = False
+
+    def batch(self, update: int, size: int) -> Pair:
+        """The pair of ``update``, before the coupling."""
+        drawn, label = self.sampler.draw(size, stream(self.seed, "fresh", update))
+        data = onto(drawn, self.device)
+        if self.flip:
+            data = _mirrored(data, self.seed, update)
+        if label is not None:
+            label = onto(label, self.device) if self.labelled else None
+        return Pair(_noise(data, self.seed, update), data, label)
 
 
 @dataclass(frozen=True)
@@ -79,6 +109,18 @@ class StoredPairs:
         """The pair of ``update``, before the coupling."""
         index = onto(order(self.seed, update, size, len(self.data)), self.data.device)
         return Pair(self.noise[index], self.data[index], _rows(self.label, index))
+
+
+def _noise(data: Tensor, seed: int, update: int) -> Tensor:
+    """The noise of an update, where ``data`` are."""
+    noise = torch.randn(data.shape, generator=stream(seed, "noise", update))
+    return onto(noise, data.device)
+
+
+def _mirrored(images: Tensor, seed: int, update: int) -> Tensor:
+    """Images of which half are mirrored."""
+    tossed = torch.rand(len(images), generator=stream(seed, "flip", update)) < 0.5
+    return torch.where(expand(onto(tossed, images.device), images), images.flip(-1), images)
 
 
 def _rows(label: Tensor | None, index: Tensor | slice) -> Tensor | None:

@@ -3,8 +3,8 @@
 Every network registers :func:`watch`; from then on a forward outside a metered region raises
 :class:`~bench.errors.BudgetError`. Inside a region the forwards and backwards are counted by hooks
 as they happen; a forward with a Jacobian-vector product counts two. FLOPs come from torch's counter
-on the real step, measured once for each distinct step; a later step under the same name that
-evaluates the network a different number of times raises.
+(:mod:`bench.training.flops`) on the real step, measured once for each distinct step; a later step
+under the same name that evaluates the network a different number of times raises.
 
 Three units can carry a budget: ``flops``, ``network_passes`` (a forward counts 1, a forward with
 its backward 3, per sample) and ``device_seconds`` (seconds a step was calibrated to take). The
@@ -20,10 +20,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import BudgetError
 from bench.models.meter import counted
+from bench.training.flops import counter
 
 
 @dataclass
@@ -38,6 +38,8 @@ class Charge:
         planned_seconds: steps times their calibrated seconds; zero without a calibration.
         device_seconds: CPU seconds of the process, or GPU seconds between synchronisations.
         coupling_seconds: the part of device_seconds that assigned noise to data.
+        drawing_seconds: the part of device_seconds that made batches of noise and data; where
+            training data are unlimited, they are drawn then.
         wall_seconds: seconds on the clock.
     """
 
@@ -49,6 +51,7 @@ class Charge:
     planned_seconds: float = 0.0
     device_seconds: float = 0.0
     coupling_seconds: float = 0.0
+    drawing_seconds: float = 0.0
     wall_seconds: float = 0.0
 
     @property
@@ -103,9 +106,9 @@ class Ledger:
         cost = self.costs.get(key)
         with counted() as passes:
             if cost is None:
-                with FlopCounterMode(display=False) as counter:
+                with counter() as operations:
                     yield
-                cost = StepCost(passes.forwards, passes.backwards, counter.get_total_flops())
+                cost = StepCost(passes.forwards, passes.backwards, operations.get_total_flops())
                 self.costs[key] = cost
             else:
                 yield
@@ -142,6 +145,13 @@ class Ledger:
         finally:
             spent = time.process_time() - start
             self.charges.setdefault(kind, Charge()).coupling_seconds += spent
+
+    @contextmanager
+    def drawing(self, kind: str) -> Iterator[None]:
+        """Add the block's CPU seconds to the drawing seconds of ``kind``."""
+        start = time.process_time()
+        yield
+        self.charges.setdefault(kind, Charge()).drawing_seconds += time.process_time() - start
 
     def unit_cost(self, key: str, unit: str) -> float:
         """Cost of a step of ``key`` in ``unit``; the step must have been taken once.

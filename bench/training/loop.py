@@ -142,7 +142,8 @@ class Trainer:
 
     def _gradient(self, kind: str, update: int, progress: float, parts: int = 1) -> Tensor:
         size = self.settings.batch_size
-        pair = self.source.batch(update, size)
+        with self.ledger.drawing(kind):
+            pair = self.source.batch(update, size)
         with self.ledger.coupling(kind):
             pair = self.coupling(pair, stream(self.seed, "coupling", update))
         losses = []

@@ -119,6 +119,6 @@ def test_minibatch_ot_stays_within_blocks() -> None:
 
 
 def test_a_bad_option_is_named_in_one_line() -> None:
-    with pytest.raises(ValueError, match="block must be at least 2, got 1") as caught:
+    with pytest.raises(ValueError, match="need block >= 2, got block=1") as caught:
         declare("minibatch_ot", block=1).build()
     assert "\n" not in str(caught.value)

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from bench.data.dataset import DataOptions, DataSet, data_module, described
+from bench.data.endless import CHUNK
 from bench.data.files import load, save
+from bench.errors import InputError
 from bench.experiment.loading import from_mapping
 from bench.experiment.reading import read_mapping
-from bench.metrics.declared import directions
+from bench.metrics.declared import applicable, directions
 from bench.registry import discover
 from bench.streams import stream
+from bench.training.batches import FreshSamples
 from tests import sources
 
 ROOT = Path(__file__).parents[2]
 DATASETS = discover("data")
+UNLIMITED = ["digits_mixture", "embedded_mixture", "letters", "mixture2d"]
+"""Data sets whose training may draw new samples for ever."""
 RealData = Callable[[str], DataSet]
 
 
@@ -162,6 +169,113 @@ def test_the_file_gives_the_data_back(name: str, real_data: RealData, tmp_path: 
         len(dataset.train),
         len(dataset.held_out),
     )
+
+
+def batches(dataset: DataSet, seed: int, updates: Iterable[int], size: int = 96) -> Tensor:
+    """What some updates are trained on, by a source of its own."""
+    assert dataset.sampler is not None
+    source = FreshSamples(dataset.sampler, seed, torch.device("cpu"))
+    return torch.cat([source.batch(update, size).data for update in updates])
+
+
+def distinct(samples: Tensor) -> int:
+    """How many samples are there, copies counted once."""
+    return len({row.numpy().tobytes() for row in samples})
+
+
+@pytest.mark.parametrize("name", UNLIMITED)
+def test_unlimited_training_meets_no_sample_twice(name: str, unlimited_data: RealData) -> None:
+    """Whatever the seed and the update, nor one that is held out or looked at as real."""
+    dataset = unlimited_data(name)
+    assert dataset.unlimited
+    assert sources.description(name, train="unlimited").unlimited
+    fresh = torch.cat([batches(dataset, seed, range(6)) for seed in (0, 1)])
+    everything = torch.cat([fresh, dataset.train, dataset.held_out])
+    assert distinct(everything) == len(everything)
+
+
+@pytest.mark.parametrize("name", UNLIMITED)
+def test_a_resumed_run_draws_the_same_batches(name: str, unlimited_data: RealData) -> None:
+    dataset = unlimited_data(name)
+    whole = batches(dataset, 3, range(4))
+    torch.manual_seed(len(name))  # whatever the global stream holds
+    assert torch.equal(batches(dataset, 3, (2, 3)), whole[2 * 96 :])
+    assert torch.equal(batches(dataset, 3, (0,)), whole[:96])
+
+
+@pytest.mark.parametrize("name", UNLIMITED)
+def test_held_out_samples_have_no_end(name: str, unlimited_data: RealData) -> None:
+    """More of them begin with those that were there, and however many are asked for at once."""
+    dataset = unlimited_data(name)
+    most = dataset.at_least(held_out=CHUNK + 500)
+    assert len(most.held_out) == CHUNK + 500 > len(dataset.held_out)
+    assert distinct(most.held_out) == len(most.held_out)
+    assert torch.equal(most.held_out[: len(dataset.held_out)], dataset.held_out)
+    assert torch.equal(dataset.at_least(held_out=900).held_out, most.held_out[:900])
+    assert dataset.held_out_labels is not None
+    assert most.held_out_labels is not None
+    assert torch.equal(most.held_out_labels[: len(dataset.held_out)], dataset.held_out_labels)
+    assert torch.equal(most.train, dataset.train)
+    assert len(dataset.at_least(train=700).train) == 700
+
+
+@pytest.mark.parametrize("name", UNLIMITED)
+def test_fresh_samples_are_of_the_law_of_the_others(name: str, unlimited_data: RealData) -> None:
+    dataset = unlimited_data(name)
+    assert dataset.sampler is not None
+    fresh, labels = dataset.sampler.draw(4000, stream(0, "fresh", 0))
+    held_out = dataset.at_least(held_out=4000)
+    for ours, theirs in ((fresh.flatten(1), held_out.held_out.flatten(1)),):
+        assert ours.dtype == torch.float32
+        error = ((ours.var(0) + theirs.var(0)) / 4000).sqrt()
+        assert ((ours.mean(0) - theirs.mean(0)).abs() <= 5 * error + 1e-6).all()
+        assert ours.std().item() == pytest.approx(theirs.std().item(), rel=0.03)
+    assert labels is not None
+    assert held_out.held_out_labels is not None
+    share, real = (x.bincount().double() / 4000 for x in (labels, held_out.held_out_labels))
+    assert (share - real).abs().max() < 5 * (0.5 / 4000) ** 0.5
+
+
+@pytest.mark.parametrize("name", UNLIMITED)
+def test_the_file_of_unlimited_data_draws_the_same(
+    name: str, unlimited_data: RealData, tmp_path: Path
+) -> None:
+    dataset = unlimited_data(name)
+    save(dataset, tmp_path)
+    back = load(tmp_path)
+    assert back.unlimited
+    assert torch.equal(batches(back, 0, (7,)), batches(dataset, 0, (7,)))
+    more = dataset.at_least(held_out=700)
+    assert torch.equal(back.at_least(held_out=700).held_out, more.held_out)
+
+
+@pytest.mark.parametrize("name", UNLIMITED)
+def test_what_compares_with_the_training_set_does_not_apply_without_one(name: str) -> None:
+    copies = {"memorisation", "authenticity", "frechet_full"}
+    assert not copies & set(applicable(sources.description(name, train="unlimited")))
+    finite = sources.description(name, train=500)
+    if finite.levels is not None:
+        assert copies <= set(applicable(finite))
+
+
+@pytest.mark.parametrize("name", UNLIMITED)
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ("unlimted", "write a whole number of at least 2, or unlimited; did you mean 'unlimited'?"),
+        (0, "write a whole number of at least 2, or unlimited"),
+        (2.5, "write a whole number of at least 2, or unlimited"),
+        (True, "write a whole number of at least 2, or unlimited"),
+    ],
+)
+def test_other_amounts_of_training_data_are_one_line(name: str, given: Any, remedy: str) -> None:
+    experiment = read_mapping(ROOT / "configs" / "smoke.yaml")
+    experiment["datasets"] = {name: {"options": {"train": given}}}
+    experiment["budget"]["amount"] = {name: 1.0e9}
+    with pytest.raises(InputError) as refused:
+        from_mapping(experiment, "trial.yaml")
+    told = f"trial.yaml: datasets.{name}.options.train: got {given!r}; {remedy}"
+    assert str(refused.value).strip() == told
 
 
 def test_declarations_of_data_and_metrics_import_no_torch() -> None:

@@ -85,7 +85,13 @@ def test_measures_what_it_declares(
     for m in measured:
         assert m.refusal is None
         assert math.isfinite(m.value)
-        assert m.value > 0 or declared(description(dataset), metric)[m.metric][1] == "linear"
+        scale = declared(description(dataset), metric)[m.metric][1]
+        lowest, highest = {
+            "log": (0.0, math.inf),
+            "logit": (0.0, 1.0),
+            "linear": (-math.inf, math.inf),
+        }[scale]
+        assert lowest <= m.value <= highest
         assert m.value_se is not None
         assert m.value_se >= 0
         assert set(m.columns()) == {

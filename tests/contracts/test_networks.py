@@ -11,9 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.formulations.grammar import path
 from bench.models.architectures import NetworkSpec, declared
-from bench.models.path_model import build_network
+from bench.models.meter import counted
+from bench.models.path_model import PathModel, build_network
 from bench.registry import discover
+from bench.training.flops import counter
+from bench.training.objectives._derivative import along
 
 NETWORKS = discover("networks")
 CLASSES = 3
@@ -169,6 +173,36 @@ def test_an_output_with_a_derivative_has_the_gradient_of_one_without(awake: nn.M
         output.square().mean().backward()
         gradients.append([p.grad.clone() for p in awake.parameters() if p.grad is not None])
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-5)
+
+
+LAYERS = ("addmm", "mm", "convolution")
+"""What torch calls products of a layer's input and its weights; all others are of two inputs."""
+
+
+def products(model: PathModel, derivative: bool) -> tuple[int, int]:
+    """Operations of layers and of products of two inputs, in an output without or with its own."""
+    x, told, _ = given()
+    t, ahead = 0.5 + 0.2 * told.T
+    with counted(), counter() as operations:
+        if derivative:
+            along(model, x, t, torch.ones_like(x), ahead)
+        else:
+            model.output(x, model.path.coefficients(t), ahead)
+    found = {str(op).split(".")[-1]: n for op, n in operations.get_flop_counts()["Global"].items()}
+    of_layers = sum(n for name, n in found.items() if name in LAYERS)
+    return of_layers, operations.get_total_flops() - of_layers
+
+
+def check_products_of_a_derivative(network: nn.Module) -> None:
+    """A layer is linear: ``W x`` and ``W dx``. Attention is not: ``q k``, ``dq k`` and ``q dk``."""
+    model = PathModel(network, path("linear").build(), "velocity", 0.7, "interval")
+    plain, moving = products(model, derivative=False), products(model, derivative=True)
+    assert plain[0] > 0
+    assert moving == (2 * plain[0], 3 * plain[1])
+
+
+def test_a_derivative_takes_the_products_that_it_needs(awake: nn.Module) -> None:
+    check_products_of_a_derivative(awake)
 
 
 def test_bfloat16_autocast_is_close_to_single_precision(awake: nn.Module) -> None:

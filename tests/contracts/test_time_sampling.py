@@ -198,5 +198,6 @@ def test_a_shift_multiplies_the_noise_level_of_the_linear_path(law: str) -> None
     ],
 )
 def test_an_impossible_option_is_refused(law: str, options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=f"got {next(iter(options.values()))}"):
+    ((option, value),) = options.items()
+    with pytest.raises(ValueError, match=f"got {option}={value}"):
         declare(law, **options).build()

@@ -311,6 +311,19 @@ def test_a_changed_number_changes_exactly_what_reaches_it(house: Path, before: D
     assert sum(kinds) > 10
 
 
+def test_another_condition_on_options_changes_what_uses_the_part(
+    house: Path, before: Digests
+) -> None:
+    path = file(house, "bench.models.paths.edm")
+    condition = '@requires("0 < sigma_min < sigma_max")'
+    honest = path.read_text()
+    assert condition in honest
+    path.write_text(honest.replace(condition, '@requires("0 < sigma_min <= sigma_max")'))
+    found = differing(before, digests(house))
+    assert found == reaching(Definition("bench.models.paths.edm", "Edm"))
+    assert set(member("paths", "edm")) <= found
+
+
 def test_the_roots_differ(before: Digests) -> None:
     assert len(set(before.values())) == len(ROOTS)
     assert len(DEFINITIONS) > 300

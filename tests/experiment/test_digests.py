@@ -271,7 +271,7 @@ def test_one_more_nfe_changes_the_sweep_and_none_of_its_cells() -> None:
     assert changed(sweeps(few), sweeps(more)) == set(sweeps(few))
     bases = [digests.sweep_base(one, "digits", "vp_diffusion", 0) for one in (few, more)]
     assert bases[0] == bases[1]
-    timed = [digests.timing_base(one, "digits", "vp_diffusion") for one in (few, more)]
+    timed = [digests.timing_base(one, "digits", "vp_diffusion", 0) for one in (few, more)]
     assert timed[0] == timed[1]
 
 
@@ -305,6 +305,16 @@ def test_sweeps_follow_their_model_metrics_and_extractor(edit: Edit) -> None:
 def test_only_data_sets_that_declare_an_extractor_have_one() -> None:
     assert digests.extractor_digest(experiment(), "mixture2d") is None
     assert digests.extractor_digest(experiment(), "digits") is not None
+
+
+def test_samples_drawn_for_an_extractor_matter_where_training_is_unlimited() -> None:
+    def extractors(**changes: Any) -> dict[str, str | None]:
+        one = experiment(datasets__letters={}, budget__amount__letters=1.0e12, **changes)
+        return {name: digests.extractor_digest(one, name) for name in ("digits", "letters")}
+
+    before, after = extractors(), extractors(extractor__samples=5000)
+    assert {name for name in before if before[name] != after[name]} == {"letters"}
+    assert "samples" not in experiment().resolved()["extractor"]
 
 
 def test_data_extractor_floor_and_timing_follow_their_settings() -> None:

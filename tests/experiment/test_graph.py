@@ -55,7 +55,8 @@ BROUGHT = asked(
         }
     },
 )
-EXPERIMENTS = [TRAINED, BROUGHT, *map(load, CONFIGS)]
+SCREENED = asked(name="screened", sweep={"screen": {}})
+EXPERIMENTS = [TRAINED, BROUGHT, SCREENED, *map(load, CONFIGS)]
 
 
 def before(node: Node) -> Iterator[Node]:
@@ -66,7 +67,8 @@ def before(node: Node) -> Iterator[Node]:
 
 
 def test_the_experiments_of_these_tests_have_a_stage_of_every_verb() -> None:
-    assert {*verbs(TRAINED), *verbs(BROUGHT)} == set(VERBS)
+    assert {*verbs(TRAINED), *verbs(BROUGHT), *verbs(SCREENED)} == set(VERBS)
+    assert set(verbs(SCREENED)) - set(verbs(TRAINED)) == {"screen"}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda one: one.name)
@@ -89,6 +91,14 @@ def test_no_two_stages_share_a_folder(experiment: Experiment) -> None:
     assert len(set(folders)) == len(folders)
 
 
+def test_a_sweep_reads_the_screens_of_all_seeds_of_its_label() -> None:
+    swept = [node for node in nodes(SCREENED) if node.verb == "sweep"]
+    assert len(swept) == 2 * 3 * 3
+    for node in swept:
+        read = {source for source in node.reads if source.verb == "screen"}
+        assert read == {Node("screen", node.dataset, node.label, seed) for seed in (3, 4, 5)}
+
+
 def test_seeds_of_a_block_share_a_job() -> None:
     swept = [job for job in jobs(TRAINED) if job[0].verb == "sweep"]
     assert {tuple(node.seed for node in job) for job in swept} == {(3, 4), (5,)}
@@ -97,14 +107,15 @@ def test_seeds_of_a_block_share_a_job() -> None:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda one: one.name)
-def test_time_is_measured_on_the_first_model_of_each_label(experiment: Experiment) -> None:
+def test_time_is_measured_on_the_first_models_of_each_label(experiment: Experiment) -> None:
     for node in nodes(experiment):
         if node.verb == "timing":
             data, *models = node.reads
             assert data == Node("prepare", node.dataset)
             assert [(model.label, model.seed, model.stage) for model in models] == [
-                (label, experiment.seeds[0], experiment.formulation(label).final.name)
+                (label, seed, experiment.formulation(label).final.name)
                 for label in experiment.labels
+                for seed in experiment.seeds[: experiment.timing.seeds]
             ]
 
 
@@ -138,9 +149,11 @@ def guarded(
 
 
 JOBS = {
-    f"{job[0].dataset}-{job[0].verb}-{job[0].name}-{job[0].label}": (experiment, job)
-    for experiment in (BROUGHT, TRAINED)
+    f"{job[0].dataset}-{job[0].verb}-{job[0].name}-{job[0].label}"
+    + ("-screened" if experiment is SCREENED else ""): (experiment, job)
+    for experiment in (BROUGHT, TRAINED, SCREENED)
     for job in jobs(experiment)
+    if experiment is not SCREENED or job[0].verb in ("screen", "sweep")
 }
 """One job of each kind of stage."""
 
@@ -160,7 +173,9 @@ def test_a_node_says_what_its_stage_says(
         upstream = set((said.get("upstream") or {}).values())
         assert upstream <= {source.folder(layout) for source in before(node)}
         if node.verb != "timing":  # it leaves out labels whose training failed, and stands
-            assert {source.folder(layout) for source in node.reads} <= upstream
+            # A screen that failed leaves the choice to those of other seeds.
+            needed = [source for source in node.reads if source.verb != "screen"]
+            assert {source.folder(layout) for source in needed} <= upstream
         for name, folder in (said.get("upstream") or {}).items():
             (source,) = {read for read in before(node) if read.folder(layout) == folder}
             assert source.name == name

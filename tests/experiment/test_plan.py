@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.experiment.costs import KINDS, Plan
+from bench.experiment.costs import KINDS, SPEED, Plan, Speed
 from bench.experiment.graph import Node, nodes
 from bench.experiment.layout import FINISHED, Layout
 from bench.experiment.loading import from_mapping, load
@@ -127,6 +127,38 @@ def test_small_networks_train_at_fewer_operations_a_second() -> None:
         return Plan(one).seconds()["training"]
 
     assert training(64) > 2 * training(512)
+
+
+def test_drawing_is_priced_where_every_update_draws_new_samples() -> None:
+    """Of the planned updates of all stages but those that read stored pairs."""
+    batch, amount = 128, 1.0e11
+
+    def training(train: int | str, **formulations: Any) -> float:
+        one = experiment(
+            datasets={"mixture2d": {"options": {"train": train}}},
+            formulations=formulations,
+            seeds=[0],
+            budget={"amount": {"mixture2d": amount}},
+            training={"batch_size": batch},
+        )
+        return Plan(one).seconds()["training"]
+
+    forward = experiment().datasets["mixture2d"].network.forward_flops((2,))
+    updates = amount / (3 * forward * batch)
+    drawing = updates * batch * (SPEED.law + 2 * SPEED.law_number)
+    more = training("unlimited", flow_matching={}) - training(1000, flow_matching={})
+    assert more == pytest.approx(drawing)
+    assert drawing > 0.01 * training(1000, flow_matching={})
+    reflow = {"rectified_flow": {}}
+    share = (training("unlimited", **reflow) - training(1000, **reflow)) / drawing
+    stages = experiment().formulation("rectified_flow").stages
+    assert share == pytest.approx(sum(stage.share for stage in stages[:1]))
+    letters = experiment(
+        datasets={"letters": {}}, formulations={"flow_matching": {}},
+        budget={"amount": {"letters": amount}},
+    )  # fmt: skip
+    plain = Speed(rendering=0.0, rendered_number=0.0)
+    assert Plan(letters).seconds()["training"] > Plan(letters, plain).seconds()["training"]
 
 
 def test_units_of_one_training_cost_the_same() -> None:

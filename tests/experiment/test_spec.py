@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from bench.errors import InputError
+from bench.experiment import digests
 from bench.experiment.loading import from_mapping, load
 from bench.experiment.spec import Experiment, untuned
 
@@ -153,6 +154,107 @@ def test_keys_that_came_later_are_named_only_where_they_are_used() -> None:
     assert told["extractor"]["weights"] == "here.pth"
     assert from_mapping(told, "config.yaml") == named
     assert named.digest != experiment().digest
+
+
+def test_a_data_set_may_be_ranked_by_other_metrics_than_its_own() -> None:
+    """The first ranks, the others see what it misses; no model and no cell depends on them."""
+    plain = experiment()
+    ranked = experiment(datasets__mixture2d__ranked_by=["mmd_modes", "excess_nll"])
+    told = ranked.described("mixture2d")
+    assert (told.primary, told.companions) == ("mmd_modes", ("excess_nll",))
+    assert plain.described("mixture2d").primary == "w2"
+    assert from_mapping(ranked.resolved(), "config.yaml").digest == ranked.digest != plain.digest
+    assert "ranked_by" not in plain.resolved()["datasets"]["mixture2d"]
+    for digest in (digests.sweep_digest, digests.sweep_base):
+        of_both = [digest(e, "mixture2d", "flow_matching", 0) for e in (plain, ranked)]
+        assert of_both[0] == of_both[1]
+
+
+def test_screens_depend_on_the_metric_that_ranks() -> None:
+    """They measure it alone, and choose by it what is scored."""
+    screened = {"sweep__screen": {"best": 2}}
+    plain = experiment(**screened)
+    ranked = experiment(**screened, datasets__mixture2d__ranked_by=["mmd_modes"])
+    for digest in (digests.screen_digest, digests.sweep_digest):
+        of_both = [digest(e, "mixture2d", "flow_matching", 0) for e in (plain, ranked)]
+        assert of_both[0] != of_both[1]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "metrics", "said"),
+    [
+        ("mixture2d", ["mmd_mode"], "not measured on mixture2d; did you mean 'mmd_modes'?"),
+        ("digits", ["mmd_modes"], "not measured on digits"),
+        ("mixture2d", ["mode_coverage"], "the first ranks models, lower first"),
+        ("mixture2d", ["excess_nll"], "the first ranks models, lower first"),
+        ("mixture2d", ["w2", "w2"], "given twice"),
+    ],
+)
+def test_metrics_that_cannot_rank_are_one_line(dataset: str, metrics: list[str], said: str) -> None:
+    line = refusal(minimal(**{f"datasets__{dataset}__ranked_by": metrics}))
+    assert line.startswith(f"trial.yaml: datasets.{dataset}.ranked_by")
+    assert said in line
+
+
+def test_sizes_of_a_data_set_take_the_place_of_those_of_the_sweep() -> None:
+    own = {"samples": {"scoring": 9552}, "block": 2388, "bandwidths": [0.1], "assigned": 597}
+    one = experiment(
+        datasets__mixture2d__sizes=own, sweep__samples={"scoring": 1194, "selection": 4776}
+    )
+    sweep = one.sweep_of("mixture2d")
+    assert (dict(sweep.samples), sweep.block) == ({"scoring": 9552, "selection": 4776}, 2388)
+    assert one.sweep_of("digits") == one.sweep
+    assert sweep.solvers == one.sweep.solvers
+    assert from_mapping(one.resolved(), "again") == one
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"block": 199, "samples": {"scoring": 1194, "selection": 597}},
+        {"bandwidths": [0.2]},
+        {"assigned": 300},
+        {"samples": {"scoring": 597}},
+    ],
+)
+def test_sizes_change_the_scores_of_their_data_set_only(own: dict[str, Any]) -> None:
+    before, after = experiment(), experiment(datasets__mixture2d__sizes=own)
+
+    def scored(one: Experiment, dataset: str) -> list[str]:
+        sweep = digests.sweep_digest(one, dataset, "flow_matching", 0)
+        return [sweep, digests.floor_digest(one, dataset)]
+
+    assert scored(before, "digits") == scored(after, "digits")
+    assert not set(scored(before, "mixture2d")) & set(scored(after, "mixture2d"))
+    trained = ("mixture2d", "flow_matching", "train", 0)
+    assert digests.stage_digest(before, *trained) == digests.stage_digest(after, *trained)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "own", "expected"),
+    [
+        ("mixture2d", {"block": 500}, "write multiples of its block (500), scoring has 1,194"),
+        ("digits", {"block": 199}, "write at least twice metrics.kid_subset_size (596)"),
+        ("digits", {"bandwidths": [1.0]}, "this one is not known; remove it"),
+        ("mixture2d", {"samples": {"other": 597}}, "scoring"),
+        ("mixture2d", {"bandwidths": [0.1, 0.1]}, "0.1 is given twice; remove one"),
+        ("mixture2d", {"blocks": 2}, "did you mean 'block'?"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_one_line(
+    dataset: str, own: dict[str, Any], expected: str
+) -> None:
+    line = refusal(minimal(**{f"datasets__{dataset}__sizes": own}))
+    assert line.startswith(f"trial.yaml: datasets.{dataset}.sizes")
+    assert expected in line
+
+
+def test_a_bank_of_its_own_is_one_of_the_sweep() -> None:
+    mapping = minimal(
+        datasets__mixture2d__sizes={"samples": {"selection": 597}},
+        sweep__samples={"scoring": 1194},
+    )
+    assert "no cell is sampled from this bank" in refusal(mapping)
 
 
 def test_rates_of_a_tuning_grid_share_the_title_of_their_label() -> None:
@@ -318,7 +420,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
                 {"name": "logit_normal", "std": -1},
                 "time_sampling.std",
                 -1,
-                "must be positive",
+                "need std > 0",
             ),
             (
                 "weighting",
@@ -342,14 +444,14 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
                 {"name": "vp", "beta_min": 3, "beta_max": 2},
                 "factors.path",
                 "a mapping with 2 keys",
-                "need 0 < beta_min < beta_max, got 3",
+                "need 0 < beta_min < beta_max, got beta_min=3.0, beta_max=2.0",
             ),
             (
                 "coupling",
                 {"name": "minibatch_ot", "block": 1},
                 "coupling.block",
                 1,
-                "block must be at least 2",
+                "need block >= 2",
             ),
             ("coupling", {"name": "minibatch_ot", "block": 2.5}, "coupling.block", 2.5, "integer"),
             ("prediction", {"name": "v", "scale": 1}, "prediction.scale", 1, "there are none"),
@@ -361,9 +463,14 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
         " a power of two",
     ),
     (
+        {"datasets__mixture2d__options": {"layout": "rings"}},
+        "datasets.mixture2d.options.layout: got 'rings'; must be 'ring', 'grid', 'spiral' or",
+        " 'moons'",
+    ),
+    (
         {"formulations__vp_diffusion": {"options": {"beta_min": 30}}},
         "formulations.vp_diffusion.options: got a mapping with 3 keys; ",
-        "need 0 < beta_min < beta_max, got 30",
+        "need 0 < beta_min < beta_max, got beta_min=30.0, beta_max=20.0",
     ),
 ]
 

@@ -83,7 +83,7 @@ def test_the_ledger_changes_in_one_factor(
     assert {name for name in parts[0] if parts[0][name] != parts[1][name]} == {factor}
     for name in ("unit", "planned", "spent", "spent_upstream"):
         assert before[name] == after[name]
-    measured = {"device_seconds", "wall_seconds", "coupling_seconds"}
+    measured = {"device_seconds", "wall_seconds", "coupling_seconds", "drawing_seconds"}
     if factor == "coupling":
         measured.add("flops")  # the distances between noise and data are counted too
     for kind, charge in before["charges"].items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +13,12 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
+from bench.errors import InputError
 from bench.formulations import parts
 from bench.formulations.grammar import Part
 from bench.formulations.parts import BUILT_FROM, ROOMS, part_options, without_defaults
-from bench.registry import discover
+from bench.options import OptionModel, _parsed
+from bench.registry import discover, module
 
 PARTS = [(room, name) for room in ROOMS.values() for name in discover(room)]
 NUMBERS: dict[type, list[Any]] = {
@@ -87,25 +91,63 @@ def test_options_are_checked_without_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_what_needs_torch_is_left_to_the_constructor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "own.py"
+@pytest.mark.parametrize(("room", "name"), PARTS, ids=[f"{r}/{n}" for r, n in PARTS])
+def test_conditions_name_parameters_and_refuse_with_the_same_words(room: str, name: str) -> None:
+    conditions = parts._constructor(room, name).conditions
+    options = part_options(room, name)
+    for condition in conditions:
+        _, named = _parsed(condition, options.model_fields)
+        assert set(named) <= set(inspect.signature(module(room, name).build).parameters)
+    fields = options.model_fields
+    needed = {o: trials(f.annotation)[-1] for o, f in fields.items() if f.is_required()}
+    refused = set()
+    for option, field in fields.items():
+        for value in trials(field.annotation):
+            part = Part(room, name, needed | {option: value})
+            try:
+                part.build(**dict.fromkeys(BUILT_FROM.get(room, ())))
+            except ValueError as error:
+                words = str(error).partition(", got ")[0]
+                with pytest.raises(ValidationError, match=re.escape(words)):
+                    options.model_validate(dict(part.options))
+                refused.add(words.removeprefix("need "))
+    assert refused == set(conditions), "a condition that no trial breaks"
+
+
+def test_words_that_an_option_does_not_know_are_refused_by_a_plan() -> None:
+    for wrong in ({"schedule": "none"}, {"neighbour": "far"}):
+        assert not is_sound(Part("objectives", "consistency", {"neighbour": "pair"} | wrong))
+
+
+def of_own_file(file: Path, condition: str, monkeypatch: pytest.MonkeyPatch) -> type[OptionModel]:
+    """The options of a part in a file that needs torch, under a condition as it stands there."""
     file.write_text(
         "import torch\n"
-        "LARGEST = 3\n"
+        "from bench.options import requires\n"
         "class Own:\n"
+        f"    @requires({condition})\n"
         "    def __init__(self, scale: float, table: torch.Tensor = None) -> None:\n"
-        "        if scale > LARGEST:\n"
-        "            raise ValueError(f'scale must be at most {LARGEST}, got {scale}')\n"
-        "        if scale < torch.pi:\n"
-        "            raise ValueError('never read')\n"
+        "        self.scale = torch.tensor(scale)\n"
         "        if scale < 0:\n"
-        "            raise ValueError('nor this')\n"
+        "            raise ValueError('left to the constructor')\n"
         "build = Own\n"
     )
     monkeypatch.setattr(parts, "source", lambda room, name: file)
-    options = part_options("paths", "a part of one's own")
+    parts._constructor.cache_clear()
+    return part_options("paths", f"a part of one's own under {condition}")
+
+
+def test_only_conditions_are_read_of_a_constructor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = of_own_file(tmp_path / "own.py", "'scale <= 3'", monkeypatch)
     options.model_validate({"scale": "-1e0", "table": [1, 2]})
-    with pytest.raises(ValidationError, match="scale must be at most 3"):
+    with pytest.raises(ValidationError, match="need scale <= 3"):
         options.model_validate({"scale": 4})
+
+
+def test_a_condition_that_a_plan_cannot_read_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=r"requires\(SMALL\): write the condition as a string"):
+        of_own_file(tmp_path / "own.py", "SMALL", monkeypatch)

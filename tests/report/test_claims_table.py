@@ -61,6 +61,25 @@ def test_the_page_shows_them_before_the_findings(finished: Path, study: Study) -
     assert "inconclusive" in text
 
 
+def test_rules_that_were_changed_after_records_say_so(study: Study) -> None:
+    """In the introduction, and in every row that such a rule decides."""
+    shown = section(study)
+    changed = {
+        (claim.id, str(part.registration))
+        for claim in CLAIMS
+        for part in claim.parts
+        if part.registration.after_records
+    }
+    assert {claim for claim, _ in changed} >= {"2", "3", "5a"}
+    for claim, registration in changed:
+        assert registration in shown["rules"]
+        rows = next(block for block in shown["claims"] if block["id"] == claim)["rows"]
+        assert any("changed after records had been seen" in row["rule"] for row in rows)
+    data = claims(study).data
+    assert (data["changed_after_records"] != "").any()
+    assert "changed after records" in claims(study).caption
+
+
 def test_parts_that_lack_the_same_thing_share_a_row(study: Study) -> None:
     rows = next(b for b in section(study)["claims"] if b["id"] == "3")["rows"]
     marginal = [row for row in rows if row["budget"] == "marginal"]
@@ -73,7 +92,7 @@ def test_parts_that_lack_the_same_thing_share_a_row(study: Study) -> None:
 @pytest.mark.parametrize(
     ("bounds", "shown"),
     [
-        ((0.5, 0.4, 0.6), "0.500 [0.400, 0.600]"),
+        ((0.5, 0.4, 0.6), "0.50 [0.40, 0.60]"),
         ((float("nan"), 0.0, 0.3), "less than 0.300"),
         ((float("nan"), 2.0, float("inf")), "more than 2.00"),
         ((float("nan"), 0.2, 0.9), "between 0.200 and 0.900"),

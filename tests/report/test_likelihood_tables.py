@@ -57,7 +57,7 @@ def test_each_data_set_shows_what_it_has(study: Study) -> None:
     assert "bits/dim" in images and "exact law (nats)" not in images
     first = points.iloc[0]
     # Mean 0.1 and Student t with two degrees of freedom: 4.303 * 0.3 / sqrt(3).
-    assert first["NLL (nats)"] == "0.100 [-0.645, 0.845]"
+    assert first["NLL (nats)"] == "0.10 [-0.65, 0.85]"
     assert first["exact law (nats)"] == "-0.500"
     assert first["NFE (min to max)"] == "101 (90 to 112)"
     assert first["SE"] == "0.25"

@@ -1,8 +1,9 @@
 """Published runs hold few tables, and every table comes back from their records.
 
-``published_tables.json`` has a digest of every table that version 0.6.0 had published. Of the run
-``formulations`` those are left out whose rule or caption had changed since the run. A change of a
-table on purpose is followed here by ``collect --from``, and told in the changelog.
+``published_tables.json`` has a digest of every table that version 0.6.0 had published, as the rules
+of now make it of the same records: a table changes on purpose or not at all. A change on purpose is
+followed here by ``collect --from``, and told in the changelog. Of the run ``formulations`` those
+are left out whose rule or caption had changed since the run.
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ import pytest
 from scipy import stats
 
 from bench.evidence.statistics import Interval
+from bench.experiment.cells import UNIFIED
 from bench.metrics.declared import measured_in
 from bench.registry import discover
 from bench.report import TABLE_SUFFIXES, TABLES
@@ -21,6 +24,7 @@ from bench.report.study import Study
 from bench.report.table import Table, latex, markdown
 from bench.report.tables import build_all
 from bench.report.tables.across_datasets import across_datasets
+from bench.report.tables.budget import budget
 from bench.report.titles import metric_title
 from tests import synthetic
 from tests.report.conftest import FAILED, SEEDS, WHOLE
@@ -49,28 +53,38 @@ def t_interval(values: list[float]) -> tuple[float, float, float]:
 
 def selected_by_hand(rows: pd.DataFrame, nfe: int) -> list[float]:
     """Scored values of one data set and label, the choice made with plain loops."""
-    values = []
+    values, swept = [], sorted(set(rows["nfe_requested"].dropna()))
+
+    def is_candidate(row: Any, solver: str, tolerance: float) -> bool:
+        if row.solver != solver:
+            return False
+        if math.isnan(tolerance):
+            return bool(math.isnan(row.tolerance) and row.nfe_requested == nfe)
+        of_cell = (rows["solver"] == solver) & (rows["tolerance"] == tolerance)
+        most = rows[of_cell & (rows["noise_bank"] == "selection")]["nfe_max"].max()
+        first = [count for count in swept if count >= most][:1]
+        return bool(row.tolerance == tolerance and first == [nfe])
+
+    samplers = [(solver, math.nan) for solver in sorted(set(rows["solver"]))]
+    adaptive = rows[rows["tolerance"].notna()]
+    samplers += sorted(set(zip(adaptive["solver"], adaptive["tolerance"], strict=True)))
     for seed in SEEDS:
         means = {}
-        for solver in sorted(set(rows["solver"])):
+        for sampler in samplers:
             others = [
                 row.value
                 for row in rows.itertuples()
-                if row.solver == solver
-                and row.nfe_requested == nfe
+                if is_candidate(row, *sampler)
                 and row.noise_bank == "selection"
                 and row.train_seed != seed
             ]
             if others:
-                means[solver] = sum(map(math.log, others)) / len(others)
-        best = min(means, key=lambda solver: means[solver])
+                means[sampler] = sum(map(math.log, others)) / len(others)
+        best = min(means, key=lambda sampler: means[sampler])
         values += [
             row.value
             for row in rows.itertuples()
-            if row.solver == best
-            and row.nfe_requested == nfe
-            and row.noise_bank == "scoring"
-            and row.train_seed == seed
+            if is_candidate(row, *best) and row.noise_bank == "scoring" and row.train_seed == seed
         ]
     return values
 
@@ -82,7 +96,7 @@ def cells(records: pd.DataFrame, dataset: str, label: str) -> pd.DataFrame:
         & (records["metric"] == PRIMARY[dataset])
         & (records["reference_set"] == "held_out")
         & (records["status"] == "ok")
-        & records["tolerance"].isna()
+        & (records["grid"] != UNIFIED)
     ]
 
 
@@ -107,7 +121,8 @@ def test_summary(finished: Path, dataset: str, label: str, nfe: int) -> None:
     row = table.loc[(dataset, label, nfe)]
     assert (row["estimate"], row["low"], row["high"]) == pytest.approx(expected, rel=1e-12)
     assert row["seeds"] == row["seeds_expected"] == len(SEEDS)
-    assert row["floor"] == synthetic.FLOOR[dataset]
+    assert row["floor"] == pytest.approx(synthetic.FLOOR[dataset], rel=0.1)
+    assert row["floor_low"] < row["floor"] < row["floor_high"]
 
 
 def test_across_data_sets(finished: Path) -> None:
@@ -115,6 +130,11 @@ def test_across_data_sets(finished: Path) -> None:
     found = csv(finished, "across_datasets").set_index(["label", "nfe"])
     records, nfe = parquet(finished), 4
     labels = sorted(synthetic.PLATEAU)
+    floors = {}
+    for dataset, metric in PRIMARY.items():
+        real = records[(records["dataset"] == dataset) & (records["label"] == "floor.train")]
+        draws = real[real["metric"] == metric]["value"].to_numpy(dtype=float)
+        floors[dataset] = math.exp(np.log(draws).mean())
     values = {
         (label, dataset): selected_by_hand(cells(records, dataset, label), nfe)
         for label in labels
@@ -126,7 +146,7 @@ def test_across_data_sets(finished: Path) -> None:
         for dataset in PRIMARY:
             means = {one: np.log(values[one, dataset]).mean() for one in labels}
             places.append(1 + sum(mean < means[label] for mean in means.values()))
-            scaled += [value / synthetic.FLOOR[dataset] for value in values[label, dataset]]
+            scaled += [value / floors[dataset] for value in values[label, dataset]]
             pairs += [
                 mine < theirs
                 for other in set(labels) - {label}
@@ -180,7 +200,7 @@ def test_common_solver(finished: Path) -> None:
 
 
 def test_nfe_to_quality(finished: Path) -> None:
-    """Targets and crossings from the summary's own seeds, with numpy's interpolation."""
+    """Targets and bounds from the summary's own seeds, by hand."""
     records = parquet(finished)
     labels = list(synthetic.PLATEAU)
     grid = [1, 2, 4, 8, 16, 32, 64]
@@ -192,19 +212,35 @@ def test_nfe_to_quality(finished: Path) -> None:
     best = min(np.exp(np.log(curve[-1]).mean()) for curve in curves.values())
     table = csv(finished, "nfe_to_quality")
     table = table[(table["dataset"] == "digits") & (table["sampler"] == "selected sampler")]
+    n = len(SEEDS)
     for label, curve in curves.items():
         row = table[(table["label"] == label) & (table["factor"] == 1.5)].iloc[0]
         assert row["target"] == pytest.approx(1.5 * best)
-        if row["seeds_reaching"] < len(SEEDS):
-            assert math.isnan(row["low"])
-            continue
-        crossings = [
-            np.exp(np.interp(-np.log(1.5 * best), -np.log(seed[: k + 2]), np.log(grid[: k + 2])))
-            for seed in curve.T
-            for k in [int(np.argmax(seed <= 1.5 * best)) - 1]
-        ]
-        expected = t_interval(crossings)
-        assert (row["nfe"], row["low"], row["high"]) == pytest.approx(expected)
+        met = [seed <= 1.5 * best for seed in curve.T]
+        most = sorted(grid[int(np.argmax(m))] if m.any() else math.inf for m in met)
+        least = sorted(max([0, *np.array(grid)[~np.logical_or.accumulate(m)]]) + 1 for m in met)
+        assert (row["least"], row["most"]) == (least[(n - 1) // 2], most[n // 2])
+        assert (row["low"], row["high"]) == (least[0], most[-1])
+
+
+def test_pairs(finished: Path) -> None:
+    """Every pair at every number of evaluations, by hand for one of them."""
+    records = parquet(finished)
+    table = csv(finished, "pairs")
+    table = table[(table["dataset"] == "digits") & (table["nfe"] == 64)]
+    assert len(table) == 6  # four that solve an equation; consistency models stop at 4
+    row = table[(table["label"] == "flow_matching") & (table["over"] == "vp_diffusion")].iloc[0]
+    ours, theirs = (
+        np.log(selected_by_hand(cells(records, "digits", label), 64))
+        for label in ("flow_matching", "vp_diffusion")
+    )
+    expected = t_interval(np.exp(ours - theirs).tolist())
+    assert (row["estimate"], row["low"], row["high"]) == pytest.approx(expected)
+    assert row["p"] == pytest.approx(stats.ttest_rel(ours, theirs).pvalue)
+    assert (table["pairs"] == 6).all()
+    assert (table["p_adjusted"] >= table["p"]).all()
+    text = (finished / "tables" / "pairs.md").read_text()
+    assert "Flow matching and VP diffusion" in text or "VP diffusion and Flow matching" in text
 
 
 def test_budget_adds_up_to_the_ledgers(finished: Path) -> None:
@@ -224,6 +260,20 @@ def test_budget_adds_up_to_the_ledgers(finished: Path) -> None:
     coupling = table.loc[("digits", "ot_flow_matching", "train"), "coupling_seconds"]
     assert coupling > 0
     assert table.loc[("digits", "flow_matching", "train"), "coupling_seconds"] == 0
+    drawn = sum(charge["drawing_seconds"] for charge in charges)
+    assert pairs["drawing_seconds"] == pytest.approx(drawn)
+    assert "| drawing s |" in (finished / "tables" / "budget.md").read_text()
+
+
+def test_seconds_that_no_ledger_has_are_missing_and_not_zero(finished: Path) -> None:
+    study = Study.read(finished)
+    of_drawing = study.records["metric"].str.endswith(".drawing_seconds")
+    assert of_drawing.any()
+    before = replace(study, records=study.records[~of_drawing])
+    table = budget(before)
+    assert table.data["drawing_seconds"].isna().all()
+    assert (table.data["coupling_seconds"] >= 0).all()
+    assert "drawing" not in table.caption + " ".join(table.text.columns)
 
 
 def test_cost_is_the_sum_of_all_outcomes(finished: Path) -> None:
@@ -237,13 +287,84 @@ def test_cost_is_the_sum_of_all_outcomes(finished: Path) -> None:
 
 
 def test_floor_compares_every_label(finished: Path) -> None:
+    """Real samples again and again: their band, and the ratio of each label to their mean."""
     table = csv(finished, "floor").set_index(["dataset", "label"])
     summary = csv(finished, "summary")
-    mine = summary[(summary["dataset"] == "digits") & (summary["label"] == "flow_matching")]
+    label_summary = summary[
+        (summary["dataset"] == "digits") & (summary["label"] == "flow_matching")
+    ]
     row = table.loc[("digits", "flow_matching")]
-    assert row["estimate"] == mine["estimate"].min()
-    assert row["over_floor"] == pytest.approx(mine["estimate"].min() / synthetic.FLOOR["digits"])
-    assert table.loc[("digits", "floor.gaussian"), "over_floor"] == pytest.approx(6.4)
+    assert row["estimate"] == label_summary["estimate"].min()
+    records = parquet(finished)
+    real = records[(records["dataset"] == "digits") & (records["label"] == "floor.train")]
+    draws = real[(real["metric"] == "fd_digits")]["value"].to_numpy(dtype=float)
+    assert len(draws) == synthetic.REPEATS
+    level = table.loc[("digits", "floor.train")]
+    assert level["estimate"] == pytest.approx(np.exp(np.log(draws).mean()))
+    assert (level["low"], level["high"]) == pytest.approx(tuple(np.quantile(draws, [0.025, 0.975])))
+    assert (level["over_floor"], level["draws"]) == (pytest.approx(1.0), synthetic.REPEATS)
+    nfe = int(row["nfe"])
+    values = selected_by_hand(cells(records, "digits", "flow_matching"), nfe)
+    welch = stats.ttest_ind(np.log(values), np.log(draws), equal_var=False)
+    bounds = welch.confidence_interval()
+    assert row["over_floor"] == pytest.approx(np.exp(np.log(values).mean() - np.log(draws).mean()))
+    expected = tuple(map(math.exp, bounds))
+    assert (row["over_floor_low"], row["over_floor_high"]) == pytest.approx(expected)
+    gaussian = table.loc[("digits", "floor.gaussian")]
+    assert gaussian["over_floor"] == pytest.approx(gaussian["estimate"] / level["estimate"])
+
+
+def test_copies_are_marked_by_the_band_of_real_held_out_samples(study: Study) -> None:
+    """A cell whose samples are nearer to training data than real ones are bears a mark."""
+    panel = next(p for p in study.panels if p.dataset == "digits")
+    real = study.floors.level(panel, "floor.held_out", "memorisation")
+    assert real is not None
+    copying = study.records.copy()
+    chosen = (copying["label"] == "flow_matching") & (copying["metric"] == "memorisation")
+    honest = dict.fromkeys(study.labels(panel), real.value)
+    for label, value in (honest | {"flow_matching": real.high + 0.01}).items():
+        rows = (copying["label"] == label) & (copying["metric"] == "memorisation")
+        copying.loc[rows.fillna(False), "value"] = value
+    assert chosen.any()
+    built = build_all(Study(copying, study.experiments))
+    summary = built["summary"].data
+    marked = summary[summary["dataset"] == "digits"].groupby("label")["copies"].all()
+    assert marked["flow_matching"]
+    assert not marked.drop("flow_matching").any()
+    text = built["summary"].text
+    assert text[text["formulation"] == "Flow matching"]["NFE 64"].str.contains("†").any()
+    assert "copies" in built["summary"].caption
+    quality = built["quality"].text
+    lines = quality[quality["NFE"] == "—"]["formulation"].tolist()
+    assert "real samples, held out" in lines and "training data drawn again" in lines
+
+
+def test_cells_that_cannot_be_told_from_real_samples_are_at_the_floor(study: Study) -> None:
+    """Two labels score what real samples do, and share the first rank though one is lower."""
+    records = study.records.copy()
+    panels = {panel.dataset: panel for panel in study.panels}
+    for dataset, metric in (("digits", "fd_digits"), ("mixture2d", "w2")):
+        level = study.floors.level(panels[dataset], "floor.train")
+        assert level is not None
+        draws = np.array(level.draws)
+        for label, shift in (("flow_matching", 0), ("ot_flow_matching", 3)):
+            rows = (records["dataset"] == dataset) & (records["label"] == label)
+            rows &= (records["metric"] == metric) & (records["nfe_requested"] == 64)
+            rows = rows.fillna(False)
+            place = records.loc[rows, "train_seed"].to_numpy(dtype=int) + shift
+            records.loc[rows, "value"] = draws[place]
+    copy = Study(records, study.experiments)
+    summary = build_all(copy)["summary"]
+    at_floor = summary.data[summary.data["at_floor"]]
+    found = set(zip(at_floor["dataset"], at_floor["label"], at_floor["nfe"], strict=True))
+    labels = ("flow_matching", "ot_flow_matching")
+    assert found == {(dataset, label, 64) for dataset in panels for label in labels}
+    text = summary.text[summary.text["formulation"] == "Flow matching"]["NFE 64"]
+    assert text.str.endswith("at the floor").all()
+    ranked = build_all(copy)["across_datasets"].data
+    ranked = ranked[ranked["nfe"] == 64].set_index("label")["mean_rank"]
+    assert ranked["flow_matching"] == ranked["ot_flow_matching"] == 1.5
+    assert ranked["vp_diffusion"] == 3.0
 
 
 def test_every_frechet_distance_has_a_memorisation_figure_beside_it(finished: Path) -> None:
@@ -345,5 +466,5 @@ def test_other_numbers() -> None:
     assert [tick(x) for x in (0.05, 2.0, 1000.0, 0.001)] == ["0.05", "2", "1,000", "0.001"]
     assert [scaled(x) for x in (13.2e12, 4050.0, 7.0)] == ["13.2 T", "4.05 k", "7.00"]
     assert fraction(0.996) == "99.6%"
-    assert bracket(Interval(2.0, 1.0, 3.0, 5, "log")) == "2.00 [1.00, 3.00]"
+    assert bracket(Interval(2.0, 1.0, 3.0, 5, "log")) == "2.0 [1.0, 3.0]"
     assert bracket(Interval(2.0, math.nan, math.nan, 1, "log")) == "2.00"

@@ -199,7 +199,7 @@ HERS = ["bring", "--model", "her_networks:bare", "--data", "mixture2d"]
         ([*HERS, "--path", "linear:sigma_min"], "write name:option=value"),
         (
             [*HERS, "--path", "linear:sigma_min=3", "--prediction", "data"],
-            "sigma_min must lie in",
+            "need 0 <= sigma_min < 1",
         ),
         ([*HERS, "--path", "linear", "--prediction", "speed"], "unknown prediction"),
         ([*HERS[:4], "mixture3d"], "did you mean 'mixture2d'"),
@@ -223,6 +223,17 @@ def test_bad_input_is_one_line_and_starts_nothing(
     assert words in told
     assert told.count("\n") == 1
     assert sorted((folder / "results").iterdir()) == before
+
+
+def test_one_network_may_have_two_labels(folder: Path) -> None:
+    """What was timed for one label is told of the other; no row has the name of the first."""
+    models = ["--model", "once=her_networks:bare", "--model", "again=her_networks:bare"]
+    meaning = ["--path", "linear", "--prediction", "velocity", "--name", "twice"]
+    assert cli.main([*COMMAND[:5], *meaning, *models]) == 0
+    table = records.read(folder / "results/twice/records.parquet")
+    timed = table[table["metric"] == "seconds_per_sample"]
+    counts = timed["label"].value_counts()
+    assert counts["once"] == counts["again"] > 0
 
 
 def test_results_of_trainings_are_not_written_over(folder: Path) -> None:

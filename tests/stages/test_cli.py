@@ -52,7 +52,7 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
         (
             "flow_matching: {}",
             "flow_matching: {factors: {time_sampling: {name: logit_normal, std: -1}}}",
-            ["flow_matching.factors.time_sampling.std", "-1", "positive"],
+            ["flow_matching.factors.time_sampling.std", "-1", "need std > 0"],
         ),
     ],
     ids=["key", "type", "value", "formulation", "solver", "yaml", "part"],

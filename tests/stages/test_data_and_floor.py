@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from bench.data.dataset import DataSet
 from bench.data.files import load
 from bench.errors import InputError
 from bench.evidence import records
@@ -17,8 +19,10 @@ from bench.experiment.spec import Experiment
 from bench.files import read_json, sha256
 from bench.metrics.declared import directions
 from bench.stages import extractor, floor, prepare
+from bench.stages.running.assembly import references
 
 LABELS = ["floor.train", "floor.gaussian", "floor.untrained"]
+REPEATS = 4
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +32,7 @@ def experiment() -> Experiment:
         "datasets": {"digits": {}, "mixture2d": {"options": {"train": 3000, "held_out": 1800}}},
         "formulations": {"flow_matching": {}},
         "budget": {"amount": {"digits": 1.0e12, "mixture2d": 1.0e12}},
+        "metrics": {"floor_repeats": REPEATS},
     }
     return from_mapping(mapping, "test")
 
@@ -74,13 +79,19 @@ def test_every_metric_has_a_floor_and_baselines(
     experiment: Experiment, layout: Layout, dataset: str
 ) -> None:
     table = records.read(layout.floor(dataset) / "floor.parquet")
-    assert table["label"].unique().tolist() == LABELS
     expected = set(directions(experiment.described(dataset))) - {"endpoint_rmse", "total_rmse"}
-    for label in LABELS[1:]:
+    for label in ("floor.gaussian", "floor.untrained", "floor.copies"):
         assert set(table.loc[table["label"] == label, "metric"]) == expected
     real = table[table["label"] == "floor.train"]
-    assert set(real["metric"]) == expected - {"memorisation", "authenticity", "fd_digits_full"}
+    looking = {"memorisation", "authenticity", "fd_digits_full"} if dataset == "digits" else set()
+    assert set(real["metric"]) == expected - looking
     assert "train" not in set(real["reference_set"].dropna())
+    held_out = table[table["label"] == "floor.held_out"]
+    assert set(held_out["metric"]) == looking - {"fd_digits_full"}
+    for label in {"floor.train", "floor.copies", *held_out["label"]}:
+        drawn = table[table["label"] == label]
+        assert (drawn.groupby(["metric", "reference_set"], dropna=False).size() == REPEATS).all()
+        assert set(drawn["replicate"]) == set(range(REPEATS))
     assert (table["status"] == "ok").all()
     assert (table["dataset"] == dataset).all()
 
@@ -91,9 +102,36 @@ def test_real_data_beats_the_gaussian_and_that_the_untrained_network(
 ) -> None:
     table = records.read(layout.floor(dataset) / "floor.parquet")
     rows = table[(table["metric"] == primary) & (table["reference_set"] == "held_out")]
-    real, gaussian, untrained = rows.set_index("label")["value"][LABELS]
+    real, gaussian, untrained = rows.groupby("label")["value"].mean()[LABELS]
     assert 2 * real < gaussian < untrained
     assert (rows["n_reference"] == 597).all()
+    draws = rows[rows["label"] == "floor.train"]["value"]
+    assert draws.nunique() == REPEATS
+
+
+def test_copies_and_held_out_images_are_told_apart(layout: Layout) -> None:
+    """A perfect copier memorises all and is authentic in nothing; held-out images are neither."""
+    table = records.read(layout.floor("digits") / "floor.parquet")
+    means = table.groupby(["label", "metric"])["value"].mean()
+    assert means["floor.copies", "memorisation"] > 0.99
+    assert means["floor.copies", "authenticity"] == 0
+    assert means["floor.held_out", "memorisation"] == pytest.approx(0.5, abs=0.06)
+    assert means["floor.held_out", "authenticity"] == pytest.approx(0.56, abs=0.05)
+
+
+def test_real_samples_are_as_many_as_a_model_is_scored_on_and_new_each_time(
+    layout: Layout,
+) -> None:
+    """Of a law that can be drawn from, none is a training sample; of images, parts of them."""
+    sampled = load(layout.data("mixture2d"))
+    first, second = (floor.real_samples(sampled, 1194, 597, i) for i in range(2))
+    assert len(first) == len(second) == 1194
+    training = {tuple(row) for row in sampled.train.tolist()}
+    assert not training & {tuple(row) for row in torch.cat([first, second]).tolist()}
+    torch.testing.assert_close(first, floor.real_samples(sampled, 1194, 597, 0), rtol=0, atol=0)
+    images = load(layout.data("digits"))
+    half = floor.real_samples(images, 10_000, 597, 0)
+    assert len(half) == len(images.train) // 597 * 597
 
 
 def test_the_gaussian_has_the_moments_of_the_training_data(layout: Layout) -> None:
@@ -120,3 +158,24 @@ def test_a_floor_without_data_fails_with_its_reason(experiment: Experiment, tmp_
     outcome = floor.run(experiment, Layout(tmp_path), dataset="digits")
     assert outcome["status"] == "failed"
     assert "upstream data has not run" in outcome["error"]
+
+
+def test_without_an_end_every_block_meets_one_of_its_own(
+    unlimited_data: Callable[[str], DataSet], tmp_path: Path
+) -> None:
+    """Although the file holds fewer real samples than are scored, or than a block."""
+    mapping: dict[str, Any] = {
+        "name": "endless-test",
+        "datasets": {"mixture2d": {"options": {"train": "unlimited", "held_out": 600}}},
+        "formulations": {"flow_matching": {}},
+        "budget": {"amount": {"mixture2d": 1.0e12}},
+        "sweep": {"samples": {"scoring": 2100, "selection": 700}, "block": 700},
+    }
+    one = from_mapping(mapping, "test")
+    real = references(one, Layout(tmp_path), unlimited_data("mixture2d"))
+    assert len(real.blocks("held_out")) == len(real.blocks("train")) == 3
+    assert real.unlimited
+    first = next(floor.baselines(one, real, torch.device("cpu")))
+    assert len(first.samples) == 2100
+    labels = {b.label for b in floor.baselines(one, real, torch.device("cpu"))}
+    assert "floor.copies" not in labels, "there is nothing to copy"

@@ -10,8 +10,10 @@ import pytest
 
 from bench import cli
 from bench.errors import InputError
+from bench.evidence import manifest as manifests
 from bench.evidence import records
 from bench.experiment.layout import Layout
+from bench.experiment.loading import from_mapping
 from bench.files import read_json, write_json
 from bench.report import TABLE_SUFFIXES, TABLES
 from bench.report.study import Study
@@ -79,6 +81,64 @@ def test_a_published_run_can_be_rebuilt_with_its_drawings(run: Path, tmp_path: P
         records.read(tmp_path / "again" / "records.parquet"),
         records.read(source / "records.parquet"),
     )
+
+
+def foreign_run(target: Path) -> Path:
+    """A run of a network of somebody else: no formulation, no budget."""
+    model = {
+        "factories": ["hers:flow"], "states": ["0" * 16], "path": "linear",
+        "prediction": "velocity",
+    }  # fmt: skip
+    mapping = {
+        "name": "hers",
+        "datasets": {"mixture2d": None},
+        "models": {"perfect": model},
+        "seeds": [0],
+        "sweep": {"nfe": [1, 2, 4], "tolerances": [1e-3]},
+    }
+    experiment, root = from_mapping(mapping, "hers.yaml"), Layout(target)
+    base = {
+        "experiment": "hers", "dataset": "mixture2d", "label": "perfect", "formulation": "foreign",
+        "stage": "model", "train_seed": 0, "sampler": "ode", "trained_path": "linear",
+        "sampled_path": "linear", "solver": "euler", "grid": "uniform_t", "metric": "w2",
+        "reference_set": "held_out", "n_samples": 597,
+    }  # fmt: skip
+    rows = [
+        base | {"noise_bank": bank, "nfe": nfe, "nfe_requested": nfe, "value": 0.1 + 0.2 / nfe}
+        for nfe in (1, 2, 4)
+        for bank in ("scoring", "selection")
+    ]
+    collect.write(records.frame(rows), target)
+    manifest = manifests.manifest(experiment, root.root, ["bench", "bring"])
+    write_json(target / manifests.MANIFEST, manifest)
+    return target
+
+
+@pytest.mark.parametrize("trained_first", [True, False])
+def test_a_trained_run_and_a_foreign_model_stand_in_one_table(
+    run: Path, tmp_path: Path, trained_first: bool
+) -> None:
+    sources = [run, foreign_run(tmp_path / "hers")]
+    ordered = sources if trained_first else sources[::-1]
+    target = tmp_path / "joined"
+    assert cli.main(["collect", "--from", *map(str, ordered), "--to", str(target)]) == 0
+    summary = pd.read_csv(target / "tables" / "summary.csv")
+    assert set(summary["label"]) == {"flow_matching", "consistency_training", "perfect"}
+    budget = (target / "tables" / "budget.md").read_text()
+    assert "| Perfect | trained elsewhere: not known |" in budget
+    assert "| Flow matching | train |" in budget
+    drawing = (target / "figures" / "budget.svg").read_text()
+    assert "trained elsewhere: not known" in drawing
+    page = (target / "report.html").read_text()
+    assert "Perfect: their network, their training data" in page
+
+
+def test_an_accounting_is_told_of_what_was_trained_alone(run: Path, tmp_path: Path) -> None:
+    captions = []
+    for name, source in (("trained", run), ("hers", foreign_run(tmp_path / "source"))):
+        join.join([source], tmp_path / name)
+        captions.append(build_all(Study.read(tmp_path / name))["budget"].caption)
+    assert ["all-in" in caption for caption in captions] == [True, False]
 
 
 def test_runs_that_cannot_be_joined(run: Path, tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ from bench.experiment.layout import Layout
 from bench.experiment.loading import from_mapping
 from bench.experiment.spec import Experiment
 from bench.stages import sweep
+from bench.stages.running import cell_by_cell
 from bench.stages.running import switches as switching
+from bench.stages.running.cell_by_cell import JOURNAL
 from bench.stages.running.model_sweep import Sweep
 from bench.stages.running.outcome import read_outcome
 from bench.stages.running.seconds import Seconds
@@ -96,7 +98,7 @@ def test_a_sweep_that_is_cut_off_beside_its_scores_goes_on(
     monkeypatch.setattr(Sweep, "draw", cut)
     with pytest.raises(KeyboardInterrupt):
         sweep.run(chosen, layout, dataset=DATA, label=LABEL, seeds=[0])
-    journal = (layout.sweep(DATA, LABEL, 0) / sweep.JOURNAL).read_text().splitlines()
+    journal = (layout.sweep(DATA, LABEL, 0) / JOURNAL).read_text().splitlines()
     # The geometry and three cells: the fourth was being scored.
     assert len(journal) == 4
     drawn.clear()
@@ -157,7 +159,7 @@ def test_the_rounds_that_are_compared_are_real_and_the_same(
         )
         return False
 
-    monkeypatch.setattr(sweep, "overlaps", real)
+    monkeypatch.setattr(cell_by_cell, "overlaps", real)
     run(asked(), layout)
     plain, beside = compared
     assert plain == beside > 0

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import scaled_dot_product_attention
 
 from bench.errors import BudgetError
 from bench.models.meter import counted, watch
+from bench.models.path_model import build_network
 from bench.training.budget import Ledger
 
 
@@ -53,6 +56,33 @@ def test_a_training_step_costs_three_passes_and_its_matrix_products(network: nn.
     # Forward: two products. Backward: weight gradients of both layers, input gradient of one.
     product = 2 * 16 * 4 * 8
     assert charge.flops == 3 * 5 * product
+
+
+@pytest.mark.parametrize("kernel", [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION])
+def test_attention_costs_two_products_forward_and_four_backward(kernel: SDPBackend) -> None:
+    """Whatever kernel runs: a fused one computes the scores again, which is not the algorithm's."""
+    batch, heads, queries, keys, features = 2, 3, 8, 16, 8
+    query = torch.ones(batch, heads, queries, features, requires_grad=True)
+    key, value = (torch.ones(batch, heads, keys, features, requires_grad=True) for _ in range(2))
+    ledger = Ledger()
+    with sdpa_kernel(kernel), ledger.step("train", "update"):
+        scaled_dot_product_attention(query, key, value).sum().backward()
+    product = 2 * batch * heads * queries * keys * features
+    assert ledger.costs["update"].flops == 6 * product
+
+
+def test_a_layout_in_memory_does_not_change_a_charge() -> None:
+    """Attention of a U-Net is the plain kernel's in one layout and a fused one's in the other."""
+    options = {"channels": 8, "multipliers": (1, 2), "blocks": 1, "attention": (4,), "head": 8}
+    ledger = Ledger()
+    for layout in (torch.contiguous_format, torch.channels_last):
+        network = build_network("unet", (1, 8, 8), {**options, "embedding": 8}, 0)
+        network.to(memory_format=layout)
+        watch(network)
+        with ledger.step("train", str(layout)):
+            network(torch.ones(4, 1, 8, 8), torch.ones(4, 1)).square().mean().backward()
+    plain, last = (cost.flops for cost in ledger.costs.values())
+    assert plain == last
 
 
 def test_an_unplanned_evaluation_raises(network: nn.Module) -> None:

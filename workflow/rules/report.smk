@@ -1,6 +1,8 @@
 """From outcomes to records, from records to the report, and the verdict on the run."""
 
 from bench.files import sha256
+from bench.evidence.contents import CONTENTS
+from bench.experiment.layout import PAGE
 from bench.report import CAPTIONS, FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES
 
 # A relative one would be sought beside this file.
@@ -57,7 +59,8 @@ rule report:
         ),
         expand(files.root / CAPTIONS / "table_{name}.rst", name=TABLES),
         expand(files.root / CAPTIONS / "figure_{name}.rst", name=FIGURES),
-        files.root / "report.html",
+        files.root / PAGE,
+        files.root / CONTENTS,
     log:
         logs / "report.log",
     localrule: True

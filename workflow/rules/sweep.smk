@@ -2,7 +2,33 @@
 
 for seeds in experiment.seed_blocks():
     swept = [files.sweep("{dataset}", "{label}", seed) for seed in seeds]
+    screened = [files.screen("{dataset}", "{label}", seed) for seed in seeds]
     likely = [files.likelihood("{dataset}", "{label}", seed) for seed in seeds]
+
+    if experiment.sweep.screen is not None:
+
+        rule:
+            name:
+                f"screen_{seeds[0]}_{seeds[-1]}"
+            input:
+                reads(*screened),
+            output:
+                outcomes(*screened),
+            log:
+                logs / f"screen/{{dataset}}.{{label}}.{seeds[0]}-{seeds[-1]}.log",
+            threads: THREADS
+            resources:
+                gpu=GPU,
+            params:
+                config=files.config,
+                seeds=" ".join(map(str, seeds)),
+                digest=digest(*screened),
+                failed=failed(*screened),
+            message:
+                "screen: {wildcards.label} on {wildcards.dataset}, seeds {params.seeds}"
+            shell:
+                "python -m bench screen {params.config} --dataset {wildcards.dataset}"
+                " --label {wildcards.label} --seeds {params.seeds} --log {log}"
 
     rule:
         name:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from bench.data.dataset import DataOptions, Description
+from bench.data.endless import UNLIMITED, TrainingSamples
 from bench.data.sources import digits
 
 if TYPE_CHECKING:
@@ -41,14 +42,14 @@ class Options(DataOptions):
         rank: axes of a component with a variance of their own.
         floor: least variance in every direction.
         shrinkage: weight of the class's covariance in a component's, in images.
-        train, held_out: images drawn.
+        train, held_out: images drawn; ``unlimited`` training draws new ones for every update.
     """
 
     components: int = Field(default=2, ge=1)
     rank: int = Field(default=32, ge=1, le=63)
     floor: float = Field(default=0.01, gt=0)
     shrinkage: float = Field(default=50.0, ge=0)
-    train: int = Field(default=20_000, ge=2)
+    train: TrainingSamples = 20_000
     held_out: int = Field(default=20_000, ge=2)
 
 
@@ -61,6 +62,7 @@ def describe(options: Options) -> Description:
         primary="mmd",
         classes=digits.CLASSES,
         exact=True,
+        unlimited=options.train == UNLIMITED,
     )
 
 

@@ -1,9 +1,12 @@
 """The claims that the suite exists to settle, each a declared test over the records.
 
 A :class:`Claim` asks one question and names its source. Its parts are the comparisons that answer
-it: a contrast over the records of one data set, and a rule that was fixed before any record was
-made. :func:`judge` reads records and nothing else, and says of every part on every data set that
-it is supported, refuted, inconclusive, or not tested, and then what is missing.
+it: a contrast over the records of one data set, and a rule that is registered with a version and a
+date. Some rules were changed after records had been seen: their registration says how, and so does
+every page that shows them. :func:`judge` reads records and nothing else, and says of every part on
+every data set that it is supported, refuted, inconclusive, or not tested, and then what is missing.
+One question has one verdict, however many runs can answer it: that of the finest, with what the
+others measured beside it.
 
 Rules. The unit of replication is the training seed, effects are paired within it, and positive
 quantities are compared on the log scale. A difference is tested by Student t, two-sided at 5%;

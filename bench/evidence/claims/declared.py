@@ -14,6 +14,30 @@ BOTH: tuple[Accounting, ...] = ("all_in", "marginal")
 
 
 @dataclass(frozen=True)
+class Registration:
+    """Which rule decides, and since when.
+
+    Attributes:
+        version: of the rule, from 1.
+        date: when it was made as it stands.
+        after_records: what was changed after records had been seen, as half a sentence; empty where
+            nothing was.
+    """
+
+    version: int
+    date: str
+    after_records: str = ""
+
+    def __str__(self) -> str:
+        """``version 2 of 2026-11-28``."""
+        return f"version {self.version} of {self.date}"
+
+
+FIRST = Registration(1, "2026-11-22")
+"""Rules that stand as they were made, before there was a record."""
+
+
+@dataclass(frozen=True)
 class Part:
     """One comparison of a claim.
 
@@ -25,6 +49,7 @@ class Part:
         opposite: what holds where it is refuted.
         measure: the number behind it, as half a sentence with the place ``{effect}``.
         ratio: whether the effect is a ratio or an exponent, which is nothing at 1.
+        registration: version and date of the rule.
         fineness: of the evidence of an experiment. Of several that can answer, the finest does, and
             the first of those that are equally fine. It knows nothing of the answer.
     """
@@ -36,6 +61,7 @@ class Part:
     opposite: str
     measure: str
     ratio: bool = True
+    registration: Registration = FIRST
     fineness: Callable[[Evidence], float] = lambda evidence: 0.0
 
 

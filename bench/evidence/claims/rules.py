@@ -24,6 +24,7 @@ import numpy as np
 
 from bench.evidence.statistics import LEVEL, student_t
 from bench.evidence.statistics.comparisons import tail
+from bench.evidence.statistics.intervals import student_half
 
 ALPHA = 0.05
 EQUALITY_LEVEL = 0.90
@@ -74,7 +75,10 @@ def difference(d: Sequence[float], claimed: Literal["less", "greater"]) -> Test:
 
 
 def censored_difference(
-    lower: Sequence[float], upper: Sequence[float], claimed: Literal["less", "greater"]
+    lower: Sequence[float],
+    upper: Sequence[float],
+    claimed: Literal["less", "greater"],
+    resolution: float = 0.0,
 ) -> Test:
     """:func:`difference` where each log ratio is only known to lie in ``lower .. upper``.
 
@@ -82,17 +86,23 @@ def censored_difference(
     ones is, so either direction is tested on the bounds that speak against it. Nothing is imputed:
     a single bound without an end leaves its direction untested, with p = 1.
 
+    Args:
+        lower, upper: bounds of the log ratio of each replicate.
+        claimed: the direction of the claim.
+        resolution: standard deviation of the rounding of a log ratio, see
+            :func:`bench.evidence.statistics.comparisons.tail`.
+
     Raises:
         NotTestedError: fewer than two replicates.
     """
     low, high = np.asarray(lower, dtype=float), np.asarray(upper, dtype=float)
     n = len(low)
     _enough(n)
-    above = tail(low.tolist(), 0) if np.isfinite(low).all() else 1.0
-    below = tail((-high).tolist(), 0) if np.isfinite(high).all() else 1.0
+    above = tail(low.tolist(), 0, resolution) if np.isfinite(low).all() else 1.0
+    below = tail((-high).tolist(), 0, resolution) if np.isfinite(high).all() else 1.0
     claimed_p, opposite_p = (below, above) if claimed == "less" else (above, below)
     exact = bool((low == high).all())
-    least, most = _interval(low), _interval(high)
+    least, most = _interval(low, resolution), _interval(high, resolution)
     return Test(
         estimate=least[0] if exact else math.nan,
         low=least[1],
@@ -104,12 +114,13 @@ def censored_difference(
     )
 
 
-def _interval(d: np.ndarray) -> tuple[float, float, float]:
+def _interval(d: np.ndarray, resolution: float) -> tuple[float, float, float]:
     """Ratio and its 95% interval; open on both sides where a bound has no end."""
     if not np.isfinite(d).all():
         return math.nan, 0.0, math.inf
-    interval = student_t(np.exp(d), "log")
-    return interval.estimate, interval.low, interval.high
+    mean = float(d.mean())
+    half = student_half(d, LEVEL, resolution)
+    return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
 
 
 def equality(

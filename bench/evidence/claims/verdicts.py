@@ -33,6 +33,7 @@ class Finding:
         missing: why it could not.
         p: p-value after Holm's adjustment; NaN without a test.
         family: comparisons of the claim that were adjusted together.
+        others: what other experiments measured of the same, by their names: told, and not judged.
     """
 
     claim: Claim
@@ -44,6 +45,7 @@ class Finding:
     missing: str = ""
     p: float = math.nan
     family: int = 0
+    others: tuple[tuple[str, Test], ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -123,7 +125,7 @@ def _asked(
     """The finding of the finest, else the first experiment that can answer, or why none can.
 
     Experiments that share a model, trained again to the same bits, are one piece of evidence: told
-    twice it would be corrected for as two.
+    twice it would be corrected for as two. What the others measured is told beside it.
     """
     untested = Finding(
         claim,
@@ -134,18 +136,19 @@ def _asked(
         missing=f"no records with accounting {accounting}",
     )
     asked = [e for e in evidence if e.dataset == dataset]
-    for candidate in sorted(asked, key=part.fineness, reverse=True):  # keeps the order of equals
-        finding = replace(
-            untested, experiment=candidate.experiment, accounting=candidate.accounting
-        )
+    answers: list[Finding] = []
+    for source in sorted(asked, key=part.fineness, reverse=True):  # keeps the order of equals
+        finding = replace(untested, experiment=source.experiment, accounting=source.accounting)
         try:
-            test = part.contrast(candidate)
+            answers.append(replace(finding, test=part.contrast(source), missing=""))
         except NotTestedError as error:
             if not untested.experiment:
                 untested = replace(finding, missing=str(error))
-            continue
-        return replace(finding, test=test, missing="")
-    return untested
+    if not answers:
+        return untested
+    first, *others = answers
+    told = tuple((other.experiment, other.test) for other in others if other.test is not None)
+    return replace(first, others=told)
 
 
 def _adjusted(findings: Sequence[Finding]) -> Iterator[Finding]:

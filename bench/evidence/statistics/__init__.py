@@ -7,6 +7,7 @@ components     retraining error and resampling error apart
 power          seeds and samples that a difference of given size needs
 selection      samplers chosen on other seeds than those they are scored on
 crossings      evaluations needed for a quality, censored where it is not reached
+floor          whether a cell can be told from exact or real samples
 datasets       over data sets: interquartile mean, probability of improvement, ranks
 =============  =====================================================================
 

@@ -1,11 +1,12 @@
-"""Evaluations needed for a quality: crossings of a common target, censored, never extrapolated.
+"""Evaluations needed for a quality: whole numbers, known between two that were swept.
 
-A seed's curve meets the target inside the sweep (an exact crossing), beyond its largest NFE (only a
-lower bound is known) or already at its smallest (only an upper bound). Where every crossing is
-exact, the interval is Student's on the log scale. A mean over censored values would need a law for
-what was not seen, so there the median stands, with its order-statistic interval: ranks are known
-even where values are not. A bound of that interval may itself be censored, and is then printed as
-one.
+A seed's curve that misses a target at 4 evaluations and meets it at 8 needs 5, 6, 7 or 8: that is
+all the sweep says, and all that is said. Nothing is interpolated and nothing extrapolated, so
+another list of evaluations gives wider or narrower bounds on the same number, never another one. A
+curve that does not meet the target is bounded from below alone.
+
+Over seeds the median stands, between the medians of both bounds, with its interval of order
+statistics: ranks are known even where values are not.
 """
 
 from __future__ import annotations
@@ -13,18 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import bdtr
 
-from bench.evidence.statistics.intervals import LEVEL, Interval, student_t
+from bench.evidence.statistics.intervals import order_statistics, student_t
 
 TARGET_FACTORS = (1.1, 1.5)
-
-Bound = Literal["=", ">", "<="]
 
 
 def quality_targets(
@@ -53,22 +50,22 @@ def quality_targets(
 
 @dataclass(frozen=True)
 class Crossing:
-    """Evaluations at which a target is met: exact, or censored.
+    """Whole number of evaluations at which a target is first met: ``least <= N <= most``.
 
-    ``bound`` is ``=`` for a crossing inside the sweep, ``>`` where the largest swept NFE does not
-    meet the target, ``<=`` where the smallest one, above 1, already does.
+    Attributes:
+        least: one more than the largest swept number before it, and never below 1.
+        most: the first swept number that meets the target; infinite where none does.
     """
 
-    nfe: float
-    bound: Bound
+    least: int
+    most: float
 
 
 def nfe_to_quality(nfe: Sequence[float], value: Sequence[float], target: float) -> Crossing:
-    """First NFE at which ``value`` falls to ``target``, by log-log interpolation.
+    """Bounds of the first NFE at which ``value`` is at most ``target``; lower is better.
 
-    Interpolated between neighbouring swept NFEs, never extrapolated. Lower is better; the first
-    crossing counts, also where the curve rises again later. A target met at one evaluation is an
-    exact 1: fewer do not exist.
+    The first swept number that meets it counts, also where the curve rises again later. Numbers
+    without a finite value are as if they had not been swept.
 
     Raises:
         ValueError: no value is finite.
@@ -80,13 +77,9 @@ def nfe_to_quality(nfe: Sequence[float], value: Sequence[float], target: float) 
     if not len(x):
         raise ValueError("no swept NFE has a value")
     met: NDArray[np.intp] = np.flatnonzero(y <= target)
-    if not len(met):
-        return Crossing(float(x[-1]), ">")
-    i = int(met[0])
-    if i == 0:
-        return Crossing(float(x[0]), "=" if x[0] <= 1 else "<=")
-    fraction = math.log(y[i - 1] / target) / math.log(y[i - 1] / y[i])
-    return Crossing(float(x[i - 1] * (x[i] / x[i - 1]) ** fraction), "=")
+    first = int(met[0]) if len(met) else len(x)
+    least = 1 if first == 0 else math.floor(x[first - 1]) + 1
+    return Crossing(least, float(x[first]) if first < len(x) else math.inf)
 
 
 @dataclass(frozen=True)
@@ -94,42 +87,25 @@ class CrossingSummary:
     """Crossings over seeds.
 
     Attributes:
-        median: median over seeds, a censored one standing above every exact one; infinite where
-            half of the seeds or more are censored.
-        interval: geometric mean and interval where every seed crosses inside the sweep, else None.
-        low, high: order-statistic interval of the median, see :func:`order_statistics`. ``high`` is
-            infinite where the sweep does not bound it; ``low`` is infinite where no seed reaches
-            the target.
+        least, most: bounds of the median over seeds; ``most`` is infinite where half of the seeds
+            or more do not reach the target.
+        low, high: order-statistic interval of the median, see
+            :func:`~bench.evidence.statistics.intervals.order_statistics`: the lower bound of its
+            lower rank and the upper one of its upper rank. NaN from a single seed.
         coverage: chance that it covers the median: the least, whatever the law of the crossings.
         reached: seeds that reach the target.
         n: seeds with a curve.
-        limit: largest NFE swept, the bound of the censored seeds.
-        early: the smallest NFE swept, where it is above 1 and some seed reaches the target there
-            already, else 0: figures up to it are upper bounds.
+        limit: largest NFE swept, beyond which the seeds lie that do not reach the target.
     """
 
-    median: float
-    interval: Interval | None
+    least: float
+    most: float
     low: float
     high: float
     coverage: float
     reached: int
     n: int
     limit: float
-    early: float = 0.0
-
-
-def order_statistics(n: int, level: float = LEVEL) -> tuple[int, float]:
-    """Rank k of the interval ``[x_(k), x_(n + 1 - k)]`` for the median, and its coverage.
-
-    For any continuous law the coverage is ``1 - 2 P(B < k)``, B binomial(n, 1/2). The largest k
-    that covers ``level`` is taken; below six values none does, and the whole range is what can be
-    said: 75% for three seeds, 93.75% for five.
-    """
-    coverage = [1 - 2 * float(bdtr(k - 1, n, 0.5)) for k in range(1, n // 2 + 1)]
-    enough = [k for k, covered in enumerate(coverage, 1) if covered >= level]
-    k = max(enough, default=1)
-    return k, coverage[k - 1] if coverage else 0.0
 
 
 def summarise_crossings(curves: pd.DataFrame, target: float) -> CrossingSummary:
@@ -138,21 +114,17 @@ def summarise_crossings(curves: pd.DataFrame, target: float) -> CrossingSummary:
         nfe_to_quality(rows["nfe"].tolist(), rows["value"].tolist(), target)
         for _, rows in curves.dropna(subset="value").groupby("train_seed")
     ]
-    reached = [c.nfe for c in crossings if c.bound != ">"]
-    early = max((c.nfe for c in crossings if c.bound == "<="), default=0.0)
     n = len(crossings)
-    ranked = sorted(reached) + [math.inf] * (n - len(reached))
-    middle = ranked[(n - 1) // 2 : n // 2 + 1]
-    exact = bool(crossings) and all(c.bound == "=" for c in crossings)
+    least, most = sorted(c.least for c in crossings), sorted(c.most for c in crossings)
     k, coverage = order_statistics(n)
+    # Of an even number of seeds the two in the middle bound the median.
     return CrossingSummary(
-        median=sum(middle) / len(middle) if middle else math.nan,
-        interval=student_t(reached, "log") if exact else None,
-        low=ranked[k - 1] if n > 1 else math.nan,
-        high=ranked[n - k] if n > 1 else math.nan,
+        least=least[(n - 1) // 2] if n else math.nan,
+        most=most[n // 2] if n else math.nan,
+        low=least[k - 1] if n > 1 else math.nan,
+        high=most[n - k] if n > 1 else math.nan,
         coverage=coverage,
-        reached=len(reached),
+        reached=sum(math.isfinite(c.most) for c in crossings),
         n=n,
         limit=float(curves["nfe"].max()),
-        early=early,
     )

@@ -24,7 +24,7 @@ from bench.metrics.extractors._base import (
     load,
 )
 from bench.metrics.extractors._published import Weights, published, weights_file
-from bench.metrics.extractors._training import accuracy, train
+from bench.metrics.extractors._training import accuracy, shown, train
 
 __all__ = [
     "Classifier",
@@ -36,6 +36,7 @@ __all__ = [
     "extractor_module",
     "load",
     "published",
+    "shown",
     "train",
     "weights_file",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from bench.data.dataset import DataSet
+from bench.data.endless import rows
 from bench.metrics.extractors._base import Classifier, extractor_module
 from bench.streams import stream, stream_seed
 
@@ -42,6 +44,20 @@ class Settings(Protocol):
     def seed(self) -> int:
         """Of weights and order."""
         ...
+
+
+def shown(dataset: DataSet, samples: int) -> DataSet:
+    """The data set with the training samples that an extractor is to see.
+
+    Where training is unlimited these are ``samples`` draws of a stream of their own: neither what
+    the data set keeps to be looked at nor what is held out is among them, and their number depends
+    on neither. A finite training set is shown as it is.
+    """
+    if not dataset.unlimited:
+        return dataset
+    assert dataset.sampler is not None, f"{dataset.name} is unlimited and cannot be drawn from"
+    drawn = rows(dataset.sampler, 0, samples, dataset.name, "extractor")
+    return replace(dataset, train=drawn.samples, train_labels=drawn.labels)
 
 
 def train(

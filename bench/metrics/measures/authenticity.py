@@ -5,7 +5,8 @@ from that image than the image's nearest neighbour in the training set does (Ala
 2021, 2102.08921, section 5); where training mirrored its images, among all of them and their mirror
 images, but its own. A memoriser scores 0; fresh real images score what the floor of unseen
 images does, and noise scores 1: there is no direction, read it beside ``memorisation``. Distances
-are those of ``memorisation``: Euclidean in pixels, after rounding to the levels of the data.
+are those of ``memorisation``: Euclidean in pixels, after rounding to the levels of the data. It
+does not apply where training is unlimited and nothing could be copied.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
     from bench.metrics.context import Context
 
-NEEDS = Needs(kinds=("image",), levels=True)
+NEEDS = Needs(kinds=("image",), levels=True, finite=True)
 DIRECTIONS = {"authenticity": None}
-SCALES = {"authenticity": "linear"}
+SCALES = {"authenticity": "logit"}
 TITLES = {"authenticity": "authenticity"}
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NEEDS = Needs(kinds=("image",), extractor=True)
 DIRECTIONS = {"density_{extractor}": "higher", "coverage_{extractor}": "higher"}
-SCALES = {"density_{extractor}": "linear", "coverage_{extractor}": "linear"}
+SCALES = {"density_{extractor}": "log", "coverage_{extractor}": "logit"}
 TITLES = {
     "density_{extractor}": "density",
     "coverage_{extractor}": "coverage",

@@ -7,8 +7,9 @@ of the data its mean is zero, and a value can be negative. It asks for no kernel
 
 from __future__ import annotations
 
+import math
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bench.metrics.declared import Needs
 from bench.metrics.measurement import Measurement, over_blocks
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from bench.metrics.context import Context
 
 NEEDS = Needs(kinds=("vector",))
+ROWS: Final = 4096
+"""Rows of distances that are held at a time."""
+
 DIRECTIONS = {"energy_distance": "lower"}
 SCALES = {"energy_distance": "linear"}
 TITLES = {"energy_distance": "energy distance"}
@@ -48,13 +52,19 @@ def mean_distance(a: Tensor, b: Tensor) -> float:
     """Mean Euclidean distance between rows of ``a [n, ...]`` and ``b [m, ...]``."""
     from scipy.spatial.distance import cdist
 
-    return float(cdist(_rows(a), _rows(b)).mean())
+    x, y = _rows(a), _rows(b)
+    # In parts: of a large block no matrix of all pairs is held. One part has the weight 1.
+    parts = [x[first : first + ROWS] for first in range(0, len(x), ROWS)]
+    return math.fsum(len(part) / len(x) * float(cdist(part, y).mean()) for part in parts)
 
 
 def spread(points: Tensor) -> float:
     """Mean Euclidean distance between two different rows of ``points [n, ...]``."""
     from scipy.spatial.distance import pdist
 
+    if len(points) > ROWS:
+        # Every pair twice, and each point with itself, at no distance.
+        return mean_distance(points, points) * len(points) / (len(points) - 1)
     return float(pdist(_rows(points)).mean())
 
 

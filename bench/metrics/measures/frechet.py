@@ -37,8 +37,8 @@ DIRECTIONS = {
 SCALES = {
     "fd_{extractor}": "log",
     "kid_{extractor}": "linear",
-    "precision_{extractor}": "linear",
-    "recall_{extractor}": "linear",
+    "precision_{extractor}": "logit",
+    "recall_{extractor}": "logit",
 }
 TITLES = {
     "fd_{extractor}": "Fréchet distance ({features})",
@@ -67,9 +67,12 @@ def compute(context: Context) -> list[Measurement]:
         columns = {"reference_set": "held_out", "n_reference": settings.block, "extractor": name}
         return over_blocks(measured_in(stem, name), values, **columns)
 
+    # Where training is unlimited, no images are those that were trained on.
+    sets: tuple[ReferenceSet, ...] = (
+        ("held_out",) if references.unlimited else ("held_out", "train")
+    )
     return [
-        frechet(context, name, network, "held_out"),
-        frechet(context, name, network, "train"),
+        *(frechet(context, name, network, reference) for reference in sets),
         measured("kid_{extractor}", kernel),
         measured("precision_{extractor}", [precision for precision, _ in manifold]),
         measured("recall_{extractor}", [recall for _, recall in manifold]),

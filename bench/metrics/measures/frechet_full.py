@@ -5,7 +5,7 @@ al., 2017, 1706.08500), called ``fid_full`` here: the value to hold beside publi
 models less honestly than the primary distance does, for a model that repeats its training data
 scores best, and it has no floor: training data is not at a distance from itself. Its error is that
 of the delete-block jackknife over the samples; that of the training data is the same for all
-models.
+models. It does not apply where training is unlimited.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.metrics.measurement import Measurement, refused
 if TYPE_CHECKING:
     from bench.metrics.context import Context
 
-NEEDS = Needs(kinds=("image",), extractor=True)
+NEEDS = Needs(kinds=("image",), extractor=True, finite=True)
 DIRECTIONS = {"fd_{extractor}_full": "lower"}
 SCALES = {"fd_{extractor}_full": "log"}
 TITLES = {"fd_{extractor}_full": "Fréchet distance, all samples against all training data"}

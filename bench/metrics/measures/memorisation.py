@@ -7,7 +7,8 @@ memorisation and 1 for copies, as if both sets were of equal size. Distances are
 pixels, after rounding to the levels of the data; a tie counts one half. They are exact where
 squared norms, in levels, stay below 2^24 (17 levels do), and else rounded to that share of them.
 Where training mirrored its images, the nearest real image is sought among all of them and their
-mirror images, training and held-out alike: a mirrored copy is a copy.
+mirror images, training and held-out alike: a mirrored copy is a copy. Where training is unlimited
+no sample is met twice and there is no set to copy: the metric does not apply.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
     from bench.metrics.context import Context, References, ReferenceSet
 
-NEEDS = Needs(kinds=("image",), levels=True)
+NEEDS = Needs(kinds=("image",), levels=True, finite=True)
 DIRECTIONS = {"memorisation": None}
-SCALES = {"memorisation": "linear"}
+SCALES = {"memorisation": "logit"}
 TITLES = {"memorisation": "memorisation"}
 AT_ONCE: Final = 2**26
 """Distances that are held at a time: between all images of a large set they fill no memory."""

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
 NEEDS = Needs(kinds=("vector",), exact=True)
 DIRECTIONS = {"mode_coverage": "higher", "mode_tv": "lower"}
-SCALES = {"mode_coverage": "linear", "mode_tv": "linear"}
+SCALES = {"mode_coverage": "logit", "mode_tv": "logit"}
 TITLES = {
     "mode_coverage": "share of modes covered",
     "mode_tv": "total variation of mode weights",
 }
 INSIDE: Final = 0.99
 """Probability of the ellipsoid of a mode."""
+
+AT_ONCE: Final = 2**24
+"""Numbers of the factors that are held at a time, one matrix a sample."""
 
 LEAST: Final = 0.5
 """Hits that cover a mode, as a share of its weight."""
@@ -60,7 +63,13 @@ def coverage_and_variation(
     shares = law.responsibilities(x)
     mode = shares.argmax(dim=1)
     gap = (x - law.means[mode])[:, :, None]
-    squared = torch.linalg.solve_triangular(roots[mode], gap, upper=False).square().sum(dim=(1, 2))
+    batch = max(1, AT_ONCE // x.shape[1] ** 2)
+    squared = torch.cat(
+        [
+            torch.linalg.solve_triangular(roots[k], g, upper=False).square().sum(dim=(1, 2))
+            for k, g in zip(mode.split(batch), gap.split(batch), strict=True)
+        ]
+    )
     inside = squared <= chi2.ppf(INSIDE, x.shape[1])
     hits = torch.bincount(mode[inside], minlength=len(law.weights)) / len(x)
     covered = (hits >= LEAST * law.weights).double().mean().item()

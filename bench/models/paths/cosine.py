@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from bench.models.paths._base import T_DATA, T_NOISE, Path
+from bench.options import requires
 
 
 class Cosine(Path):
@@ -28,11 +29,8 @@ class Cosine(Path):
             t=0, and ``d_sigma`` grows without bound towards t=1.
     """
 
+    @requires("0 < offset < 1", "0 < truncation < 0.5")
     def __init__(self, offset: float = 0.008, truncation: float = 1e-3) -> None:
-        if not 0 < offset < 1:
-            raise ValueError(f"offset must lie in (0, 1), got {offset}")
-        if not 0 < truncation < 0.5:
-            raise ValueError(f"truncation must lie in (0, 0.5), got {truncation}")
         self.offset = offset
         self.interval = (T_NOISE + truncation, T_DATA - truncation)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.models.paths._base import Path
+from bench.options import requires
 from bench.tensors import PathCoefficients
 
 
@@ -21,9 +22,8 @@ class Edm(Path):
         sigma_min, sigma_max: noise levels at the data and at the noise end, in units of the data.
     """
 
+    @requires("0 < sigma_min < sigma_max")
     def __init__(self, sigma_min: float = 0.002, sigma_max: float = 80.0) -> None:
-        if not 0 < sigma_min < sigma_max:
-            raise ValueError(f"need 0 < sigma_min < sigma_max, got {sigma_min}, {sigma_max}")
         self.sigma_min = sigma_min
         self.sigma_max = sigma_max
 

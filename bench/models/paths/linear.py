@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.models.paths._base import Path
+from bench.options import requires
 
 
 class Linear(Path):
@@ -20,9 +21,8 @@ class Linear(Path):
         sigma_min: noise left at t=1, in units of the data; 0 ends exactly at the data.
     """
 
+    @requires("0 <= sigma_min < 1")
     def __init__(self, sigma_min: float = 0.0) -> None:
-        if not 0 <= sigma_min < 1:
-            raise ValueError(f"sigma_min must lie in [0, 1), got {sigma_min}")
         self.sigma_min = sigma_min
 
     def at(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

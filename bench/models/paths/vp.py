@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from bench.models.paths._base import T_DATA, T_NOISE, Path
+from bench.options import requires
 
 
 class Vp(Path):
@@ -22,13 +23,10 @@ class Vp(Path):
             towards t=1 (-5.7 at 1e-3, -50 at 1e-5).
     """
 
+    @requires("0 < beta_min < beta_max", "0 < truncation < 1")
     def __init__(
         self, beta_min: float = 0.1, beta_max: float = 20.0, truncation: float = 1e-3
     ) -> None:
-        if not 0 < beta_min < beta_max:
-            raise ValueError(f"need 0 < beta_min < beta_max, got {beta_min}, {beta_max}")
-        if not 0 < truncation < 1:
-            raise ValueError(f"truncation must lie in (0, 1), got {truncation}")
         self.beta_min = beta_min
         self.beta_max = beta_max
         self.interval = (T_NOISE, T_DATA - truncation)

@@ -33,11 +33,16 @@ def budget(study: Study) -> Drawn:
     kinds = [kind for kind in costs.columns if costs[kind].sum() > 0]
     greys = dict(zip(kinds, np.linspace(0.88, 0.25, len(kinds)), strict=True))
     for (left, right), panel in zip(grid, panels, strict=True):
-        amount = study.experiment(panel).budget.amount[panel.dataset]
+        experiment = study.experiment(panel)
         left.set_title(f"{panel.title}: share of one budget spent, by stage", fontsize=9)
         right.set_title(f"{panel.title}: measured core-seconds, all seeds", fontsize=9)
         for place, label in enumerate(labels):
-            _draw_stages(left, place, label, rows.get((panel, label), pd.DataFrame()), amount)
+            stages = rows.get((panel, label), pd.DataFrame())
+            if stages.empty:
+                _draw_none(left, place, elsewhere=study.is_foreign(panel, label))
+            else:
+                amount = experiment.amount(panel.dataset, label)
+                _draw_stages(left, place, label, stages, amount)
             key = (panel.experiment, panel.dataset, label)
             start = 0.0
             for kind in kinds:
@@ -61,11 +66,14 @@ def budget(study: Study) -> Drawn:
     return figure
 
 
+def _draw_none(axes: Axes, place: int, *, elsewhere: bool) -> None:
+    """Say why a label has no stages here."""
+    reason = "trained elsewhere: not known" if elsewhere else "missing"
+    axes.text(0.01, place, reason, transform=axes.get_yaxis_transform(), va="center",
+              color=FAINT, fontsize=8)  # fmt: skip
+
+
 def _draw_stages(axes: Axes, place: int, label: str, stages: pd.DataFrame, amount: float) -> None:
-    if stages.empty:
-        axes.text(0.01, place, "missing", transform=axes.get_yaxis_transform(), va="center",
-                  color=FAINT, fontsize=8)  # fmt: skip
-        return
     start = 0.0
     for index, (stage, row) in enumerate(stages.iterrows()):
         share = float(row["spent"]) / amount

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from bench.evidence.samplers import COMMON_SOLVER
 from bench.evidence.statistics import Interval, interval
+from bench.report.by_evaluations import compared_bank
 from bench.report.declared import DeclaredFigure
 from bench.report.drawing import (
     Drawn,
@@ -26,7 +27,8 @@ from bench.report.drawing import (
     robust_axis,
     wrapped,
 )
-from bench.report.study import CROWDED, TRAIN, Panel, Study
+from bench.report.floors import TRAIN
+from bench.report.study import CROWDED, Panel, Study
 from bench.report.style import GREY, log_nfe, look_of, new_figure, plain_log
 from bench.report.titles import metric_title
 from bench.sampling.solvers.catalogue import SOLVERS
@@ -37,7 +39,7 @@ def _adaptive_points(study: Study, panel: Panel, label: str) -> list[tuple[float
     rows = study.rows(panel, label, panel.primary)
     rows = rows[
         rows["tolerance"].notna()
-        & (rows["noise_bank"] == "scoring")
+        & (rows["noise_bank"] == compared_bank(study, panel))
         & (rows["reference_set"] != TRAIN).fillna(True)
     ]
     return sorted(
@@ -163,7 +165,8 @@ FIGURE = DeclaredFigure(
         "(consistency models and flow maps solve no equation, and are not in it); adaptive solvers "
         "at the evaluations they were measured to spend. Points are geometric means over training "
         "seeds, bands 95% Student t intervals on the log scale, cut at the frame. Solid grey line: "
-        "training data against held-out data, the floor. Dotted: a Gaussian fitted to the training "
+        "real samples against the same held-out data, the floor, with the band that holds 95% of "
+        "such draws. Dotted: a Gaussian fitted to the training "
         "data. Many formulations are drawn a kind a column, with all others in light grey; a value "
         "far above the rest is printed where its curve leaves the frame."
     ),

@@ -25,7 +25,8 @@ from bench.report.drawing import (
     name_row,
     robust_axis,
 )
-from bench.report.study import CROWDED, TRAIN, Panel, Study
+from bench.report.floors import TRAIN
+from bench.report.study import CROWDED, Panel, Study
 from bench.report.style import FAINT, GREY, look_of, new_figure, plain_log
 from bench.report.titles import metric_title
 
@@ -56,7 +57,7 @@ def pareto(study: Study, panel: Panel, label: str) -> Front:
         log=np.log(rows["value"].astype(float)),
         seconds=rows["seconds_per_sample"].astype(float),
     )
-    keys = [*CANDIDATE, "tolerance", "nfe_requested"]
+    keys = [*CANDIDATE, "nfe_requested"]
     cells = rows.groupby([*keys, "noise_bank"], dropna=False)[["seconds", "log"]].mean()
     if cells.empty:
         nothing = pd.DataFrame(columns=["seconds", "value", "solver"])

@@ -26,8 +26,11 @@ def _sample_at(
     at = {
         key.split("|")[0]: array for key, array in arrays.items() if key.split("|")[1] == str(nfe)
     }
-    chosen = [solver for solver, _ in study.chosen(panel, label, nfe)]
-    order = [*chosen, COMMON_SOLVER, *sorted(at)]
+    asked = {
+        solver: f"{solver}|{tolerance}" for solver, _, tolerance in study.chosen(panel, label, nfe)
+    }
+    at |= {solver: arrays[key] for solver, key in asked.items() if key in arrays}
+    order = [*asked, COMMON_SOLVER, *sorted(at)]
     solver = next((name for name in order if name in at), None)
     return None if solver is None else (solver, at[solver])
 
@@ -106,12 +109,12 @@ def _draw_samples(
 
 
 def _draw_cloud(axes: Axes, panel: Panel, points: Any, colour: str) -> None:
-    """Images as a mosaic, points of the plane as a cloud."""
+    """Images as a mosaic, points as a cloud: of many dimensions in the first two."""
     if panel.kind == "image":
         # Without interpolation a drawing holds the samples' own pixels, and they stay sharp.
         axes.imshow(_mosaic(points), cmap="gray", vmin=0, vmax=1, interpolation="none")
         return
-    x, y = np.asarray(points, dtype=float).T
+    x, y = np.asarray(points, dtype=float).T[:2]
     axes.scatter(x, y, s=1.2, color=colour, linewidths=0, rasterized=True)
     axes.set_xlim(-1.7, 1.7)
     axes.set_ylim(-1.7, 1.7)

@@ -32,7 +32,7 @@ def trajectories(study: Study) -> Drawn:
     for axes in grid[len(traces) :]:
         axes.set_visible(False)
     for axes, (panel, label, arrays) in zip(grid, traces, strict=False):
-        paths = np.asarray(arrays["trajectories"], dtype=float)[:, :64]
+        paths = np.asarray(arrays["trajectories"], dtype=float)[:, :64, :2]
         colour = look_of(label).colour
         axes.plot(paths[..., 0], paths[..., 1], color=colour, linewidth=0.6, alpha=0.6,
                   rasterized=True)  # fmt: skip
@@ -60,8 +60,9 @@ def trajectories(study: Study) -> Drawn:
 FIGURE = DeclaredFigure(
     title="Trajectories in the plane",
     caption=(
-        "Sampling trajectories of the first training seed on a two-dimensional data set, from a "
-        "fine solve of each model's own equation, all from the same noise."
+        "Sampling trajectories of the first training seed on a data set of points (of many "
+        "dimensions: in the first two), from a fine solve of each model's own equation, all from "
+        "the same noise."
     ),
     section="geometry",
     rank=20,

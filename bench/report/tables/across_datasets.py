@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,12 @@ def across_datasets(study: Study) -> Table:
         }
         last = {BLOCK: title, "formulation": CRITICAL}
         for nfe in sorted(set.intersection(*(set(study.nfe(panel)) for panel in panels))):
-            rows = _summaries(
-                _scores(study, panels, experiment.labels, nfe), _floors(study, panels)
-            )
+            scores = _scores(study, panels, experiment.labels, nfe)
+            at_floor = {
+                label: [study.floors.at_floor(panel, label, nfe) for panel in panels]
+                for label in scores
+            }
+            rows = _summaries(scores, _floors(study, panels), at_floor)
             data += [
                 {"experiment": experiment.name, "nfe": nfe, "datasets": len(panels), **row}
                 for row in rows
@@ -54,8 +58,9 @@ def across_datasets(study: Study) -> Table:
     caption = (
         "Three lines a cell, each over all data sets of the experiment, with the selected sampler. "
         "Mean rank among the formulations that have a value on every data set, by the geometric "
-        "mean over seeds; 1 is best. Interquartile mean, over data sets and the seeds that all of "
-        "them have, of the primary metric in units of the floor (rliable, "
+        "mean over seeds; 1 is best, and all that are at the floor share it. Interquartile mean, "
+        "over data sets and the seeds that all of them have, of the primary metric in units of the "
+        "floor (rliable, "
         "Agarwal et al., 2021, 2108.13264). Probability of improvement: "
         "that a seed of this formulation is better than a seed of another one, "
         "mean over data sets and over the other formulations. Mean ranks that differ by less than "
@@ -87,15 +92,21 @@ def _scores(
 
 def _floors(study: Study, panels: list[Panel]) -> Scores:
     """The floor of each data set, NaN where it was not measured."""
-    floors = [study.floor(panel, "floor.train") for panel in panels]
+    floors = [study.floors.level(panel, "floor.train") for panel in panels]
     return np.array([math.nan if floor is None else floor.value for floor in floors])
 
 
-def _summaries(scores: dict[str, Scores], floors: Scores) -> list[dict[str, Any]]:
-    """A row for each label; one that stands alone has no rank."""
+def _summaries(
+    scores: dict[str, Scores], floors: Scores, at_floor: Mapping[str, Sequence[bool]]
+) -> list[dict[str, Any]]:
+    """A row for each label; one that stands alone has no rank.
+
+    Labels that are at the floor of a data set share the first rank there.
+    """
     if len(scores) < 2:
         return []
     means = np.stack([np.log(values).mean(axis=0) for values in scores.values()], axis=1)
+    means[np.array([at_floor[label] for label in scores]).T] = -math.inf
     ranked = ranks(means)
     rows = []
     for place, (label, label_scores) in enumerate(scores.items()):

@@ -32,7 +32,7 @@ def budget(study: Study) -> Table:
                 )
                 continue
             last = stages.iloc[-1]
-            whole = stages.sum().rename("all stages")
+            whole = stages.sum(min_count=1).rename("all stages")
             whole["peak_memory_bytes"] = stages["peak_memory_bytes"].max()
             whole["seeds"] = stages["seeds"].min()
             # The last stage plans with what the ones before it left: sums would count that twice.
@@ -54,7 +54,7 @@ def budget(study: Study) -> Table:
                         "stage": stage,
                         "unit": spec.unit,
                         "accounting": spec.accounting,
-                        "budget_total": spec.amount[panel.dataset],
+                        "budget_total": study.experiment(panel).amount(panel.dataset, label),
                         "planned": row["planned"],
                         "spent": row["spent"],
                         "spent_over_planned": ratio,
@@ -78,24 +78,32 @@ def budget(study: Study) -> Table:
                         "updates": f"{row['updates']:,.0f}" if row["updates"] else MISSING,
                         "measured s": plain(row["device_seconds"]),
                         "coupling s": plain(row["coupling_seconds"]),
+                        "drawing s": plain(row["drawing_seconds"]),
                         "peak MB": plain(row["peak_memory_bytes"] / 1e6),
                         "without upstream": scaled(last_spent) if final else "",
                     }
                 )
-    accounting = {e.budget.accounting for e in study.experiments}
+    accounting = {e.budget.accounting for e in study.experiments if e.formulations}
     words = {
         "all_in": "all-in: what is upstream of a model is charged to its one budget",
         "marginal": "marginal: what is upstream has one further full budget",
     }
+    drawing = any(row["drawing_seconds"] >= 0 for row in data)
+    printed = pd.DataFrame(text).fillna("")
+    if not drawing:  # ledgers of before say nothing of it
+        printed = printed.drop(columns="drawing s", errors="ignore")
+    told = "; ".join(words[a] for a in sorted(accounting))
     caption = (
-        "What each model was given and what it spent, by stage, means over seeds ("
-        + "; ".join(words[a] for a in sorted(accounting))
-        + "). Measured seconds are device seconds of the stage on this machine; coupling seconds, "
-        "the assignment of noise to data, are a part of them that FLOPs do not see. The last stage "
+        "What each model was given and what it spent, by stage, means over seeds"
+        + (f" ({told})" if told else "")
+        + ". Measured seconds are device seconds of the stage on this machine; coupling seconds, "
+        "the assignment of noise to data, are a part of them that FLOPs do not see"
+        + (", and so are drawing seconds, the making of batches" if drawing else "")
+        + ". The last stage "
         "is given what the ones before it left. Without "
         "upstream: what the last stage alone has spent."
     )
-    return Table("budget", "Budget", caption, pd.DataFrame(data), pd.DataFrame(text).fillna(""))
+    return Table("budget", "Budget", caption, pd.DataFrame(data), printed)
 
 
 def _unit(unit: str) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence.claims import Claim, Finding, Test, Verdict
+from bench.evidence.claims import Claim, Finding, Part, Test, Verdict
+from bench.evidence.claims.declared import Registration
 from bench.report.declared import DeclaredTable
-from bench.report.numbers import MISSING, plain
+from bench.report.numbers import MISSING, bounded, plain
 from bench.report.study import Study
 from bench.report.table import BLOCK, Table
 
@@ -42,16 +43,33 @@ RULES = (
     "inconclusive. Evaluations that are not reached within the sweep are censored, not "
     "extrapolated: 'less than' and 'more than' are then the bounds of the interval. The best of "
     "several models is chosen for each seed on the other seeds. Of several joined experiments the "
-    "first that can answer does (claim 5a: the one with the finest solves), since a model that two "
-    "of them share is one piece of evidence. Replicates are training seeds; for time against "
-    "evaluations they are models, and the exact field is one."
+    "first that can answer gives the verdict (claim 5a: the one with the finest solves), since a "
+    "model that two of them share is one piece of evidence; what the others measured stands beside "
+    "it. Replicates are training seeds; the exact field is one."
 )
+
+
+def _changed_after_records(asked: Sequence[Claim]) -> str:
+    """Which rules were changed after records had been seen, and how."""
+    changed: dict[Registration, dict[str, None]] = {}
+    for claim in asked:
+        for part in claim.parts:
+            if part.registration.after_records:
+                changed.setdefault(part.registration, {})[claim.id] = None
+    if not changed:
+        return "No rule was changed after records had been seen."
+    told = "; ".join(
+        f"of claim{'s' if len(ids) > 1 else ''} {', '.join(ids)} ({registration}): "
+        f"{registration.after_records}"
+        for registration, ids in changed.items()
+    )
+    return f"Rules that were changed after records had been seen, {told}."
 
 
 def show(test: Test) -> str:
     """Effect and interval: ``0.54 [0.50, 0.58]``, or the bound that censoring leaves."""
     if not math.isnan(test.estimate):
-        return f"{plain(test.estimate)} [{plain(test.low)}, {plain(test.high)}]"
+        return bounded(test.estimate, test.low, test.high)
     if math.isinf(test.high):
         return f"more than {plain(test.low)}" if test.low > 0 else "censored"
     if test.low > 0:
@@ -95,6 +113,18 @@ def _compared(group: Sequence[Finding]) -> str:
     return "everything" if len(group) == len(first.claim.parts) else f"{len(group)} comparisons"
 
 
+def _others(finding: Finding) -> str:
+    """What other runs measured of the same."""
+    return "; ".join(f"{experiment}: {show(test)}" for experiment, test in finding.others)
+
+
+def _in_words(finding: Finding) -> str:
+    """The finding, the run that gave it where there are others, and what those measured."""
+    others = _others(finding)
+    more = f" (from {finding.experiment}; {others})" if others else ""
+    return finding.sentence(show) + more
+
+
 def _row(group: Sequence[Finding]) -> dict[str, str]:
     first = group[0]
     return {
@@ -105,7 +135,7 @@ def _row(group: Sequence[Finding]) -> dict[str, str]:
         "effect": show(first.test) if first.test else MISSING,
         "p (Holm)": f"{_p(first.p)} (one of {first.family})" if first.test else MISSING,
         "replicates": str(first.test.n) if first.test else MISSING,
-        "in words": first.sentence(show),
+        "in words": _in_words(first),
     }
 
 
@@ -119,6 +149,9 @@ def claims(study: Study) -> Table:
             "sources": " ".join(f"arXiv:{number}" for number in f.claim.sources),
             "compared": f.part.name,
             "rule": f.part.rule,
+            "rule_version": f.part.registration.version,
+            "rule_date": f.part.registration.date,
+            "changed_after_records": f.part.registration.after_records,
             "experiment": f.experiment,
             "dataset": f.dataset,
             "accounting": f.accounting or "",
@@ -133,18 +166,19 @@ def claims(study: Study) -> Table:
             "replicates": f.test.n if f.test else 0,
             "missing": f.missing,
             "sentence": f.sentence(show),
+            "others": _others(f),
         }
         for f in study.verdicts
     ]
     text = [
-        {BLOCK: place} | _row(group) | {"in words": textwrap.fill(group[0].sentence(show), WIDTH)}
+        {BLOCK: place} | _row(group) | {"in words": textwrap.fill(_in_words(group[0]), WIDTH)}
         for claim in _asked(study)
         for group, place in _merged(study, claim)
     ]
     caption = (
         "What has been claimed of these formulations, and what the records say. "
         + " ".join(f"Claim {c.id}: {c.question}" for c in _asked(study))
-        + f" {RULES}"
+        + f" {RULES} {_changed_after_records(_asked(study))}"
     )
     columns = [BLOCK, "claim", "compared", "budget", "verdict", "effect", "p (Holm)",
                "replicates", "in words"]  # fmt: skip
@@ -164,7 +198,7 @@ def section(study: Study) -> dict[str, Any]:
     places = list(dict.fromkeys(_place(study, f) for f in study.verdicts))
     return {
         "places": places,
-        "rules": RULES,
+        "rules": f"{RULES} {_changed_after_records(_asked(study))}",
         "claims": [
             {
                 "id": claim.id,
@@ -179,7 +213,7 @@ def section(study: Study) -> dict[str, Any]:
                         "place": place,
                         "mark": MARKS[group[0].verdict],
                         "style": group[0].verdict.replace(" ", "-"),
-                        "rule": group[0].part.rule,
+                        "rule": _rule(group[0].part),
                         "plot": _plot(group[0]),
                     }
                     for group, place in _merged(study, claim)
@@ -188,6 +222,12 @@ def section(study: Study) -> dict[str, Any]:
             for claim in _asked(study)
         ],
     }
+
+
+def _rule(part: Part) -> str:
+    """A rule with its version and date; how it was changed is told in the introduction."""
+    after = ", changed after records had been seen" if part.registration.after_records else ""
+    return f"{part.rule} ({part.registration}{after})"
 
 
 def _counts(study: Study, claim: Claim, place: str) -> list[dict[str, str]]:
@@ -230,8 +270,9 @@ TABLE = DeclaredTable(
     rank=10,
     build=claims,
     columns=(
-        "claim", "question", "claimed", "sources", "compared", "rule", "experiment",
-        "dataset", "accounting", "verdict", "estimate", "low", "high", "level",
-        "p_unadjusted", "p_holm", "comparisons", "replicates", "missing", "sentence",
+        "claim", "question", "claimed", "sources", "compared", "rule", "rule_version",
+        "rule_date", "changed_after_records", "experiment", "dataset", "accounting",
+        "verdict", "estimate", "low", "high", "level", "p_unadjusted", "p_holm",
+        "comparisons", "replicates", "missing", "sentence", "others",
     ),
 )  # fmt: skip

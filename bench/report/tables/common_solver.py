@@ -43,6 +43,7 @@ TABLE = DeclaredTable(
     build=common_solver,
     columns=(
         "experiment", "dataset", "label", "metric", "nfe", "sampler",
-        *INTERVAL_COLUMNS, "floor",
+        *INTERVAL_COLUMNS, "floor", "floor_low", "floor_high", "at_floor",
+        "copies",
     ),
 )  # fmt: skip

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from bench.report.costs import cost_matrix, expected_seconds
+from bench.report.costs import cost_matrix, expected_seconds, screening_note
 from bench.report.declared import DeclaredTable
 from bench.report.numbers import plain
 from bench.report.study import Study
@@ -50,8 +50,9 @@ def cost(study: Study) -> Table:
         "Core-seconds (CPU time of the processes) that the run has spent: importing libraries, "
         "training, sampling, metrics and timing; sums over all seeds. Work that was finished "
         "before a run was started again counts with what it cost when it was done. Expected: what "
-        "the plan said when the run started, for its reference machine."
-    )
+        "the plan said when the run started, for its reference machine. "
+        f"{screening_note(study)}"
+    ).rstrip()
     columns = ["data set", "what", *kinds, "total"]
     frame = pd.DataFrame(text, columns=columns)
     return Table("cost", "Core-seconds", caption, data, frame)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.evidence.statistics import student_t
+from bench.report.by_evaluations import bank_note, compared_bank
 from bench.report.declared import DeclaredTable
 from bench.report.numbers import MISSING, bracket, plain, scaled, seeds
 from bench.report.solver_orders import CATALOGUE, by_names
@@ -51,7 +52,7 @@ def grids(study: Study) -> Table:
         "another, taken within a training seed, with the same noise on both sides. Set-up: "
         "evaluations in all, over samples, that making the grid took for a model (mean over "
         "models); they are not part of the NFE, and not of the training budget. "
-        f"{INTERVAL_NOTE}"
+        f"{bank_note(study)}{INTERVAL_NOTE}"
         if text
         else "Every solver has run on its own grid alone: sweep.grids names no other."
     )
@@ -62,7 +63,7 @@ def grids(study: Study) -> Table:
 def _grid_ratios(study: Study, panel: Panel) -> pd.DataFrame:
     """Columns solver, grid, nfe, train_seed, ratio (over formulations) and formulations."""
     cells = panel.of(study.cells)
-    cells = cells[(cells["noise_bank"] == "scoring") & (cells["value"] > 0)]
+    cells = cells[(cells["noise_bank"] == compared_bank(study, panel)) & (cells["value"] > 0)]
     keys = ["label", "solver", "nfe_requested", "train_seed", "sampled_path"]
     names = {
         (label, solver): study.own_grid(panel, label, solver)

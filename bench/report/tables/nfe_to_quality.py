@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
 from bench.evidence.samplers import COMMON_SOLVER
-from bench.evidence.statistics.crossings import order_statistics
+from bench.evidence.statistics.intervals import order_statistics
 from bench.report.declared import DeclaredTable
 from bench.report.numbers import (
     MISSING,
@@ -36,7 +34,6 @@ def nfe_to_quality(study: Study) -> Table:
                         line[column] = FAILED if failed else NOT_APPLICABLE
                         continue
                     line[column] = crossing(summary, expected)
-                    inside = summary.interval
                     data.append(
                         {
                             "experiment": panel.experiment,
@@ -46,14 +43,12 @@ def nfe_to_quality(study: Study) -> Table:
                             "factor": factor,
                             "target": target,
                             "sampler": kind,
-                            "nfe": inside.estimate if inside else summary.median,
-                            "low": inside.low if inside else math.nan,
-                            "high": inside.high if inside else math.nan,
-                            "median": summary.median,
-                            "median_low": summary.low,
-                            "median_high": summary.high,
-                            "median_coverage": summary.coverage,
-                            "censored_above": math.nan if inside else summary.limit,
+                            "least": summary.least,
+                            "most": summary.most,
+                            "low": summary.low,
+                            "high": summary.high,
+                            "coverage": summary.coverage,
+                            "largest_nfe": summary.limit,
                             "seeds_reaching": summary.reached,
                             "seeds": summary.n,
                             "seeds_expected": expected,
@@ -65,13 +60,12 @@ def nfe_to_quality(study: Study) -> Table:
         for panel in study.panels
     )
     caption = (
-        "Evaluations until the primary metric first falls to a target that is common to all: 1.1 "
-        "and 1.5 times the lowest seed mean at the largest NFE over the formulations "
-        f"({targets}). Interpolated on log-log axes between swept NFEs for each seed, never "
-        "extrapolated: '> 64' means that the largest NFE swept does not reach the target. "
-        "Geometric mean over seeds and 95% Student t interval on the log scale where every seed "
-        "reaches it inside the sweep. Elsewhere the median over seeds, with the interval between "
-        f"order statistics, a bound of which may lie beyond the sweep{_coverages(study)}. The "
+        "Evaluations after which the primary metric is first at a target that is common to all: "
+        "1.1 and 1.5 times the lowest seed mean at the largest NFE over the formulations "
+        f"({targets}). They are whole numbers, known between two that were swept: '5 to 8' means "
+        "that 4 do not reach it and 8 do. Nothing is interpolated, nothing extrapolated: '> 64' "
+        "means that the largest number swept does not reach the target. The median over seeds, "
+        f"with the interval between order statistics{_coverages(study)}, where that says more. The "
         "error of the target, common to all, is in no interval."
     )
     return Table(
@@ -96,8 +90,7 @@ TABLE = DeclaredTable(
     build=nfe_to_quality,
     columns=(
         "experiment", "dataset", "label", "metric", "factor", "target", "sampler",
-        "nfe", "low", "high", "median", "median_low", "median_high",
-        "median_coverage", "censored_above", "seeds_reaching", "seeds",
+        "least", "most", "low", "high", "coverage", "largest_nfe", "seeds_reaching", "seeds",
         "seeds_expected",
     ),
 )  # fmt: skip

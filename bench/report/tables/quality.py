@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from bench.evidence.statistics import interval
 from bench.metrics.declared import directions
 from bench.report.declared import DeclaredTable
-from bench.report.numbers import MISSING, bracket, seeds
-from bench.report.study import SETUP, TRAIN, Study
+from bench.report.floors import COPYING, TRAIN
+from bench.report.numbers import MISSING, banded, bracket, seeds
+from bench.report.study import SETUP, Panel, Study
 from bench.report.table import BLOCK, INTERVAL_COLUMNS, INTERVAL_NOTE, Table, columns_of
-from bench.report.titles import metric_title
+from bench.report.titles import COPIES, FLOORS, HELD_OUT, REAL, metric_title
 
 
 def quality(study: Study) -> Table:
     """Every metric of the selected cells."""
-    data, text = [], []
+    data: list[dict[str, Any]] = []
+    text: list[dict[str, str]] = []
     for panel in study.panels:
         expected = study.expected(panel)
         rows = study.at_selected(panel)
@@ -32,6 +37,7 @@ def quality(study: Study) -> Table:
                 key=lambda pair: (pair[0] != panel.primary, pair),
             )
         }
+        text += _floors(study, panel, names)
         for label in study.labels(panel):
             label_rows = rows[rows["label"] == label]
             shown = _few(sorted(set(label_rows["nfe"])))
@@ -64,10 +70,12 @@ def quality(study: Study) -> Table:
                     text.append(line)
     caption = (
         "Every metric with the selected sampler (↓ lower is better, ↑ higher is better). "
-        "Memorisation is the fraction of samples nearer to a training sample than to any of as "
-        "many held-out ones: 0.5 means none, 1 means that all samples hug the training set; read "
-        "every Fréchet distance beside it. Authenticity is the share of samples that lie farther "
-        "from their nearest training image than its own neighbour does: copies score 0. The "
+        "First stand real samples and training data drawn again, with the band that holds 95% of "
+        "such draws. Memorisation is the fraction of samples nearer to a training sample than to "
+        "any of as many held-out ones: 0.5 means none, 1 means that all samples hug the training "
+        "set; read every Fréchet distance beside it. Authenticity is the share of samples that lie "
+        "farther from their nearest training image than its own neighbour does: copies score 0, "
+        "and real held-out samples what their line says. The "
         "extrapolated distance fits a line over the inverse number of samples, against all "
         "held-out images. Energy distance, squared discrepancy and extrapolated distance can fall "
         "below zero. The distance against train flatters models that memorise and ranks nothing "
@@ -81,6 +89,23 @@ def quality(study: Study) -> Table:
         pd.DataFrame(data),
         pd.DataFrame(text).fillna(MISSING),
     )
+
+
+def _floors(
+    study: Study, panel: Panel, names: Mapping[tuple[str, str], str]
+) -> Iterator[dict[str, str]]:
+    """What real samples, those that were held out, and copies score by each metric."""
+    titles = FLOORS | {HELD_OUT: "real samples, held out"}
+    for label in (REAL, HELD_OUT, COPIES):
+        levels = {
+            name: level
+            for (metric, reference), name in names.items()
+            if reference != TRAIN or metric in COPYING
+            if (level := study.floors.level(panel, label, metric)) is not None
+        }
+        if levels:
+            cells = {name: banded(level) for name, level in levels.items()}
+            yield {BLOCK: panel.title, "formulation": titles[label], "NFE": MISSING} | cells
 
 
 def _few(nfe: list[int]) -> list[int]:

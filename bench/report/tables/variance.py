@@ -77,7 +77,7 @@ def _columns(
     study: Study, panel: Panel, components: Components | None, paired: Components | None
 ) -> dict[str, Any]:
     """The numbers of one row, of ``components`` and ``paired`` where they are known."""
-    samples = study.experiment(panel).sweep.samples[SCORING]
+    samples = study.experiment(panel).sweep_of(panel.dataset).samples[SCORING]
     row: dict[str, Any] = {
         "experiment": panel.experiment,
         "dataset": panel.dataset,

@@ -91,16 +91,23 @@ def references(
     dataset: DataSet,
     device: torch.device = HOST,
 ) -> References:
-    """The references of a data set, with the sizes and the extractor of an experiment."""
+    """The references of a data set, with the sizes and the extractor of an experiment.
+
+    Where held-out samples have no end, every block of generated samples meets one of its own.
+    """
     extractor = experiment.described(dataset.name).extractor
+    sweep, sizes = experiment.sweep_of(dataset.name), experiment.datasets[dataset.name].sizes
+    count = max(sweep.block, *sweep.samples.values())
     return References(
-        dataset,
+        dataset.at_least(train=count, held_out=count),
         Settings(
-            block=experiment.sweep.block,
+            block=sweep.block,
             kid_subsets=experiment.metrics.kid_subsets,
             kid_subset_size=experiment.metrics.kid_subset_size,
             neighbours=experiment.metrics.neighbours,
             flip=experiment.training.flip,
+            bandwidths=() if sizes is None else tuple(sizes.bandwidths),
+            assigned=None if sizes is None else sizes.assigned,
         ),
         None if extractor is None else layout.extractor_weights(dataset.name),
         extractor,

@@ -66,6 +66,7 @@ class Sweep:
         device: where the model is.
         exact: the exact flow that the model should have learnt, on its path; None where it is not
             known.
+        only: the metric that is measured of samples; None for all that apply.
         dtype: precision of the states.
     """
 
@@ -77,6 +78,7 @@ class Sweep:
     seconds: Callable[[str], AbstractContextManager[None]]
     device: torch.device
     exact: ExactModel | None = None
+    only: str | None = None
     dtype: torch.dtype = torch.float32
     _grids: dict[Family, Fitted] = field(default_factory=dict)
     _fine: dict[tuple[str, ...], Solution] = field(default_factory=dict)
@@ -131,7 +133,8 @@ class Sweep:
 
         def score() -> Entry:
             try:
-                measured = evaluate(Context(ends, self.references, fine_end, exact_end))
+                context = Context(ends, self.references, fine_end, exact_end)
+                measured = evaluate(context, self.only)
             except Exception as error:
                 return _row(_failed(columns, error))()
             rows: list[Record] = [{**columns, **m.columns()} for m in measured]

@@ -101,7 +101,7 @@ def _attempt(
 
     try:
         for name, source in upstream.items():
-            _require(name, source)
+            require(name, source)
         extra = work(seconds)
         finished = outcome(None, {name: sha256(folder / name) for name in files}, extra)
         if not finished.get(INCOMPLETE):
@@ -133,7 +133,13 @@ def _touched(folder: Path, outcome: Outcome) -> Path | None:
     return None
 
 
-def _require(name: str, folder: Path) -> None:
+@aside("what an outcome says of a result is not the result")
+def require(name: str, folder: Path) -> None:
+    """See that a stage is done and its files are as it left them.
+
+    Raises:
+        UpstreamError: it has not run, has failed, or a file was touched.
+    """
     outcome = read_outcome(folder)
     if outcome is None:
         raise UpstreamError(f"upstream {name} has not run: no {OUTCOME} in {folder}")

@@ -12,6 +12,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from bench.options import requires
 from bench.training.couplings._base import Pair
 
 
@@ -26,9 +27,8 @@ class MinibatchOt:
             (``tests/benchmarks/coupling_cost.py`` measures both).
     """
 
+    @requires("block >= 2")
     def __init__(self, block: int = 16) -> None:
-        if block < 2:
-            raise ValueError(f"block must be at least 2, got {block}")
         self.block = block
 
     def __call__(self, pair: Pair, generator: torch.Generator) -> Pair:

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from bench.models.path_model import PathModel
 from bench.models.paths.edm import Edm
+from bench.options import requires
 from bench.sampling.solvers.karras import karras_levels
 from bench.streams import Draws
 from bench.tensors import expand, onto
@@ -52,6 +53,7 @@ class Consistency(Objective):
         halvings: how often the distance is halved by the continuous schedule.
     """
 
+    @requires("2 <= first_levels <= last_levels", "halvings >= 1")
     def __init__(
         self,
         time_sampling: TimeSampling,
@@ -62,16 +64,6 @@ class Consistency(Objective):
         last_levels: int = 160,
         halvings: int = 8,
     ) -> None:
-        if neighbour not in ("teacher", "pair"):
-            raise ValueError(f"neighbour must be 'teacher' or 'pair', got {neighbour!r}")
-        if schedule not in ("doubling", "continuous"):
-            raise ValueError(f"schedule must be 'doubling' or 'continuous', got {schedule!r}")
-        if not 2 <= first_levels <= last_levels:
-            raise ValueError(
-                f"need 2 <= first_levels <= last_levels, got {first_levels}, {last_levels}"
-            )
-        if halvings < 1:
-            raise ValueError(f"halvings must be at least 1, got {halvings}")
         self.neighbour = neighbour
         self.schedule = schedule
         self.time_sampling = time_sampling

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from bench.models.path_model import PathModel
+from bench.options import requires
 from bench.streams import Draws
 from bench.tensors import expand, per_sample_mean, per_sample_norm
 from bench.training.couplings import Pair
@@ -47,11 +48,10 @@ class ContinuousConsistency(Objective):
         warmup: fraction of the stage over which r grows to 1.
     """
 
+    @requires("0 < warmup <= 1")
     def __init__(
         self, time_sampling: TimeSampling, weighting: Weighting, warmup: float = 0.1
     ) -> None:
-        if not 0 < warmup <= 1:
-            raise ValueError(f"warmup must lie in (0, 1], got {warmup}")
         self.time_sampling = time_sampling
         self.weighting = weighting
         self.warmup = warmup

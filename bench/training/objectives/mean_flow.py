@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.models.path_model import PathModel
+from bench.options import requires
 from bench.streams import Draws
 from bench.tensors import expand
 from bench.training.couplings import Pair
@@ -38,6 +39,7 @@ class MeanFlow(Objective):
         power: of the adaptive weight (the paper's p); 0 for the squared error.
     """
 
+    @requires("0 <= instantaneous <= 1", "power >= 0")
     def __init__(
         self,
         time_sampling: TimeSampling,
@@ -45,10 +47,6 @@ class MeanFlow(Objective):
         instantaneous: float = 0.75,
         power: float = 0.0,
     ) -> None:
-        if not 0 <= instantaneous <= 1:
-            raise ValueError(f"instantaneous must lie in [0, 1], got {instantaneous}")
-        if not power >= 0:
-            raise ValueError(f"power must not be negative, got {power}")
         self.time_sampling = time_sampling
         self.weighting = weighting
         self.instantaneous = instantaneous

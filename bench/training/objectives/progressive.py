@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.models.path_model import PathModel
+from bench.options import requires
 from bench.streams import Draws
 from bench.tensors import expand, per_sample_mean
 from bench.training.couplings import Pair
@@ -30,9 +31,8 @@ class Progressive(Objective):
         steps: N, equal intervals of the path that the student crosses in one step each.
     """
 
+    @requires("steps >= 1")
     def __init__(self, time_sampling: TimeSampling, weighting: Weighting, steps: int) -> None:
-        if steps < 1:
-            raise ValueError(f"steps must be at least 1, got {steps}")
         self.time_sampling = time_sampling
         self.weighting = weighting
         self.steps = steps

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.models.path_model import PathModel
+from bench.options import requires
 from bench.streams import Draws
 from bench.tensors import expand, per_sample_mean
 from bench.training.couplings import Pair
@@ -33,11 +34,10 @@ class Shortcut(Objective):
         finest: number of the shortest leaps that fill the path, a power of two.
     """
 
+    @requires("finest >= 2", "2**30 % finest == 0")
     def __init__(
         self, time_sampling: TimeSampling, weighting: Weighting, finest: int = 128
     ) -> None:
-        if finest < 2 or finest & (finest - 1):
-            raise ValueError(f"finest must be a power of two from 2 on, got {finest}")
         self.time_sampling = time_sampling
         self.weighting = weighting
         self.finest = finest

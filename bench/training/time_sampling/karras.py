@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from bench.models.paths import Path
+from bench.options import requires
 from bench.training.time_sampling._base import ends
 
 
@@ -19,9 +20,8 @@ class Karras:
         rho: 7 in EDM.
     """
 
+    @requires("rho > 0")
     def __init__(self, rho: float = 7.0) -> None:
-        if not rho > 0:
-            raise ValueError(f"rho must be positive, got {rho}")
         self.rho = rho
 
     def __call__(self, u: Tensor, path: Path) -> Tensor:

@@ -10,6 +10,7 @@ import math
 from torch import Tensor
 
 from bench.models.paths import Path
+from bench.options import requires
 from bench.training.time_sampling._base import ends, truncated_normal
 
 
@@ -23,9 +24,8 @@ class LogitNormal:
         shift: SD3's shift towards the noise, which lowers the mean by ``log(shift)``.
     """
 
+    @requires("std > 0", "shift > 0")
     def __init__(self, mean: float = 0.0, std: float = 1.0, shift: float = 1.0) -> None:
-        if not std > 0 or not shift > 0:
-            raise ValueError(f"std and shift must be positive, got {std}, {shift}")
         self.mean = mean - math.log(shift)
         self.std = std
 

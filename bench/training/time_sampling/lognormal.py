@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from bench.models.paths import Path
+from bench.options import requires
 from bench.training.time_sampling._base import ends, truncated_normal
 
 
@@ -20,9 +21,8 @@ class Lognormal:
         std: of the log noise level; 1.2 in EDM, 2.0 in iCT.
     """
 
+    @requires("std > 0")
     def __init__(self, mean: float = -1.2, std: float = 1.2) -> None:
-        if not std > 0:
-            raise ValueError(f"std must be positive, got {std}")
         self.mean = mean
         self.std = std
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.models.paths import Path
+from bench.options import requires
 from bench.training.time_sampling._base import ends, shifted, unshifted
 
 BISECTIONS = 40
@@ -26,11 +27,8 @@ class Mode:
         shift: SD3's shift of the times; 1 for none.
     """
 
+    @requires("-1 <= scale <= 2 / (pi - 2)", "shift > 0")
     def __init__(self, scale: float = 1.29, shift: float = 1.0) -> None:
-        if not -1 <= scale <= 2 / (math.pi - 2):
-            raise ValueError(f"scale must lie in [-1, {2 / (math.pi - 2):.3f}], got {scale}")
-        if not shift > 0:
-            raise ValueError(f"shift must be positive, got {shift}")
         self.scale = scale
         self.shift = shift
 

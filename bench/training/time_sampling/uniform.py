@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from bench.models.paths import Path
+from bench.options import requires
 from bench.training.time_sampling._base import ends, shifted, unshifted
 
 
@@ -18,9 +19,8 @@ class Uniform:
         shift: SD3's shift of the times; 1 for none.
     """
 
+    @requires("shift > 0")
     def __init__(self, shift: float = 1.0) -> None:
-        if not shift > 0:
-            raise ValueError(f"shift must be positive, got {shift}")
         self.shift = shift
 
     def __call__(self, u: Tensor, path: Path) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from bench.models.paths import PathCoefficients
+from bench.options import requires
 
 
 class MinSnr:
@@ -14,9 +15,8 @@ class MinSnr:
         gamma: largest weight; 5 in the paper.
     """
 
+    @requires("gamma > 0")
     def __init__(self, gamma: float = 5.0) -> None:
-        if not gamma > 0:
-            raise ValueError(f"gamma must be positive, got {gamma}")
         self.gamma = gamma
 
     def __call__(self, c: PathCoefficients, gain: Tensor, gap: Tensor | None = None) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from bench.models.paths import PathCoefficients
+from bench.options import requires
 
 
 class TruncatedSnr:
@@ -17,9 +18,8 @@ class TruncatedSnr:
         largest: bound where the ratio has no end, as at the data end of many paths.
     """
 
+    @requires("largest >= 1")
     def __init__(self, largest: float = 1e4) -> None:
-        if not largest >= 1:
-            raise ValueError(f"largest must be at least 1, got {largest}")
         self.largest = largest
 
     def __call__(self, c: PathCoefficients, gain: Tensor, gap: Tensor | None = None) -> Tensor:

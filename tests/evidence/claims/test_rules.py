@@ -33,7 +33,8 @@ SAMPLES = [RNG.normal(0.3 * i, 0.5, size=3 + i % 5).tolist() for i in range(-6, 
 def test_a_difference_is_clear_where_the_95_percent_interval_excludes_1(d: list[float]) -> None:
     test = difference(d, "less")
     inside = student_t(np.exp(d), "log")
-    assert (test.estimate, test.low, test.high) == (inside.estimate, inside.low, inside.high)
+    expected = (inside.estimate, inside.low, inside.high)
+    assert (test.estimate, test.low, test.high) == pytest.approx(expected, rel=1e-12)
     assert (test.p <= 0.05) == (test.high < 1 or test.low > 1)
     assert test.answer == ("supported" if test.estimate < 1 else "refuted")
     assert difference(d, "greater").answer != test.answer
@@ -171,6 +172,25 @@ def test_bounds_decide_only_what_they_bound() -> None:
     unknown = censored_difference([-math.inf, 0.5, 0.6], [math.inf, 0.5, 0.6], "less")
     assert unknown.p == 1.0
     assert (unknown.low, unknown.high) == (0.0, math.inf)
+
+
+def test_seeds_that_all_need_as_many_evaluations_are_settled() -> None:
+    """Five seeds that need 4 against 6: a sign test could not settle it (p = 0.0625)."""
+    d = [math.log(4 / 6)] * 5
+    assert difference(d, "less").p == pytest.approx(0.0625)
+    rounding = math.hypot(math.log(4 / 3), math.log(6 / 5)) / math.sqrt(12)
+    settled = censored_difference(d, d, "less", rounding)
+    assert settled.p < 0.01
+    assert settled.estimate == pytest.approx(4 / 6)
+    assert settled.low < settled.estimate < settled.high < 1
+    # As many on both sides says nothing.
+    assert censored_difference([0.0] * 5, [0.0] * 5, "less", rounding).p == 1.0
+
+
+def test_bounds_that_overlap_do_not_settle() -> None:
+    """Five to eight against seven to twelve: either may be the fewer."""
+    lower, upper = [math.log(5 / 12)] * 5, [math.log(8 / 7)] * 5
+    assert censored_difference(lower, upper, "less", 0.1).p > 0.05
 
 
 @pytest.mark.parametrize("d", [[], [0.3]])

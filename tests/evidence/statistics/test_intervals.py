@@ -50,19 +50,54 @@ def test_the_log_scale_refuses_what_has_no_logarithm() -> None:
         ("fd_digits", [1.0, 2.0], "log"),
         ("w2", [1.0, 2.0], "log"),
         ("kid_digits", [-0.1, 0.2], "linear"),
-        ("recall_digits", [0.1, 0.2], "linear"),
+        ("recall_digits", [0.1, 0.2], "logit"),
+        ("recall_digits", [0.1, 1.0], "ranks"),
+        ("memorisation", [0.5, 0.6], "logit"),
         ("fd_dinov2_full", [1.0, 2.0], "log"),
         ("fd_digits_inf", [1.0, 2.0], "linear"),
         ("fid", [1.0, 2.0], "log"),
         ("fid_inf", [1.0, 2.0], "linear"),
         ("field_rmse", [1.0, 2.0], "log"),
         ("cost.train", [1.0, 2.0], "log"),
-        ("straightness", [1.0, 2.0], "linear"),
-        ("fd_digits", [0.0, 2.0], "linear"),
+        ("straightness_native", [0.1, 0.2], "log"),
+        ("arc_over_chord", [1.1, 1.2], "log"),
+        ("sample_nll", [-1.0, 2.0], "linear"),
+        ("fd_digits", [0.0, 2.0], "ranks"),
     ],
 )
 def test_the_scale_of_a_metric(metric: str, values: list[float], scale: str) -> None:
     assert interval(values, metric).scale == scale
+
+
+SUPPORT = {
+    "fd_digits": (0.0, math.inf),
+    "recall_digits": (0.0, 1.0),
+    "memorisation": (0.0, 1.0),
+    "straightness_native": (0.0, math.inf),
+}
+
+
+@pytest.mark.parametrize("metric", SUPPORT)
+def test_an_interval_stays_where_the_metric_can_be(metric: str) -> None:
+    """Values near the border, and on it, of which a linear interval would leave the support."""
+    lowest, highest = SUPPORT[metric]
+    draws = np.random.default_rng(5).beta(0.3, 0.3, size=(300, 4))
+    left_by_linear = 0
+    for row in (*draws, [0.0, 0.3, 0.6, 0.9], [0.0, 0.0, 0.0, 0.0]):
+        found, linear = interval(row, metric), student_t(row, "linear")
+        assert lowest <= found.low <= found.estimate <= found.high <= highest
+        left_by_linear += linear.low < lowest or linear.high > highest
+    assert left_by_linear > 50
+
+
+def test_the_logit_interval_is_that_of_log_odds() -> None:
+    share = [0.9, 0.95, 0.99]
+    found = student_t(share, "logit")
+    odds = student_t([p / (1 - p) for p in share], "log")
+    assert found.low / (1 - found.low) == pytest.approx(odds.low)
+    assert found.high / (1 - found.high) == pytest.approx(odds.high)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        student_t([0.5, 1.0], "logit")
 
 
 def check_coverage(interval_of: Callable[[NDArray[np.float64]], Interval], n: int) -> None:

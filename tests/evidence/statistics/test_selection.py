@@ -11,6 +11,7 @@ import pytest
 
 from bench.evidence import records
 from bench.evidence.statistics import exact_cells, fixed_sampler, select_samplers
+from bench.evidence.statistics.selection import best_samplers
 
 
 def cell(solver: str, seed: int, bank: str, value: float, **more: Any) -> dict[str, Any]:
@@ -132,3 +133,106 @@ def test_choosing_and_scoring_on_the_same_cells_flatters_and_the_held_out_seed_d
     assert naive.mean() == pytest.approx(lowest_of_eight * deviation, abs=error)
     assert honest.mean() == pytest.approx(0.0, abs=error)
     assert error < -lowest_of_eight * deviation / 4
+
+
+# --- adaptive solvers -------------------------------------------------------------------------
+
+
+def adaptive(seed: int, bank: str, value: float, most: float, **more: Any) -> dict[str, Any]:
+    """A cell of an adaptive solver that took at most so many evaluations."""
+    spent = {"nfe": most - 3, "nfe_min": most - 6, "nfe_max": most, "nfe_requested": None}
+    where = {"grid": "adaptive", "tolerance": 1e-2}
+    return cell("dopri5", seed, bank, value, **where | spent | more)
+
+
+def swept(*counts: int, seeds: int = 2, value: float = 5.0) -> list[dict[str, Any]]:
+    return [
+        cell("euler", seed, bank, value, nfe_requested=count, nfe=float(count))
+        for count in counts
+        for seed in range(seeds)
+        for bank in ("selection", "scoring")
+    ]
+
+
+def places(rows: list[dict[str, Any]]) -> set[int]:
+    """The numbers of evaluations at which the adaptive cells compete."""
+    cells = exact_cells(records.frame(rows), "fd_digits")
+    return set(cells[cells["tolerance"] > 0]["nfe_requested"])
+
+
+@pytest.mark.parametrize(
+    ("spent", "place"), [((20, 26), {32}), ((20, 32), {32}), ((20, 33), {64}), ((20, 65), set())]
+)
+def test_an_adaptive_solver_competes_where_it_never_took_more(
+    spent: tuple[float, float], place: set[int]
+) -> None:
+    """The most that a batch of any seed took decides, in the noise that chooses."""
+    rows = swept(8, 32, 64)
+    rows += [adaptive(seed, "selection", 1.0, most) for seed, most in enumerate(spent)]
+    # What the scoring noise takes is seen by nobody beforehand.
+    rows += [adaptive(seed, "scoring", 2.0, 500.0) for seed in range(2)]
+    assert places(rows) == place
+
+
+def test_an_adaptive_solver_that_is_better_is_chosen_with_its_tolerance() -> None:
+    rows = swept(8, 32)
+    rows += [adaptive(seed, "selection", 1.0, 20.0) for seed in range(2)]
+    rows += [adaptive(seed, "scoring", 2.0 + seed, 20.0) for seed in range(2)]
+    found = select_samplers(exact_cells(records.frame(rows), "fd_digits"))
+    by_nfe = found.set_index(["nfe", "train_seed"])
+    assert by_nfe.loc[8, "solver"].tolist() == ["euler", "euler"]
+    assert by_nfe.loc[8, "tolerance"].tolist() == [0.0, 0.0]
+    assert by_nfe.loc[32, "solver"].tolist() == ["dopri5", "dopri5"]
+    assert by_nfe.loc[32, "tolerance"].tolist() == [1e-2, 1e-2]
+    assert by_nfe.loc[32, "value"].tolist() == [2.0, 3.0]
+
+
+def test_tolerances_are_candidates_of_their_own() -> None:
+    rows = swept(8, 32)
+    for tolerance, value in ((1e-1, 4.0), (1e-2, 1.0)):
+        for seed in range(2):
+            rows += [
+                adaptive(seed, bank, value, 20.0, tolerance=tolerance)
+                for bank in ("selection", "scoring")
+            ]
+    found = select_samplers(exact_cells(records.frame(rows), "fd_digits"))
+    at_most = found[found["nfe"] == 32]
+    assert set(at_most["tolerance"]) == {1e-2}
+    assert set(at_most["value"]) == {1.0}
+
+
+def test_the_best_for_a_seed_begin_with_its_choice_and_never_read_its_scores() -> None:
+    rng = np.random.default_rng(1)
+    rows = [
+        cell(f"s{i}", seed, bank, math.exp(rng.standard_normal()))
+        for i in range(6)
+        for seed in range(4)
+        for bank in ("selection", "scoring")
+    ]
+    cells = exact_cells(records.frame(rows), "fd_digits")
+    final = chosen(rows)["solver"]
+    group = ("e", "digits", "a", 4)
+    for seed in range(4):
+        best = [name for name, *_ in best_samplers(cells, seed, 3)[group]]
+        means = {
+            f"s{i}": np.mean(
+                [
+                    math.log(row["value"])
+                    for row in rows
+                    if row["solver"] == f"s{i}"
+                    and row["noise_bank"] == "selection"
+                    and row["train_seed"] != seed
+                ]
+            )
+            for i in range(6)
+        }
+        assert best == sorted(means, key=means.__getitem__)[:3]
+        assert best[0] == final[seed]
+        # Its own values and those of the scoring noise may be anything.
+        blind = cells.assign(
+            value=cells["value"].where(
+                (cells["train_seed"] != seed) & (cells["noise_bank"] == "selection"), 1e-9
+            )
+        )
+        blind.loc[(blind["value"] == 1e-9) & (blind["solver"] == "s0"), "value"] = 1e9
+        assert [name for name, *_ in best_samplers(blind, seed, 3)[group]] == best

@@ -11,7 +11,7 @@ import torch
 
 from bench.data.dataset import DataSet
 from bench.errors import InputError
-from bench.experiment.sections import ExtractorSpec
+from bench.experiment.measuring import ExtractorSpec
 from bench.metrics.extractors import accuracy, extractor_module, load, train
 
 SHORT = ExtractorSpec(epochs=2)

@@ -64,7 +64,6 @@ def test_the_continuous_schedule_starts_at_the_data_and_draws_nearer() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"schedule": "none"}, "schedule"),
         ({"first_levels": 1}, "first_levels"),
         ({"first_levels": 20, "last_levels": 10}, "first_levels"),
         ({"halvings": 0}, "halvings"),
