@@ -38,7 +38,7 @@ SCREENED: dict[str, Any] = {
         "reference_tolerance": 1.0e-3,
         "screen": {"best": 1},
     },
-    "metrics": {"kid_subset_size": 100},
+    "metrics": {"kid_subset_size": 100, "floor_repeats": 4},
     "timing": {"repeats": 1},
 }
 

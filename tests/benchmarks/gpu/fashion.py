@@ -97,7 +97,7 @@ TINY: Mapping[str, Any] = {
         "reference_tolerance": 1.0e-1,
         "reference_samples": 20,
     },
-    "metrics": {"kid_subset_size": 50},
+    "metrics": {"kid_subset_size": 50, "floor_repeats": 4},
     "timing": {"batch_size": 16, "repeats": 1},
     "extractor": {"epochs": 2},
 }
