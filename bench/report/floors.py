@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ class Floors:
     """
 
     _study: Study
+    _levels: dict[tuple[Panel, str, str], Level | None] = field(default_factory=dict, repr=False)
 
     def level(self, panel: Panel, label: str, metric: str | None = None) -> Level | None:
         """What a baseline scores, or None where it was not measured.
@@ -41,7 +42,12 @@ class Floors:
             label: of the baseline, see :data:`bench.report.titles.FLOORS`.
             metric: the primary one unless given.
         """
-        metric = metric or panel.primary
+        key = (panel, label, metric or panel.primary)
+        if key not in self._levels:
+            self._levels[key] = self._measured(*key)
+        return self._levels[key]
+
+    def _measured(self, panel: Panel, label: str, metric: str) -> Level | None:
         rows = self._study.rows(panel, label, metric)
         if metric not in COPYING:  # those compare with training data, and nothing else
             rows = rows[(rows["reference_set"] != TRAIN).fillna(True)]

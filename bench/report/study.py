@@ -325,7 +325,12 @@ class Study:
 
     def at_selected(self, panel: Panel) -> pd.DataFrame:
         """Every scoring-bank metric of the cells that were selected, one row a seed and metric."""
-        return rows_of_samplers(panel.of(self.selected), self.measured(panel))
+        return self._at_selected[panel]
+
+    @cached_property
+    def _at_selected(self) -> dict[Panel, pd.DataFrame]:
+        selected = {panel: panel.of(self.selected) for panel in self.panels}
+        return {p: rows_of_samplers(selected[p], self.measured(p)) for p in self.panels}
 
     @cached_property
     def floors(self) -> Floors:

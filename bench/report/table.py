@@ -79,13 +79,14 @@ class Table:
         """Columns that hold words, not numbers."""
         return tuple(self.text.columns) if self.wordy else WORDS
 
+    @cached_property
+    def csv(self) -> str:
+        """``data`` as text."""
+        return self.data.to_csv(index=False, lineterminator="\n")
+
     def files(self) -> dict[str, str]:
         """Text of its files by suffix: ``csv``, ``md`` and ``tex``."""
-        return {
-            "csv": self.data.to_csv(index=False, lineterminator="\n"),
-            "md": markdown(self),
-            "tex": latex(self),
-        }
+        return {"csv": self.csv, "md": markdown(self), "tex": latex(self)}
 
     def write(self, folder: Path) -> None:
         """Write ``<name>.csv``, ``<name>.md`` and ``<name>.tex``."""

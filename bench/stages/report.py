@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from bench.evidence import contents, ledgers
+from bench.evidence.manifest import MANIFEST
+from bench.evidence.version import running
 from bench.experiment.layout import PAGE, Layout
 from bench.experiment.roots import verb_digest
 from bench.experiment.spec import Experiment
+from bench.files import read_json
 from bench.report import CAPTIONS, captions, figures, page, tables
 from bench.report.study import Study
 from bench.report.table import Table
@@ -59,7 +62,18 @@ def hold(study: Study, built: Mapping[str, Table], layout: Layout) -> None:
         layout.root,
         records=study.records,
         ledgers=ledgers.of_run(layout),
-        tables={name: table.files()["csv"] for name, table in built.items()},
+        tables={name: table.csv for name, table in built.items()},
         page=PAGE,
-        report=verb_digest("report"),
+        report=_code(layout),
     )
+
+
+def _code(layout: Layout) -> str:
+    """Digest of the code that makes reports, which takes half a second to work out.
+
+    Of a clean commit it is what the manifest says, where that commit has collected the records.
+    """
+    about, current = read_json(layout.root / MANIFEST), running()
+    if current["commit"] and not current["dirty"] and about.get("collected_by") == current:
+        return str(about["code"]["report"])
+    return verb_digest("report")
