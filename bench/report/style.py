@@ -85,7 +85,10 @@ SPARE_MARKERS = ("<", ">", "p", "h", "*")
 SPARE_DASHES = (SOLID, DASHED, DOTTED, DASH_DOT)
 
 DPI = 150
-"""Dots an inch of what is drawn in pixels."""
+"""Dots an inch of what is drawn in pixels inside of an SVG."""
+
+PNG_DPI = 120
+"""Dots an inch of a PNG: as wide as a page is shown."""
 
 COMPRESSION = 3
 """Level of a PNG's compression: the usual 6 takes three times as long for a tenth less."""
@@ -163,7 +166,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, folder: Path, name: str, title: str) -> None:
-    """Write ``name.svg``, made light, and ``name.png`` (150 dpi), byte for byte reproducible."""
+    """Write ``name.svg``, made light, and ``name.png`` (120 dpi), byte for byte reproducible."""
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
@@ -174,7 +177,7 @@ def save(figure: Figure, folder: Path, name: str, title: str) -> None:
     metadata = {"Title": title, "Date": None, "Creator": None}
     FigureCanvasSVG(figure).print_svg(drawing, metadata=metadata)
     write_text(folder / f"{name}.svg", lightened(drawing.getvalue()))
-    figure.set_dpi(DPI)
+    figure.set_dpi(PNG_DPI)
     with replacing(folder / f"{name}.png") as temporary:
         FigureCanvasAgg(figure).print_png(
             temporary,

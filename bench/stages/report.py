@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import pandas as pd
+
 from bench.evidence import contents, ledgers
 from bench.evidence.manifest import MANIFEST
 from bench.evidence.version import running
@@ -41,6 +43,7 @@ def _uncollected() -> Iterator[None]:
 
 
 @_uncollected()
+@pd.option_context("mode.string_storage", "python")  # small tables: Arrow's take longer
 def write(study: Study, layout: Layout) -> None:
     """Write ``tables/``, ``figures/``, ``captions/`` and ``report.html`` of a study.
 
