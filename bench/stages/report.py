@@ -76,7 +76,8 @@ def _code(layout: Layout) -> str:
 
     Of a clean commit it is what the manifest says, where that commit has collected the records.
     """
-    about, current = read_json(layout.root / MANIFEST), running()
+    file, current = layout.root / MANIFEST, running()
+    about = read_json(file) if file.is_file() else {}
     if current["commit"] and not current["dirty"] and about.get("collected_by") == current:
         return str(about["code"]["report"])
     return verb_digest("report")
