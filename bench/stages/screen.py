@@ -29,18 +29,15 @@ def run(
     experiment: Experiment, layout: Layout, *, dataset: str, label: str, seeds: Sequence[int]
 ) -> None:
     """Screen the samplers of ``label`` on ``dataset`` for each seed; finished cells are kept."""
-    final = experiment.formulation(label).final.name
     shared: dict[str, References] = {}
     for seed in seeds:
-        upstream = {"data": layout.data(dataset), final: layout.stage(dataset, label, seed, final)}
-        if experiment.described(dataset).extractor is not None:
-            upstream["extractor"] = layout.extractor(dataset)
+        of = Model(experiment, layout, dataset, label, seed, "screen")
         run_guarded(
-            layout.screen(dataset, label, seed),
+            of.folder,
             digests.screen_digest(experiment, dataset, label, seed),
-            partial(_work, Model(experiment, layout, dataset, label, seed, "screen"), shared),
+            partial(_work, of, shared),
             files=[TABLE],
-            upstream=upstream,
+            upstream=of.upstream,
         )
 
 

@@ -48,22 +48,18 @@ def run(
     experiment: Experiment, layout: Layout, *, dataset: str, label: str, seeds: Sequence[int]
 ) -> None:
     """Sweep ``label`` on ``dataset`` for each seed; finished cells are left alone."""
-    formulation = experiment.formulation(label)
-    final = formulation.final.name
     files = [TABLE, SAMPLES]
     if _has_geometry(experiment, label) and experiment.described(dataset).kind == "vector":
         files.append(TRAJECTORIES)
     shared: dict[str, References] = {}
     for seed in seeds:
-        upstream = {"data": layout.data(dataset), final: layout.stage(dataset, label, seed, final)}
-        if experiment.described(dataset).extractor is not None:
-            upstream["extractor"] = layout.extractor(dataset)
+        of = Model(experiment, layout, dataset, label, seed, "sweep")
         run_guarded(
-            layout.sweep(dataset, label, seed),
+            of.folder,
             digests.sweep_digest(experiment, dataset, label, seed),
-            partial(_work, Model(experiment, layout, dataset, label, seed, "sweep"), shared),
+            partial(_work, of, shared),
             files=files,
-            upstream=upstream,
+            upstream=of.upstream,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -85,13 +86,13 @@ def test_noise_mirroring_and_times_are_those_of_finite_training(
 
 
 def test_a_killed_training_ends_in_the_same_weights(
-    sampler: LawSampler, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+    sampler: LawSampler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.training.loop.CHECKPOINT_SECONDS", 0.0)
     source = FreshSamples(sampler, 0, HOST)
     whole = trainer(source=source)
     updates = whole.run(2e7, "flops")
-    resume = tmp_path / "resume"  # type: ignore[operator]
+    resume = tmp_path / "resume"
     with pytest.raises(KilledError):
         trainer(resume, source=source, report=die_at(updates // 2)).run(2e7, "flops")
     again = trainer(resume, source=FreshSamples(sampler, 0, HOST))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -21,9 +23,9 @@ BLOCK = 2000
 COUNT = 5 * BLOCK
 
 
-def settings(**given: object) -> Settings:
-    base = {"block": BLOCK, "kid_subsets": 1, "kid_subset_size": 100, "neighbours": 3}
-    return Settings(**(base | given))  # type: ignore[arg-type]
+def settings(**given: Any) -> Settings:
+    base = Settings(block=BLOCK, kid_subsets=1, kid_subset_size=100, neighbours=3)
+    return replace(base, **given)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ https://doi.org/10.1007/BF00049423).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bench.metrics.declared import Needs
@@ -41,13 +42,13 @@ def compute(context: Context) -> list[Measurement]:
     law, real = references.dataset.mixture, references.blocks("held_out")
     assert law is not None, f"{references.dataset.name} has no exact law"
 
-    def of_real(index: int) -> Tensor:
-        return features(law, real[index].flatten(1).double())
+    def seen(block: Tensor) -> Tensor:
+        return features(law, block.flatten(1).double())
 
     values = []
     for i, j in context.against("held_out"):
-        real_features = references.derived(("c2st", j), lambda j=j: of_real(j))  # type: ignore[misc]
-        values.append(accuracy(features(law, context.blocks[i].flatten(1).double()), real_features))
+        real_features = references.derived(("c2st", j), partial(seen, real[j]))
+        values.append(accuracy(seen(context.blocks[i]), real_features))
     block = context.settings.block
     return [over_blocks("c2st", values, reference_set="held_out", n_reference=block)]
 

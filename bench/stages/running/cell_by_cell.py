@@ -66,6 +66,18 @@ class Model:
         """Where the stage keeps its files."""
         return getattr(self.layout, self.verb)(self.dataset, self.label, self.seed)
 
+    @property
+    def upstream(self) -> dict[str, Path]:
+        """Folders of the stages that it reads: samples, their extractor, the trained model."""
+        layout, final = self.layout, self.experiment.formulation(self.label).final.name
+        stages = {
+            "data": layout.data(self.dataset),
+            final: layout.stage(self.dataset, self.label, self.seed, final),
+        }
+        if self.experiment.described(self.dataset).extractor is not None:
+            stages["extractor"] = layout.extractor(self.dataset)
+        return stages
+
 
 def measure(
     of: Model,
