@@ -149,13 +149,22 @@ class ExactFlow:
 
 @aside("chooses cells; each has a digest of its own")
 def exact_flows(experiment: Experiment) -> tuple[ExactFlow, ...]:
-    """The exact field at the cells of every formulation that solves an equation, path by path."""
+    """The exact field at the cells of every formulation that solves an equation, path by path.
+
+    Where samplers are screened, at those on their own grids: the exact field is there to tell a
+    solver's error from a model's, and has no sampler to choose.
+    """
     by_label: dict[str, tuple[Part, dict[Cell, None]]] = {}
     unconditional = [replace(f, conditional=None, forwards=1) for f in _solved(experiment)]
     for formulation in unconditional:
         path = formulation.final.path
         _, path_cells = by_label.setdefault(exact_label(path), (without_defaults(path), {}))
-        swept = (cell for cell in cells(experiment, formulation) if cell.bank == SCORING)
+        swept = (
+            cell
+            for cell in cells(experiment, formulation)
+            if cell.bank == SCORING
+            and (experiment.sweep.screen is None or _is_on_own_grid(cell, formulation))
+        )
         path_cells.update(dict.fromkeys(map(_of_exact_field, swept)))
     flows = [
         ExactFlow(label, path, tuple(path_cells)) for label, (path, path_cells) in by_label.items()
@@ -166,6 +175,11 @@ def exact_flows(experiment: Experiment) -> tuple[ExactFlow, ...]:
         listed_cells = tuple(dict.fromkeys(cell for cell in view if cell.path in listed))
         flows.append(ExactFlow(EXACT, Part("paths", listed[0]), listed_cells))
     return tuple(flows)
+
+
+def _is_on_own_grid(cell: Cell, formulation: Formulation) -> bool:
+    """Whether a cell has no grid, or that which its solver runs on where none is asked for."""
+    return cell.grid in (ADAPTIVE, own_grid(formulation, cell.declaration))
 
 
 def _of_exact_field(cell: Cell) -> Cell:

@@ -33,6 +33,9 @@ from bench.experiment.speed import (
 from bench.formulations.grammar import Formulation, Stage
 from bench.models.architectures import DEFAULT
 
+LAW_METRICS = frozenset({"mmd_modes", "excess_nll", "off_mode_excess", "mode_chi2", "mode_tv"})
+"""Metrics that read samples against an exact law, and no pairs of them with held-out data."""
+
 KINDS = ("import", "training", "sampling", "metrics", "timing")
 
 
@@ -190,7 +193,8 @@ class Plan:
                 solving = sum(self._likelihood_seconds(*model) for model in models)
                 return {"import": start, "metrics": len(experiment.seeds) * solving}
             case "floor":
-                return {"import": start_scoring}
+                metrics = sum(map(self._floor_seconds, datasets))
+                return {"import": start_scoring, "metrics": metrics}
             case "convergence":
                 assert experiment.convergence is not None
                 paths = len(experiment.convergence.paths)
@@ -276,13 +280,31 @@ class Plan:
             return self.speed.image_block * (block / SCORED_BLOCK) ** 2
         assigned = block if sizes is None or sizes.assigned is None else min(sizes.assigned, block)
         assigning = self.speed.vector_block * (assigned / SCORED_BLOCK) ** 2 * block / assigned
-        return assigning + self.speed.pair * block**2
+        pairs = self.speed.pair * block**2
+        return (assigning if self.experiment.described(dataset).kind == "vector" else 0.0) + pairs
+
+    def _primary_share(self, dataset: str) -> float:
+        """Share of the seconds of all metrics that the primary one takes."""
+        speed, described = self.speed, self.experiment.described(dataset)
+        return speed.primary_law if described.primary in LAW_METRICS else speed.primary
+
+    def _floor_seconds(self, dataset: str) -> float:
+        """Seconds of the metrics of what no model has made."""
+        settings, sweep = self.experiment.metrics, self.experiment.sweep_of(dataset)
+        described = self.experiment.described(dataset)
+        draws: float = settings.floor_repeats * (1 if described.unlimited else 2)  # and copies
+        if described.exact or described.unlimited:
+            more = (settings.floor_repeats_ranked or 0) - settings.floor_repeats
+            draws += max(0, more) * self._primary_share(dataset)
+        blocks = sweep.samples[SCORING] / sweep.block
+        others = 2  # a Gaussian and the network before training
+        return (draws + others) * blocks * self._block_seconds(dataset)
 
     def _screen_seconds(self, dataset: str, label: str) -> tuple[float, float]:
         """Seconds of sampling and of metrics in the screen of one model."""
         product = self._forward_flops(dataset, label) / self._rate(dataset)
         sampling, metrics = self._cell_seconds(dataset, self.screened(label), product)
-        return sampling, metrics * self.speed.primary
+        return sampling, metrics * self._primary_share(dataset)
 
     def _sweep_seconds(self, dataset: str, label: str) -> tuple[float, float]:
         """Seconds of sampling and of metrics in the sweep over one model."""

@@ -319,6 +319,7 @@ def floor_digest(experiment: Experiment, dataset: str) -> str:
             ),
             "network": network.model_dump(),
             "repeats": experiment.metrics.floor_repeats,
+            "ranked": experiment.metrics.floor_repeats_ranked,
             "evaluation": _evaluation(experiment, dataset),
         }
     )
@@ -353,6 +354,10 @@ def timing_digest(experiment: Experiment, dataset: str) -> str:
 # --- slices -----------------------------------------------------------------------------------
 
 
+FLOOR_REPEATS = {"floor_repeats", "floor_repeats_ranked"}
+"""Settings of the metrics that only the floor reads."""
+
+
 def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
     sizes = experiment.datasets[dataset].sizes
     aside_keys = slices.CHOICES | PACE | {"screen"}
@@ -361,7 +366,7 @@ def _evaluation(experiment: Experiment, dataset: str) -> dict[str, Any]:
         "data": data_digest(experiment, dataset),
         "extractor": extractor_digest(experiment, dataset),
         "sweep": experiment.sweep_of(dataset).model_dump(exclude=aside_keys),
-        "metrics": experiment.metrics.model_dump(exclude={"floor_repeats"})
+        "metrics": experiment.metrics.model_dump(exclude=FLOOR_REPEATS)
         | {"flip": experiment.training.flip}
         | own_sizes,
         "versions": versions(*_EVALUATION),

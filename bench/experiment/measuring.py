@@ -56,12 +56,17 @@ class MetricsSpec(OptionModel):
     """Settings of the metrics: KID subsets, neighbours of precision and recall, and floors.
 
     ``floor_repeats`` is how often real samples, and copies, are drawn for the floor: its band.
+    ``floor_repeats_ranked`` is how often real samples are drawn in all, where the law can be drawn
+    from without end, for the metrics alone that rank (``ranked_by``): the floor's own luck is
+    shared by all cells that are held against it, and some hundreds of draws make it small. None for
+    no more than the others.
     """
 
     kid_subsets: Count = 10
     kid_subset_size: Count = 298
     neighbours: Count = 3
     floor_repeats: Annotated[Count, Unnamed()] = 20
+    floor_repeats_ranked: Annotated[Count | None, Unnamed()] = None
 
 
 class TimingSpec(OptionModel):

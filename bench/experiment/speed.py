@@ -23,7 +23,8 @@ class Speed:
             torch_fidelity too, with pandas and matplotlib instead.
         image_block, vector_block: seconds to score a block of 597 samples by features, and by
             exact W2; both grow about with the square of the block.
-        primary: share of the seconds of all metrics that the primary one takes.
+        primary, primary_law: share of the seconds of all metrics that the primary one takes, and
+            where that reads samples against an exact law.
         pair: seconds of a pair of a block's samples in all distances that look at pairs.
         exact_number: seconds of an evaluation of an exact field, for each number of a sample.
         law, law_number: seconds of drawing a sample of an exact law where training is unlimited,
@@ -45,6 +46,7 @@ class Speed:
     vector_block: float = 0.044
     pair: float = 3.0e-8
     primary: float = 0.3
+    primary_law: float = 0.1
     exact_number: float = 2.0e-7
     law: float = 0.9e-6
     law_number: float = 2.4e-8

@@ -6,7 +6,8 @@ data set. All meet the very blocks of held-out samples that models meet, and are
 * ``floor.train``: real samples that no model has drawn, as often as ``metrics.floor_repeats`` says:
   new draws of the law where it can be drawn from, else random parts of the training data. It is the
   best that a model can be expected to reach, and how far that scatters. Of training data, values
-  that compare with training data are left out: they are at no distance from themselves.
+  that compare with training data are left out: they are at no distance from themselves. Where the
+  law can be drawn from, the metrics that rank have more draws (``floor_repeats_ranked``).
 * ``floor.held_out``: held-out images as if they had been generated, random halves of them, for the
   metrics that tell copies. The other half is what they are held against.
 * ``floor.copies``: training samples drawn again with replacement, as a perfect copier would.
@@ -134,7 +135,12 @@ def baselines(experiment: Experiment, real: References, device: torch.device) ->
     for i in repeats:
         samples = real_samples(data, count, sweep.block, i)
         yield Baseline(REAL, samples, real, i, is_train=not known)
-    copies = tuple(name for name in COPYING if name in directions(experiment.described(data.name)))
+    described = experiment.described(data.name)
+    if known:
+        ranked = (described.primary, *described.companions)
+        for i in range(len(repeats), experiment.metrics.floor_repeats_ranked or 0):
+            yield Baseline(REAL, real_samples(data, count, sweep.block, i), real, i, ranked)
+    copies = tuple(name for name in COPYING if name in directions(described))
     if copies and not known:
         for i in repeats:
             yield _held_out_half(real, i, copies)

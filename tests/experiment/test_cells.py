@@ -247,3 +247,16 @@ def test_the_exact_field_has_a_score_whatever_the_coupling() -> None:
     stochastic = [cell for cell in flow.cells if cell.solver == "ancestral"]
     assert len(stochastic) == len(one.sweep.nfe)
     assert not any(cell.refused for cell in stochastic)
+
+
+def test_where_samplers_are_screened_the_exact_field_keeps_to_their_own_grids() -> None:
+    solvers = ["euler", "dpmpp_2m", "dopri5", "consistency"]
+    grids = {"solvers": solvers, "grids": ["own", "uniform_log_snr"]}
+    plain, screened = (experiment(sweep=grids | more) for more in ({}, {"screen": {}}))
+    every, own = (
+        {(cell.solver, cell.grid) for flow in exact_flows(one) for cell in flow.cells}
+        for one in (plain, screened)
+    )
+    assert {name for name, grid in every - own} == {"euler"}
+    assert {grid for name, grid in every - own} == {"uniform_log_snr"}
+    assert own == {("euler", "uniform_t"), ("dpmpp_2m", "uniform_log_snr"), ("dopri5", "adaptive")}

@@ -155,7 +155,7 @@ def read_winners(folder: Path) -> dict[str, dict[str, float]]:
 
 TUNED = {
     "default": "tuning",
-    "exact_laws": "formulations_tuning",
+    "claims": "tuning",
     "few_images": "tuning",
     "formulations": "formulations_tuning",
     "solvers": "tuning",

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from bench.experiment.cells import SCORING, SELECTION, UNIFIED
+from bench.sampling.solvers.catalogue import SOLVERS
 
 PANEL = ["experiment", "dataset"]
 CANDIDATE = ["solver", "grid", "sampled_path", "tolerance"]
@@ -109,7 +110,11 @@ def _by_candidate(cells: pd.DataFrame, bank: str) -> dict[tuple[str, ...], Value
 
 
 def _ranked(values: Values, seeds: set[int]) -> list[Candidate]:
-    """Candidates by their mean log over some seeds, of those that have the most of them."""
+    """Candidates by their mean log over some seeds, of those that have the most of them.
+
+    Candidates that are equal, as all grids of a single interval are, stand with the solver's own
+    grid first.
+    """
     logs = {
         candidate: [math.log(by_seed[seed]) for seed in sorted(seeds & by_seed.keys())]
         for candidate, by_seed in values.items()
@@ -120,7 +125,14 @@ def _ranked(values: Values, seeds: set[int]) -> list[Candidate]:
     means = {
         name: sum(seed_logs) / most for name, seed_logs in logs.items() if len(seed_logs) == most
     }
-    return sorted(means, key=means.__getitem__)
+    return sorted(means, key=lambda candidate: (means[candidate], *_preference(candidate)))
+
+
+def _preference(candidate: Candidate) -> tuple[bool, Candidate]:
+    """Between equals the solver on its own grid: with one interval all grids are the same."""
+    solver, grid, *_ = candidate
+    own = SOLVERS[solver].grid if solver in SOLVERS else ""
+    return grid not in ("", own), candidate
 
 
 def _deciding(values: Values, seed: int) -> tuple[set[int], str]:

@@ -12,6 +12,7 @@ import pytest
 from bench.evidence import records
 from bench.evidence.statistics import exact_cells, fixed_sampler, select_samplers
 from bench.evidence.statistics.selection import best_samplers
+from bench.sampling.solvers.catalogue import SOLVERS
 
 
 def cell(solver: str, seed: int, bank: str, value: float, **more: Any) -> dict[str, Any]:
@@ -236,3 +237,14 @@ def test_the_best_for_a_seed_begin_with_its_choice_and_never_read_its_scores() -
         )
         blind.loc[(blind["value"] == 1e-9) & (blind["solver"] == "s0"), "value"] = 1e9
         assert [name for name, *_ in best_samplers(blind, seed, 3)[group]] == best
+
+
+def test_between_equal_samplers_the_own_grid_of_a_solver_is_taken() -> None:
+    """With one interval all grids are the same; by name ``quadratic_t`` would stand first."""
+    rows = [
+        cell("euler", seed, bank, 1.0) | {"grid": grid, "nfe_requested": 1, "nfe": 1.0}
+        for grid in ("quadratic_t", "uniform_log_snr", "uniform_t")
+        for seed in range(2)
+        for bank in ("selection", "scoring")
+    ]
+    assert set(chosen(rows)["grid"]) == {"uniform_t"} == {SOLVERS["euler"].grid}
