@@ -42,19 +42,23 @@ def test_the_schema_rejects_what_load_rejects() -> None:
     assert not validator.is_valid(values | {"training": {"batch_size": 0}})
 
 
-def test_smoke_has_the_shape_of_the_default() -> None:
+def test_smoke_has_the_labels_and_the_solvers_of_the_default() -> None:
     smoke, default = load(CONFIGS / "smoke.yaml"), load(CONFIGS / "default.yaml")
     assert smoke.labels == default.labels
-    assert list(smoke.datasets) == list(default.datasets)
-    assert smoke.sweep.solvers == default.sweep.solvers
+    assert len(smoke.datasets) == len(default.datasets)
+    assert set(default.sweep.solvers) <= set(smoke.sweep.solvers)
     assert len(smoke.seeds) == 3
     assert len(default.seeds) == 5
     assert smoke.budget.unit == "flops"
 
 
 def test_rates_are_tuned_on_what_they_are_used_for() -> None:
-    tuning, default = load(CONFIGS / "tuning.yaml"), load(CONFIGS / "default.yaml")
-    assert tuning.datasets == default.datasets
+    tuning, default = load(CONFIGS / "default_tuning.yaml"), load(CONFIGS / "default.yaml")
+    trained = [
+        {name: (data.options, data.network, data.ranked_by) for name, data in one.datasets.items()}
+        for one in (tuning, default)
+    ]
+    assert trained[0] == trained[1]
     assert tuple(dict.fromkeys(map(untuned, tuning.labels))) == default.labels
     assert tuning.budget == default.budget
     assert tuning.training.batch_size == default.training.batch_size

@@ -154,8 +154,8 @@ def read_winners(folder: Path) -> dict[str, dict[str, float]]:
 
 
 TUNED = {
-    "default": "tuning",
-    "claims": "tuning",
+    "marginal": "default_tuning",
+    "default": "default_tuning",
     "few_images": "tuning",
     "formulations": "formulations_tuning",
     "solvers": "tuning",
