@@ -200,6 +200,22 @@ def test_rates_of_a_tuning_grid_share_a_line() -> None:
     assert text.count("consistency_training@...") == 3
 
 
+def test_a_plan_says_what_screening_costs_and_saves() -> None:
+    sweep = {"solvers": ["euler", "rk4", "consistency"], "nfe": [4, 8], "screen": {"best": 1}}
+    grids = {"grids": ["own", "quadratic_t", "uniform_log_snr"]}
+    text = describe(experiment(sweep=sweep | grids), cores=2)
+    assert "screening: the best 1 at each number of evaluations, and the common solver" in text
+    assert "12 to screen" in text  # two solvers, three grids, two numbers of evaluations
+    found = [
+        re.search(rf"^  {words}: (?:at most )?([0-9,]+) core-seconds", text, re.MULTILINE)
+        for words in ("expected", "with every combination scored")
+    ]
+    screened, every = (float(match[1].replace(",", "")) for match in found if match)
+    assert 0 < screened < every
+    one = describe(experiment(sweep=sweep, seeds=[3]), cores=2)
+    assert "one seed: there are no others to choose by, its own screen decides" in one
+
+
 def test_the_published_experiments_fit_their_time() -> None:
     default, smoke = Plan(load(CONFIGS / "default.yaml")), Plan(load(CONFIGS / "smoke.yaml"))
     assert smoke.minutes(2) <= 2

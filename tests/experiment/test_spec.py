@@ -565,3 +565,17 @@ def test_a_former_key_may_only_say_what_holds_without_it(
         line = f"old.yaml: {section}.{key}: got {value!r}; this option was dropped in version 0.7.0"
         with pytest.raises(InputError, match=re.escape(line)):
             from_mapping(mapping, "old.yaml")
+
+
+@pytest.mark.parametrize(
+    ("sweep", "said"),
+    [
+        ({"samples": {"scoring": 1194}}, r"add selection: sweep\.screen chooses samplers in one"),
+        ({"screen": {"best": 0}}, r"sweep\.screen\.best: got 0"),
+        ({"screen": {"beast": 3}}, r"sweep\.screen\.beast"),
+        ({"grids": "every"}, r"sweep\.grids"),
+    ],
+)
+def test_a_screen_that_cannot_choose_is_refused(sweep: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        experiment(**{f"sweep__{key}": value for key, value in ({"screen": {}} | sweep).items()})
