@@ -59,7 +59,10 @@ def test_all_pairs_average_the_formulations(finished: Path) -> None:
 
 
 def test_a_failed_formulation_is_marked_and_takes_no_part(broken: Path) -> None:
-    assert set(table(broken).loc["digits"].index) == {*WHOLE, ALL_PAIRS}  # of those two none has many evaluations
+    assert set(table(broken).loc["digits"].index) == {
+        *WHOLE,
+        ALL_PAIRS,
+    }  # of those two none has many evaluations
     text = (broken / "tables" / "variance.md").read_text()
     assert "| OT flow matching | failed |" in text
     assert FAILED not in text
@@ -82,9 +85,9 @@ def test_what_the_seeds_resolve_stands_first(finished: Path, study: Study) -> No
         side = "within" if ratio <= GOAL else "beyond"
         assert rows.iloc[0][SEEN].endswith(f", {side} the goal of {GOAL:g}")
     selected = study.selected[study.selected["dataset"] == "digits"]
-    cells = study.cells[study.cells["dataset"] == "digits"]
+    cells = study.cells[study.cells["dataset"] == "digits"].rename(columns={"nfe_requested": "nfe"})
     keys = ["label", "nfe", "train_seed", "solver", "grid", "tolerance"]
-    chosen = cells.fillna({"tolerance": 0.0}).merge(selected[keys], on=keys)
+    chosen = cells.merge(selected[keys], on=keys)
     wide = chosen.assign(log=np.log(chosen["value"].astype(float))).pivot_table(
         index=["label", "nfe", "train_seed"], columns="noise_bank", values="log"
     )

@@ -75,7 +75,8 @@ def variance(study: Study) -> Table:
     caption = (
         f"First stands what the seeds of a run resolve: the smallest ratio that they see at {MANY} "
         f"or more evaluations, the mean of the variances over all pairs and numbers swept, against "
-        f"the goal of {GOAL:g}. Then why seeds differ, for the log of the primary metric ({metrics}) with the selected "
+        f"the goal of {GOAL:g}. Then why seeds differ, for the log of the primary metric "
+        f"({metrics}) with the selected "
         "sampler at the most evaluations of each formulation; a standard deviation of 10% means "
         "values about 10% apart. Retraining: between models of different training seeds, with "
         "its 95% interval (modified large-sample); more samples do not lower it. Resampling: "
@@ -95,9 +96,7 @@ def variance(study: Study) -> Table:
     return Table("variance", "What the seeds differ by", caption, tidy, frame)
 
 
-def resolution(
-    study: Study, panel: Panel, values: pd.DataFrame | None = None
-) -> Components | None:
+def resolution(study: Study, panel: Panel, values: pd.DataFrame | None = None) -> Components | None:
     """Components of the paired log ratio at :data:`MANY` or more evaluations, over all pairs.
 
     Args:
