@@ -11,52 +11,31 @@ A page marks the place of a table with two comments, ``<!-- NAME:begin -->`` and
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 import sys
-import types
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 from bench.cli import VERBS
 from bench.data.dataset import data_module
 from bench.evidence.records import COLUMNS
 from bench.experiment.costs import Plan
+from bench.experiment.keys import keys
 from bench.experiment.loading import load
-from bench.experiment.spec import Experiment
 from bench.formulations.grammar import Formulation, Part, Stage
 from bench.formulations.parts import formulation_module
+from bench.markdown import code, plain, table
 from bench.metrics.declared import Needs, metric_module
 from bench.models.architectures import declared as architecture
 from bench.registry import discover, source
+from bench.report import published
 from bench.sampling.solvers.catalogue import GRIDS as CONFIG_GRIDS
 from bench.sampling.solvers.catalogue import SOLVERS
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
-    )
-
-
-def code(text: object) -> str:
-    """Text as code; nothing stays nothing."""
-    return f"`{text}`" if str(text) else ""
-
-
-def plain(text: str) -> str:
-    """Prose of a docstring in Markdown: one line, references to code as code."""
-    text = re.sub(r":(?:class|func|meth|mod|data|attr):`~?([^`]+)`", r"`\1`", text)
-    return " ".join(text.replace("``", "`").split())
 
 
 def summary(tree: ast.Module | ast.FunctionDef | ast.ClassDef) -> str:
@@ -250,81 +229,24 @@ def columns() -> str:
     return table(["column", "type"], [[code(name), kind] for name, kind in COLUMNS.items()])
 
 
-# --- the keys of an experiment file ---------------------------------------------------------------
-
-
-def keys() -> str:
-    """Every section of an experiment file: what its docstring says, its keys and their defaults."""
-    sections = [_section("(top level)", Experiment)]
-    for name, field in Experiment.model_fields.items():
-        model = _model(field.annotation)
-        if model is not None:
-            sections.append(
-                _section(name + (".NAME" if _is_mapping(field.annotation) else ""), model)
-            )
-    return "\n\n".join(sections)
-
-
-def _section(name: str, model: type[BaseModel]) -> str:
-    prose, attributes = _docstring(model)
-    rows = []
-    for key, field in model.model_fields.items():
-        default = "required" if field.is_required() else _default(field.default)
-        rows.append([code(key), default, attributes.get(key, "")])
-    explained = any(row[2] for row in rows)
-    rows = rows if explained else [row[:2] for row in rows]
-    header = ["key", "default", "what it is"] if explained else ["key", "default"]
-    title = "### Top level" if model is Experiment else f"### `{name}`"
-    prose = "" if model is Experiment else prose + "\n\n"
-    return f"{title}\n\n{prose}{table(header, rows)}"
-
-
-def _default(value: Any) -> str:
-    if value is PydanticUndefined:
-        return "required"
-    if isinstance(value, BaseModel):
-        return "see its section"
-    if value is None:
-        return "none"
-    return code("''" if value == "" else str(value).lower() if isinstance(value, bool) else value)
-
-
-def _docstring(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
-    """The paragraphs of a docstring, and what it says of each attribute."""
-    prose, _, listed = inspect.cleandoc(model.__doc__ or "").partition("\n\nAttributes:\n")
-    paragraphs = "\n\n".join(plain(paragraph) for paragraph in prose.split("\n\n"))
-    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", listed, re.MULTILINE)
-    return paragraphs, {name: plain(text).rstrip(".") for name, text in entries}
-
-
-def _is_mapping(annotation: Any) -> bool:
-    return get_origin(annotation) is dict
-
-
-def _model(annotation: Any) -> type[BaseModel] | None:
-    """The section in an annotation: a model, one or none, or a mapping of names to models."""
-    if get_origin(annotation) in (Union, types.UnionType, dict):
-        models = [model for a in get_args(annotation) if (model := _model(a)) is not None]
-        return models[0] if models else None
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return None
-
-
 def configs() -> str:
     """The shipped experiment files and the first sentence of each."""
     rows = []
     for path in sorted((ROOT / "configs").glob("*.yaml")):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        comment = []
-        for line in lines:
-            if not line.startswith("# "):
-                break
-            comment.append(line.removeprefix("# "))
-        says = re.match(r".*?\.(?= |$)", " ".join(comment))
-        assert says, f"{path}: its first lines say in a sentence what it is for"
-        rows.append([f"[`{path.name}`]({path.name})", says[0].removesuffix(".")])
+        rows.append([f"[`{path.name}`]({path.name})", first_sentence(path)])
     return table(["file", "what it is for"], rows)
+
+
+def first_sentence(path: Path) -> str:
+    """What the comment at the head of an experiment file says first."""
+    comment = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("# "):
+            break
+        comment.append(line.removeprefix("# "))
+    says = re.match(r".*?\.(?= |$)", " ".join(comment))
+    assert says, f"{path}: its first lines say in a sentence what it is for"
+    return says[0].removesuffix(".")
 
 
 def devices() -> str:
@@ -342,9 +264,34 @@ def devices() -> str:
     return table(("experiment", "models", "training on the device", "operations of sampling"), rows)
 
 
+# --- published runs -------------------------------------------------------------------------------
+
+
+@cache
+def runs() -> list[published.Run]:
+    """What lies in ``results/reference``."""
+    return published.read_runs(ROOT / "results" / "reference")
+
+
+def purpose(name: str) -> str:
+    """What the experiment file of a name says that it is for; nothing where none is shipped."""
+    path = ROOT / "configs" / f"{name}.yaml"
+    return first_sentence(path) if path.is_file() else ""
+
+
+PUBLISHED: dict[str, Callable[[], str]] = {
+    "overview": cache(lambda: published.overview(runs(), purpose)),
+    "reading": published.reading,
+    "claims": cache(lambda: published.verdicts(runs())),
+    "runs": cache(lambda: published.sections(runs())),
+}
+
+
 # --- the pages ------------------------------------------------------------------------------------
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"results": cache(lambda: published.results(runs()))},
+    "results/reference/README.md": PUBLISHED,
     "bench/formulations/README.md": {"formulations": formulations},
     "bench/models/README.md": {
         "paths": partial(parts, "paths"),
@@ -365,6 +312,10 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
 """The pages with tables of the code, and what makes each."""
 
 
+ELSEWHERE = {"gpu"}
+"""Blocks that other code writes: ``tests/benchmarks/gpu/publish.py``."""
+
+
 def with_tables(text: str, made: dict[str, Callable[[], str]]) -> str:
     """A page with its tables written anew.
 
@@ -377,7 +328,7 @@ def with_tables(text: str, made: dict[str, Callable[[], str]]) -> str:
             raise ValueError(f"the page needs one {begin} ... {end}")
         head, _, tail = text.partition(begin)
         text = f"{head}{begin}\n{make()}\n{end}{tail.partition(end)[2]}"
-    unknown = set(re.findall(r"<!-- (\w+):begin -->", text)) - set(made)
+    unknown = set(re.findall(r"<!-- (\w+):begin -->", text)) - set(made) - ELSEWHERE
     if unknown:
         raise ValueError(f"nothing makes the table {min(unknown)!r}")
     return text

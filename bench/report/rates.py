@@ -20,7 +20,8 @@ def draw(scores: pd.DataFrame, titles: Mapping[str, str], panels: Mapping[str, s
     """Heat maps, one a data set: a row a formulation, a column a rate, a score over the row's best.
 
     Args:
-        scores: rows of :func:`bench.stages.tune.scores`; a rate without a score stays white.
+        scores: rows of :func:`bench.report.learning_rates.scores`; a rate without a score stays
+            white.
         titles: of the labels.
         panels: titles of the data sets.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from bench.evidence.statistics.power import power
 from bench.report.study import Study
-from bench.report.tables.variance import ALL_PAIRS, variance
+from bench.report.tables.variance import ALL_PAIRS, GOAL, MANY, RESOLVED, SEEN, variance
 from tests.report.conftest import FAILED, SEEDS, WHOLE
 
 
@@ -53,12 +54,15 @@ def test_the_seeds_are_the_fewest_that_see_the_ratio(finished: Path) -> None:
 
 def test_all_pairs_average_the_formulations(finished: Path) -> None:
     rows = table(finished).loc["digits"]
-    each = rows.drop(index=ALL_PAIRS)["paired_sd"] ** 2
+    each = rows.drop(index=[ALL_PAIRS, RESOLVED])["paired_sd"] ** 2
     assert each.min() <= rows.loc[ALL_PAIRS, "paired_sd"] ** 2 <= each.max()
 
 
 def test_a_failed_formulation_is_marked_and_takes_no_part(broken: Path) -> None:
-    assert set(table(broken).loc["digits"].index) == {*WHOLE, ALL_PAIRS}
+    assert set(table(broken).loc["digits"].index) == {
+        *WHOLE,
+        ALL_PAIRS,
+    }  # of those two none has many evaluations
     text = (broken / "tables" / "variance.md").read_text()
     assert "| OT flow matching | failed |" in text
     assert FAILED not in text
@@ -69,3 +73,35 @@ def test_one_seed_has_no_components(study: Study) -> None:
     found = variance(Study(single, study.experiments))
     assert found.data.empty
     assert len(found.text) > 0
+
+
+def test_what_the_seeds_resolve_stands_first(finished: Path, study: Study) -> None:
+    """Against plain pivoting: mean squares of log ratios over pairs and evaluations."""
+    built = variance(study)
+    for title, rows in built.blocks():
+        assert list(rows.columns[:3]) == ["formulation", "NFE", SEEN], title
+        assert rows.iloc[0]["NFE"] == f"{MANY} or more"
+        ratio = float(rows.iloc[0][SEEN].split(",")[0])
+        side = "within" if ratio <= GOAL else "beyond"
+        assert rows.iloc[0][SEEN].endswith(f", {side} the goal of {GOAL:g}")
+    selected = study.selected[study.selected["dataset"] == "digits"]
+    cells = study.cells[study.cells["dataset"] == "digits"].rename(columns={"nfe_requested": "nfe"})
+    keys = ["label", "nfe", "train_seed", "solver", "grid", "tolerance"]
+    chosen = cells.merge(selected[keys], on=keys)
+    wide = chosen.assign(log=np.log(chosen["value"].astype(float))).pivot_table(
+        index=["label", "nfe", "train_seed"], columns="noise_bank", values="log"
+    )
+    between, within = [], []
+    for nfe in (8, 16, 32, 64):
+        logs = {label: wide.loc[(label, nfe)] for label in study.labels(study.panels[1])
+                if (label, nfe) in wide.index}  # fmt: skip
+        for first, second in combinations(logs, 2):
+            d = (logs[first] - logs[second])[["scoring", "selection"]].to_numpy(dtype=float)
+            between.append(np.average(d, axis=1, weights=[2.0, 1.0]).var(ddof=1))
+            within.append((d[:, 0] - d[:, 1]).var(ddof=1) / (1 / 1194 + 1 / 597))
+    per_sample = np.mean(within)
+    retraining = max(0.0, np.mean(between) - per_sample / 1791)
+    expected = math.sqrt(retraining + per_sample / 1194)
+    row = table(finished).loc[("digits", RESOLVED)]
+    assert row["paired_sd"] == pytest.approx(expected)
+    assert row["goal"] == GOAL

@@ -15,7 +15,7 @@ from bench.evidence import records
 from bench.experiment.layout import Layout
 from bench.experiment.loading import load
 from bench.experiment.spec import untuned
-from bench.report import rates
+from bench.report import learning_rates, rates
 from bench.report.style import styled
 from bench.stages import tune
 from tests import synthetic
@@ -61,12 +61,12 @@ def rows() -> Rows:
 
 @pytest.fixture(scope="module")
 def scores(rows: Rows) -> pd.DataFrame:
-    return tune.scores(EXPERIMENT, records.frame(rows))
+    return learning_rates.scores(EXPERIMENT, records.frame(rows))
 
 
 def test_winners_are_the_planted_ones(scores: pd.DataFrame) -> None:
     best = {"flow_matching": 1e-3, "consistency_training": 4e-3}
-    assert tune.winners(scores) == {"mixture2d": best, "digits": best}
+    assert learning_rates.winners(scores) == {"mixture2d": best, "digits": best}
 
 
 def test_scores_are_geometric_means_of_the_best_solver(rows: Rows, scores: pd.DataFrame) -> None:
@@ -109,12 +109,12 @@ def test_a_rate_with_a_missing_cell_cannot_win(rows: Rows) -> None:
         for row in rows
         if not (row["label"] == "flow_matching@0.001" and row.get("nfe_requested") == 64)
     ]
-    found = tune.scores(EXPERIMENT, records.frame(kept))
-    assert tune.winners(found)["digits"]["flow_matching"] in (5e-4, 2e-3)
+    found = learning_rates.scores(EXPERIMENT, records.frame(kept))
+    assert learning_rates.winners(found)["digits"]["flow_matching"] in (5e-4, 2e-3)
 
 
 def test_a_winner_at_the_edge_is_warned_of(scores: pd.DataFrame) -> None:
-    said = tune.edges(scores)
+    said = learning_rates.edges(scores)
     assert len(said) == 2
     assert all("consistency_training" in line and "edge" in line for line in said)
 
@@ -150,7 +150,7 @@ def test_what_cannot_be_tuned(tmp_path: Path) -> None:
 
 def read_winners(folder: Path) -> dict[str, dict[str, float]]:
     """Winning rate of each data set and label, as published in ``tables/tuning.csv``."""
-    return tune.winners(pd.read_csv(folder / "tables" / "tuning.csv"))
+    return learning_rates.winners(pd.read_csv(folder / "tables" / "tuning.csv"))
 
 
 TUNED = {
@@ -176,5 +176,5 @@ def test_experiments_use_the_published_winners(name: str, tuning: str) -> None:
 def test_published_winners_follow_from_the_published_records(tuning: str) -> None:
     folder = Path("results/reference", tuning)
     experiment = load(folder / "config.yaml")
-    found = tune.scores(experiment, records.read(folder / "records.parquet"))
-    assert tune.winners(found) == read_winners(folder)
+    found = learning_rates.scores(experiment, records.read(folder / "records.parquet"))
+    assert learning_rates.winners(found) == read_winners(folder)

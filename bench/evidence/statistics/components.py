@@ -189,10 +189,15 @@ def paired_components(values: pd.DataFrame, label: str, reference: str) -> Compo
     """
     labels, counts = (values.index.get_level_values(name) for name in ("label", "nfe"))
     shared = set(counts[labels == label]) & set(counts[labels == reference])
-    if not shared:
-        return None
-    nfe = max(shared)
-    return _components(_at(values, label, nfe) - _at(values, reference, nfe))
+    return paired_components_at(values, label, reference, max(shared)) if shared else None
+
+
+def paired_components_at(
+    values: pd.DataFrame, label: str, reference: str, nfe: int
+) -> Components | None:
+    """The same at one NFE; None where one of the two lacks it, or too few seeds have both."""
+    difference = _at(values, label, nfe) - _at(values, reference, nfe)
+    return None if difference.empty else _components(difference)
 
 
 def _at(values: pd.DataFrame, label: str, nfe: int) -> pd.DataFrame:

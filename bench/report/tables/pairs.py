@@ -17,15 +17,15 @@ def pairs(study: Study) -> Table:
     """Paired ratios of the primary metric, adjusted over the pairs at one number of evaluations."""
     data, lines = [], []
     for panel in study.panels:
-        compared = {nfe: _compared(study, panel, nfe) for nfe in study.nfe(panel)}
+        families = {nfe: compared(study, panel, nfe) for nfe in study.nfe(panel)}
         shown: dict[frozenset[str], dict[str, str]] = {}
-        for nfe, family in compared.items():
+        for nfe, family in families.items():
             for pair in family:
                 data.append(_columns(study, panel, nfe, pair, len(family)))
                 cell = _cell(study, panel, pair)
                 shown.setdefault(frozenset(pair.labels), {})[f"NFE {nfe}"] = cell
         order = {label: place for place, label in enumerate(study.labels(panel))}
-        leader = _leader(compared)
+        leader = _leader(families)
         for labels in sorted(shown, key=lambda pair: sorted(order[label] for label in pair)):
             if len(order) > CROWDED and leader not in labels:
                 continue
@@ -51,13 +51,14 @@ def pairs(study: Study) -> Table:
     )
 
 
-def _compared(study: Study, panel: Panel, nfe: int) -> list[Pair]:
+def compared(study: Study, panel: Panel, nfe: int) -> list[Pair]:
+    """Every pair of formulations at one number of evaluations, adjusted together."""
     return all_pairs({label: study.by_seed(panel, label, nfe) for label in study.labels(panel)})
 
 
-def _leader(compared: dict[int, list[Pair]]) -> str | None:
+def _leader(families: dict[int, list[Pair]]) -> str | None:
     """The label that beats all it meets at the most evaluations."""
-    last = next((family for _, family in sorted(compared.items(), reverse=True) if family), [])
+    last = next((family for _, family in sorted(families.items(), reverse=True) if family), [])
     labels = {label for pair in last for label in pair.labels}
     return next(iter(labels - {pair.labels[1] for pair in last}), None)
 

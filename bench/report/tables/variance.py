@@ -14,6 +14,7 @@ from bench.evidence.statistics.components import (
     label_components,
     most_evaluations,
     paired_components,
+    paired_components_at,
     pooled,
 )
 from bench.evidence.statistics.power import MOST_SEEDS, seeds_needed, smallest_ratio
@@ -27,17 +28,32 @@ from bench.report.titles import metric_title
 RATIOS = (1.05, 1.1, 1.2)
 ALL_PAIRS = "all pairs"
 
+MANY = 8
+"""Evaluations from which on a comparison of final quality counts."""
+
+RESOLVED = f"all pairs, {MANY} or more"
+GOAL = 1.15
+"""Ratio that the seeds of a run are to see at :data:`MANY` or more evaluations."""
+
+SEEN = "smallest ratio seen"
+
 
 def variance(study: Study) -> Table:
     """Variance components of the primary metric, and what a paired comparison needs."""
     data, text = [], []
     for panel in study.panels:
         values = bank_values(panel.of(study.cells), panel.of(study.selected))
+        compared = combinations(study.labels(panel), 2) if study.expected(panel) > 1 else ()
         pairs = {
             frozenset(pair): pair_components
-            for pair in combinations(study.labels(panel), 2)
+            for pair in compared
             if (pair_components := paired_components(values, *pair)) is not None
         }
+        resolved = resolution(study, panel, values)
+        if resolved is not None:
+            data.append(_columns(study, panel, None, resolved) | {"label": RESOLVED, "goal": GOAL})
+            line = {BLOCK: panel.title, "formulation": ALL_PAIRS, "NFE": f"{MANY} or more"}
+            text.append(line | _cells(data[-1]))
         for label in study.labels(panel):
             nfe = most_evaluations(values, label)
             components = None if nfe is None else label_components(values, label, nfe)
@@ -57,7 +73,10 @@ def variance(study: Study) -> Table:
             text.append(line | _cells(data[-1]))
     metrics = "; ".join(f"{p.title}: {metric_title(p.primary)}" for p in study.panels)
     caption = (
-        f"Why seeds differ, for the log of the primary metric ({metrics}) with the selected "
+        f"First stands what the seeds of a run resolve: the smallest ratio that they see at {MANY} "
+        f"or more evaluations, the mean of the variances over all pairs and numbers swept, against "
+        f"the goal of {GOAL:g}. Then why seeds differ, for the log of the primary metric "
+        f"({metrics}) with the selected "
         "sampler at the most evaluations of each formulation; a standard deviation of 10% means "
         "values about 10% apart. Retraining: between models of different training seeds, with "
         "its 95% interval (modified large-sample); more samples do not lower it. Resampling: "
@@ -70,7 +89,50 @@ def variance(study: Study) -> Table:
         "probability of 80%. These are estimates from few seeds: read them as orders of magnitude."
     )
     frame = pd.DataFrame(text).fillna(MISSING)
-    return Table("variance", "What the seeds differ by", caption, pd.DataFrame(data), frame)
+    tidy = pd.DataFrame(data)
+    tidy = tidy[[name for name in TABLE.columns if name in tidy]]
+    first = [name for name in (BLOCK, "formulation", "NFE", SEEN) if name in frame]
+    frame = frame[[*first, *frame.columns.drop(first)]]
+    return Table("variance", "What the seeds differ by", caption, tidy, frame)
+
+
+def resolution(study: Study, panel: Panel, values: pd.DataFrame | None = None) -> Components | None:
+    """Components of the paired log ratio at :data:`MANY` or more evaluations, over all pairs.
+
+    Args:
+        study, panel: whose.
+        values: :func:`bank_values` of the panel, where they are at hand.
+
+    Returns:
+        The mean over pairs of formulations and the numbers of evaluations swept; None where no
+        pair has one.
+    """
+    if study.expected(panel) < 2:
+        return None
+    if values is None:
+        values = bank_values(panel.of(study.cells), panel.of(study.selected))
+    counts = [nfe for nfe in study.nfe(panel) if nfe >= MANY]
+    found = (
+        paired_components_at(values, *pair, nfe)
+        for pair in combinations(study.labels(panel), 2)
+        for nfe in counts
+    )
+    return pooled(part for part in found if part is not None)
+
+
+def resolved_ratio(study: Study, panel: Panel) -> float | None:
+    """The smallest ratio that the seeds of a panel see at :data:`MANY` or more evaluations."""
+    components = resolution(study, panel)
+    if components is None:
+        return None
+    samples = study.experiment(panel).sweep_of(panel.dataset).samples[SCORING]
+    return smallest_ratio(components.spread.total(samples), study.expected(panel))
+
+
+def against_goal(ratio: float) -> str:
+    """A ratio, and on which side of :data:`GOAL` it lies."""
+    side = "within" if ratio <= GOAL else "beyond"
+    return f"{plain(ratio)}, {side} the goal of {GOAL:g}"
 
 
 def _columns(
@@ -126,7 +188,8 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
                 f"> {MOST_SEEDS:,}" if needed is None else str(needed)
             )
         smallest = row["smallest_ratio"]
-        shown["smallest ratio seen"] = MISSING if math.isinf(smallest) else plain(smallest)
+        told = against_goal(smallest) if "goal" in row else plain(smallest)
+        shown[SEEN] = MISSING if math.isinf(smallest) else told
     return shown
 
 
@@ -135,10 +198,11 @@ TABLE = DeclaredTable(
     rank=70,
     build=variance,
     columns=(
-        "experiment", "dataset", "metric", "samples", "retraining_sd",
+        "experiment", "dataset", "metric", "samples", "smallest_ratio", "goal",
+        "retraining_sd",
         "retraining_low", "retraining_high", "retraining_variance", "resampling_sd",
         "share", "seeds", "paired_retraining_sd", "paired_resampling_sd", "paired_sd",
-        "smallest_ratio", *(f"seeds_for_{ratio:g}" for ratio in RATIOS), "label",
+        *(f"seeds_for_{ratio:g}" for ratio in RATIOS), "label",
         "nfe",
     ),
 )  # fmt: skip
