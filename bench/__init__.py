@@ -1,3 +1,3 @@
 """GenPathBench: a matched-budget comparison of generative path formulations."""
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"

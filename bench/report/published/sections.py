@@ -105,7 +105,7 @@ def _made(run: Run) -> str:
         if (run.folder / file).is_file()
     ]
     older = (
-        " An other version than that of this page: models and samples are of then, tables and "
+        " Another version than that of this page: models and samples are of then, tables and "
         f"sentences by the rules of {running()['version']}."
         if run.is_older
         else ""
