@@ -77,7 +77,7 @@ def test_claims_are_judged_once_and_by_runs_of_one_version(folder: Path) -> None
 
 def test_a_run_on_other_data_is_not_joined(folder: Path, finished: Path) -> None:
     manifest = json.loads((folder / "later" / "manifest.json").read_text())
-    manifest["config"]["datasets"]["mixture2d"]["options"]["modes"] = 5
+    manifest["config"]["datasets"]["mixture2d"]["options"]["modes"] = 6
     (folder / "later" / "manifest.json").write_text(json.dumps(manifest))
     assert [run.name for run in joined(published.read_runs(folder))] == ["default"]
 
