@@ -16,6 +16,7 @@ training's: adding one computes only that one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -53,7 +54,13 @@ _EVALUATION = (*_SAMPLING, "pot", "torch-fidelity")
 
 def versions(*packages: str) -> dict[str, str]:
     """Public versions of installed packages; a local part such as ``+cpu`` names a build."""
-    return {name: version(name).split("+")[0] for name in packages}
+    return {name: _public_version(name) for name in packages}
+
+
+@cache
+def _public_version(package: str) -> str:
+    """Version of a package, read once: each reading parses all that it says of itself."""
+    return version(package).split("+")[0]
 
 
 # --- stages -----------------------------------------------------------------------------------

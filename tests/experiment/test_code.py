@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,9 @@ ROOTS = tuple(
     if family != "stages" or name in ("train", "pairs", "sweep", "floor", "timing", "likelihood")
     for root in member(family, name)
 )
+
+HONEST = Code(PACKAGES)
+"""The package as it is, read once: a house that is edited is always read anew."""
 
 Digests = dict[Definition, str]
 
@@ -61,32 +65,29 @@ def file(folder: Path, module: str) -> Path:
 
 def reaching(target: Definition) -> set[Definition]:
     """Roots that reach a definition, by a walk of its own over what definitions name."""
-    code, found = Code(PACKAGES), set()
-    for root in ROOTS:
-        seen, waiting = {root}, [root]
-        while waiting:
-            new = set(code.named(waiting.pop())) - seen
-            seen |= new
-            waiting += new
-        if target in seen:
-            found.add(root)
-    return found
+    return {root for root in ROOTS if target in named_from(root)}
+
+
+@cache
+def named_from(root: Definition) -> frozenset[Definition]:
+    """A definition of the package as it is, and all that it reaches."""
+    seen, waiting = {root}, [root]
+    while waiting:
+        new = set(HONEST.named(waiting.pop())) - seen
+        seen |= new
+        waiting += new
+    return frozenset(seen)
 
 
 def counted(definition: Definition) -> bool:
     """Whether the syntax of a definition is part of its digest."""
-    return Code(PACKAGES).content(definition).syntax[0] != "aside"
+    return HONEST.content(definition).syntax[0] != "aside"
 
 
 def all_definitions() -> list[Definition]:
     """Every definition that some root reaches, but those that are passed by."""
-    code = Code(PACKAGES)
-    seen, waiting = set(ROOTS), list(ROOTS)
-    while waiting:
-        new = set(code.named(waiting.pop())) - seen
-        seen |= new
-        waiting += new
-    return sorted(filter(counted, seen), key=lambda one: (one.module, one.name))
+    found = set().union(*map(named_from, ROOTS))
+    return sorted(filter(counted, found), key=lambda one: (one.module, one.name))
 
 
 DEFINITIONS = all_definitions()
