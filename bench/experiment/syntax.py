@@ -59,6 +59,11 @@ _LEFT_OUT = {"annotation", "returns", "type_comment", "type_params", "ctx", "kin
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_NAMERS = (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+_ASSIGNMENTS = (ast.Assign, ast.AugAssign)
+_BINDING = (ast.Store, ast.Del)
+_OUTSIDE = (ast.Global, ast.Nonlocal)
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class Reader:
@@ -91,11 +96,11 @@ class Reader:
             return self._comprehension(node)
         if isinstance(node, ast.ClassDef):
             return self._class(node, outermost)
-        if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+        if isinstance(node, _NAMERS) and node.name:
             return [self._fields(node, {"name"}), self._name(node.name)]
         if isinstance(node, ast.AnnAssign):
             return self._annotated(node, outermost)
-        if isinstance(node, ast.Assign | ast.AugAssign) and outermost:
+        if isinstance(node, _ASSIGNMENTS) and outermost:
             return self._fields(node, set(), targets=self._targets(node))
         return self._fields(node, set())
 
@@ -111,7 +116,7 @@ class Reader:
             if name in replacements
             else self.canonical(value, outermost=False)
             for name, value in ast.iter_fields(node)
-            if name not in _LEFT_OUT | skipped
+            if name not in _LEFT_OUT and name not in skipped
         }
         return [type(node).__name__, {k: v for k, v in parts.items() if v not in (None, [])}]
 
@@ -283,14 +288,14 @@ def _bound_inside(body: Sequence[ast.AST]) -> tuple[set[str], set[str], Bindings
     waiting: list[ast.AST] = [node for node in body if not is_type_checking(node)]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, _BINDING):
             stored.add(node.id)
-        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+        elif isinstance(node, _NAMERS) and node.name:
             stored.add(node.name)
-        elif isinstance(node, ast.Global | ast.Nonlocal):
+        elif isinstance(node, _OUTSIDE):
             elsewhere |= set(node.names)
         imports |= imported(node)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(node, _NAMED):
             stored.add(node.name)
             waiting += node.decorator_list
             continue
