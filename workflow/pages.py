@@ -279,6 +279,21 @@ def purpose(name: str) -> str:
     return first_sentence(path) if path.is_file() else ""
 
 
+def cost() -> str:
+    """What the default experiment and the smallest one are expected to take."""
+    said = []
+    for name in ("default", "smoke"):
+        plan = Plan(load(ROOT / "configs" / f"{name}.yaml"))
+        one = plan.experiment
+        models = len(one.datasets) * len(one.labels) * len(one.seeds)
+        core_seconds = sum(plan.seconds().values())
+        said.append(
+            f"`configs/{name}.yaml`: {models} models, {core_seconds:,.0f} core-seconds, "
+            f"{plan.minutes(2):.0f} minutes on 2 cores"
+        )
+    return f"Expected (`plan`): {'; '.join(said)}."
+
+
 PUBLISHED: dict[str, Callable[[], str]] = {
     "overview": cache(lambda: published.overview(runs(), purpose)),
     "reading": published.reading,
@@ -290,7 +305,7 @@ PUBLISHED: dict[str, Callable[[], str]] = {
 # --- the pages ------------------------------------------------------------------------------------
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"results": cache(lambda: published.results(runs()))},
+    "README.md": {"cost": cost, "results": cache(lambda: published.results(runs()))},
     "results/reference/README.md": PUBLISHED,
     "bench/formulations/README.md": {"formulations": formulations},
     "bench/models/README.md": {

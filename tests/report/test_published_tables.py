@@ -1,6 +1,6 @@
 """Published runs hold few tables, and every table comes back from their records.
 
-``published_tables.json`` has a digest of every table that version 0.6.0 had published, as the rules
+``published_tables.json`` has a digest of every table of a published run, as the rules
 of now make it of the same records: a table changes on purpose or not at all. A change on purpose is
 followed here by ``collect --from``, and told in the changelog. Of the run ``formulations`` those
 are left out whose rule or caption had changed since the run.
