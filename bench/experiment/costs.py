@@ -273,14 +273,15 @@ class Plan:
         return sampling, metrics
 
     def _block_seconds(self, dataset: str) -> float:
-        """Seconds of scoring a block: assignments grow with its square or cube, pairs with it."""
+        """Seconds of scoring a block: assignments grow with its cube, pairs with its square."""
         sizes = self.experiment.datasets[dataset].sizes
         block = self.experiment.sweep_of(dataset).block
         if self.experiment.described(dataset).extractor is not None:
             return self.speed.image_block * (block / SCORED_BLOCK) ** 2
         assigned = block if sizes is None or sizes.assigned is None else min(sizes.assigned, block)
-        assigning = self.speed.vector_block * (assigned / SCORED_BLOCK) ** 2 * block / assigned
-        pairs = self.speed.pair * block**2
+        assigning = self.speed.vector_block * (assigned / SCORED_BLOCK) ** 3 * block / assigned
+        numbers = math.prod(self.experiment.described(dataset).shape)
+        pairs = (self.speed.pair + numbers * self.speed.pair_number) * block**2
         return (assigning if self.experiment.described(dataset).kind == "vector" else 0.0) + pairs
 
     def _primary_share(self, dataset: str) -> float:

@@ -22,10 +22,11 @@ class Speed:
         start, start_fidelity, start_report: seconds until a job computes: with torch, with
             torch_fidelity too, with pandas and matplotlib instead.
         image_block, vector_block: seconds to score a block of 597 samples by features, and by
-            exact W2; both grow about with the square of the block.
+            exact W2; the first grows about with the square of the block, the second with its cube.
         primary, primary_law: share of the seconds of all metrics that the primary one takes, and
             where that reads samples against an exact law.
-        pair: seconds of a pair of a block's samples in all distances that look at pairs.
+        pair, pair_number: seconds of a pair of a block's samples in all distances that look at
+            pairs, and of each number of a sample.
         exact_number: seconds of an evaluation of an exact field, for each number of a sample.
         law, law_number: seconds of drawing a sample of an exact law where training is unlimited,
             and of each of its numbers, in batches of hundreds.
@@ -44,9 +45,10 @@ class Speed:
     start_report: float = 3.0
     image_block: float = 0.064
     vector_block: float = 0.044
-    pair: float = 3.0e-8
+    pair: float = 1.8e-8
+    pair_number: float = 1.9e-10
     primary: float = 0.3
-    primary_law: float = 0.1
+    primary_law: float = 0.15
     exact_number: float = 2.0e-7
     law: float = 0.9e-6
     law_number: float = 2.4e-8

@@ -13,6 +13,7 @@ from bench.streams import stream
 
 if TYPE_CHECKING:
     from bench.data.mixture import GaussianMixture
+    from bench.metrics.context import Context
 
 ROWS: Final = 512
 """Rows of a kernel matrix that are held at a time: no memory grows with the square of samples."""
@@ -42,6 +43,29 @@ def located(law: GaussianMixture, x: Tensor) -> Located:
     joint = logs + law.weights.log()
     squared = (2 * (log_peaks(law) - logs)).clamp(min=0)
     return Located(joint.logsumexp(dim=1), joint.softmax(dim=1), squared)
+
+
+def places(context: Context) -> Located:
+    """Where the samples of a cell lie; computed once for all metrics that ask."""
+    law = law_of(context)
+    return context.derived("located", lambda: located(law, context.samples.flatten(1).double()))
+
+
+def places_in_blocks(context: Context) -> list[Located]:
+    """The same of every block, whose samples are rounded to the levels of the data."""
+    size, law = context.settings.block, law_of(context)
+    if context.references.levels is not None:
+        return [located(law, block.flatten(1).double()) for block in context.blocks]
+    whole = places(context)
+    starts = range(0, len(context.blocks) * size, size)
+    return [Located(*(part[start : start + size] for part in whole)) for start in starts]
+
+
+def law_of(context: Context) -> GaussianMixture:
+    """The exact law of the data that a metric which needs one is given."""
+    law = context.references.dataset.mixture
+    assert law is not None, f"{context.references.dataset.name} has no exact law"
+    return law
 
 
 def log_peaks(law: GaussianMixture) -> Tensor:

@@ -67,12 +67,20 @@ def test_the_width_of_modes_is_their_deviation_in_the_plane(
     assert exact.mode_width(law_of(real_data("mixture2d"))) == pytest.approx(0.1)
 
 
-def test_kernel_means_are_those_of_the_wide_discrepancy(dataset: DataSet) -> None:
-    wide = Discrepancy(law_of(dataset))
-    ours = exact.KernelMeans(law_of(dataset), [wide.squared_width**0.5])
-    assert ours.between_data == pytest.approx(wide.between_data, rel=1e-9)
-    x = points(dataset, 700)
-    assert ours.squared(x) == pytest.approx(wide.squares(x)[0], rel=1e-6)
+def test_kernel_means_are_those_of_plain_sums_and_of_a_smoothed_law(dataset: DataSet) -> None:
+    law, x = law_of(dataset), points(dataset, 700)
+    squared_width = Discrepancy(law).squared_width
+    smoothed = law.smoothed(squared_width**0.5)
+    # A kernel is this many times a normal density.
+    log_scale = x.shape[1] / 2 * math.log(2 * math.pi * squared_width)
+    between_data = math.exp(log_scale) * law.overlap(smoothed)
+    ours = exact.KernelMeans(law, [squared_width**0.5])
+    assert ours.between_data == pytest.approx(between_data, rel=1e-9)
+    kernel = (torch.cdist(x, x).square() / (-2 * squared_width)).exp()
+    across = (smoothed.log_density(x) + log_scale).exp().mean()
+    expected = (kernel.mean() - 2 * across).item() + between_data
+    assert ours.squared(x) == pytest.approx(expected, rel=1e-6)
+    assert Discrepancy(law).squares(x)[0] == pytest.approx(expected, rel=1e-6)
 
 
 def test_several_widths_are_averaged(dataset: DataSet) -> None:

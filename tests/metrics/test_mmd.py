@@ -51,7 +51,7 @@ def test_real_data_score_what_their_number_says(images: DataSet) -> None:
     """With itself a sample has similarity one, with others ``between_data``."""
     distance = Discrepancy(law(images))
     squares = [distance(block) ** 2 for block in images.train.split(BLOCK)[:20]]
-    expected = (1 - distance.between_data) / BLOCK
+    expected = (1 - distance.kernel.between_data) / BLOCK
     assert sum(squares) / 20 == pytest.approx(expected, rel=0.05)
 
 

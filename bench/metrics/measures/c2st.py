@@ -38,17 +38,18 @@ FARTHEST: Final = 5.0
 
 def compute(context: Context) -> list[Measurement]:
     """Mean over blocks, each against a block of held-out samples."""
-    references = context.references
-    law, real = references.dataset.mixture, references.blocks("held_out")
-    assert law is not None, f"{references.dataset.name} has no exact law"
+    from bench.metrics.law import law_of, places_in_blocks
 
-    def seen(block: Tensor) -> Tensor:
-        return features(law, block.flatten(1).double())
+    references, law = context.references, law_of(context)
+    real, there = references.blocks("held_out"), places_in_blocks(context)
+
+    def seen(block: Tensor, where: Located | None = None) -> Tensor:
+        return features(law, block.flatten(1).double(), where)
 
     values = []
     for i, j in context.against("held_out"):
         real_features = references.derived(("c2st", j), partial(seen, real[j]))
-        values.append(accuracy(seen(context.blocks[i]), real_features))
+        values.append(accuracy(seen(context.blocks[i], there[i]), real_features))
     block = context.settings.block
     return [over_blocks("c2st", values, reference_set="held_out", n_reference=block)]
 

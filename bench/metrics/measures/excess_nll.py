@@ -24,12 +24,11 @@ TITLES = {"excess_nll": "excess negative log density of samples (nats)"}
 
 def compute(context: Context) -> list[Measurement]:
     """Mean over all samples; they are independent, so the error is that of a mean."""
-    from bench.metrics.law import entropy
+    from bench.metrics.law import entropy, law_of, places
 
-    law = context.references.dataset.mixture
-    assert law is not None, f"{context.references.dataset.name} has no exact law"
+    law = law_of(context)
     expected = context.references.derived("entropy", lambda: entropy(law))
-    values = -law.log_density(context.samples.double())
+    values = -places(context).log_density
     error = (values.std() / len(values) ** 0.5).item()
     value = values.mean().item() - expected
     return [Measurement("excess_nll", value, error, reference_set="exact")]

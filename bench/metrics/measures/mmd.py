@@ -15,8 +15,7 @@ distance in pixels cannot tell the data from a single Gaussian.
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bench.metrics.declared import Needs
 from bench.metrics.measurement import Measurement, over_blocks
@@ -36,20 +35,15 @@ TITLES = {
 }
 
 
-ROWS: Final = 4096
-"""Rows of a kernel matrix that are held at a time."""
-
-
 class Discrepancy:
     """Distance of samples to a mixture; what only the mixture decides is computed once."""
 
     def __init__(self, law: GaussianMixture) -> None:
+        from bench.metrics.law import KernelMeans
+
         _, covariance = law.moments()
         self.squared_width = covariance.trace().item() / 4
-        self.smoothed = law.smoothed(self.squared_width**0.5)
-        # A kernel is this many times a normal density.
-        self.log_scale = len(covariance) / 2 * math.log(2 * math.pi * self.squared_width)
-        self.between_data = math.exp(self.log_scale) * law.overlap(self.smoothed)
+        self.kernel = KernelMeans(law, (self.squared_width**0.5,))
 
     def __call__(self, samples: Tensor) -> float:
         """The distance of ``samples [n, ...]``, in double precision."""
@@ -57,21 +51,11 @@ class Discrepancy:
 
     def squares(self, samples: Tensor) -> tuple[float, float]:
         """The square with every pair of ``samples [n, ...]``, and its unbiased estimate."""
-        import torch
-
         x = samples.flatten(1).double()
-        # In parts: of a large block no matrix of all pairs is held.
-        parts = x.split(ROWS)
-        means = [
-            (torch.cdist(rows, x).square() / (-2 * self.squared_width)).exp().mean().item()
-            for rows in parts
-        ]
-        # One part alone has the weight 1, which changes no digit of its mean.
-        between = math.fsum(len(r) / len(x) * m for r, m in zip(parts, means, strict=True))
-        across = (self.smoothed.log_density(x) + self.log_scale).exp().mean().item()
-        # A sample is of similarity one with itself.
+        # Each pair stands once in the sums, and each sample with itself, of similarity one.
+        between = (2 * self.kernel.within(x).sum().item() - len(x)) / len(x) ** 2
         apart = (len(x) * between - 1) / (len(x) - 1)
-        data_terms = self.between_data - 2 * across
+        data_terms = self.kernel.between_data - 2 * self.kernel.across(x).mean().item()
         return between + data_terms, apart + data_terms
 
 

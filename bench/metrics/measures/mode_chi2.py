@@ -27,15 +27,11 @@ TITLES = {"mode_chi2": "chi-square divergence of mode weights"}
 
 def compute(context: Context) -> list[Measurement]:
     """Mean over blocks, each against the law itself."""
-    law = context.references.dataset.mixture
-    assert law is not None, f"{context.references.dataset.name} has no exact law"
-    values = [divergence(law, block.flatten(1).double()) for block in context.blocks]
+    from bench.metrics.law import law_of, places_in_blocks
+
+    law = law_of(context)
+    values = [of_occupancy(law, there.shares.mean(dim=0)) for there in places_in_blocks(context)]
     return [over_blocks("mode_chi2", values, reference_set="exact")]
-
-
-def divergence(law: GaussianMixture, x: Tensor) -> float:
-    """Of the occupancy of the modes by ``x [n, d]``."""
-    return of_occupancy(law, law.responsibilities(x).mean(dim=0))
 
 
 def of_occupancy(law: GaussianMixture, shares: Tensor) -> float:

@@ -31,12 +31,11 @@ OUTSIDE: Final = math.exp(-(3.0**2) / 2)
 
 def compute(context: Context) -> list[Measurement]:
     """Over all samples; they are independent, so the error is that of a share."""
-    from bench.metrics.law import located
+    from bench.metrics.law import law_of, places
 
-    law = context.references.dataset.mixture
-    assert law is not None, f"{context.references.dataset.name} has no exact law"
+    law = law_of(context)
     expected = context.references.derived("off mode", lambda: expected_share(law))
-    off = off_modes(law, located(law, context.samples.flatten(1).double()).squared).double()
+    off = off_modes(law, places(context).squared).double()
     error = (off.std() / len(off) ** 0.5).item()
     value = off.mean().item() - expected
     return [Measurement("off_mode_excess", value, error, reference_set="exact")]

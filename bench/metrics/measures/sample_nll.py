@@ -22,8 +22,8 @@ TITLES = {"sample_nll": "negative log density of samples under the exact law (na
 
 def compute(context: Context) -> list[Measurement]:
     """Mean over all samples; they are independent, so the error is that of a mean."""
-    dataset = context.references.dataset
-    assert dataset.mixture is not None, f"{dataset.name} has no exact law"
-    values = -dataset.mixture.log_density(context.samples.double())
+    from bench.metrics.law import places
+
+    values = -places(context).log_density
     error = (values.std() / len(values) ** 0.5).item()
     return [Measurement("sample_nll", values.mean().item(), error)]
