@@ -130,8 +130,8 @@ def resolved_ratio(study: Study, panel: Panel) -> float | None:
 
 
 def against_goal(ratio: float) -> str:
-    """A ratio, and on which side of :data:`GOAL` it lies."""
-    side = "within" if ratio <= GOAL else "beyond"
+    """A ratio, and on which side of :data:`GOAL` it lies, to the two decimals that the goal has."""
+    side = "within" if round(ratio, 2) <= GOAL else "beyond"
     return f"{plain(ratio)}, {side} the goal of {GOAL:g}"
 
 
