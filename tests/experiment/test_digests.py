@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -245,10 +246,17 @@ def test_a_numeric_package_retrains_all_and_its_build_does_not(
 ) -> None:
     before = stage_digests(experiment())
     real = digests.version
-    monkeypatch.setattr(digests, "version", lambda name: f"{real(name).split('+')[0]}+other")
-    assert changed(before, stage_digests(experiment())) == set()
-    monkeypatch.setattr(digests, "version", lambda name: real(name) + ".1")
-    assert changed(before, stage_digests(experiment())) == set(before)
+
+    def installed(name: str, more: str) -> str:
+        return real(name).split("+")[0] + more
+
+    try:
+        for more, expected in (("+other", set()), (".1", set(before))):
+            monkeypatch.setattr(digests, "version", partial(installed, more=more))
+            digests._public_version.cache_clear()
+            assert changed(before, stage_digests(experiment())) == expected
+    finally:
+        digests._public_version.cache_clear()
 
 
 def test_device_seconds_chain_the_calibration(edit: Edit) -> None:
