@@ -12,7 +12,15 @@ import pytest
 
 from bench.evidence.statistics.power import power
 from bench.report.study import Study
-from bench.report.tables.variance import ALL_PAIRS, GOAL, MANY, RESOLVED, SEEN, variance
+from bench.report.tables.variance import (
+    ALL_PAIRS,
+    GOAL,
+    MANY,
+    RESOLVED,
+    SEEN,
+    against_goal,
+    variance,
+)
 from tests.report.conftest import FAILED, SEEDS, WHOLE
 
 
@@ -105,3 +113,9 @@ def test_what_the_seeds_resolve_stands_first(finished: Path, study: Study) -> No
     row = table(finished).loc[("digits", RESOLVED)]
     assert row["paired_sd"] == pytest.approx(expected)
     assert row["goal"] == GOAL
+
+
+def test_a_ratio_just_beyond_the_goal_is_not_rounded_into_it() -> None:
+    assert against_goal(1.1503) == "1.1503, beyond the goal of 1.15"
+    assert against_goal(GOAL) == "1.15, within the goal of 1.15"
+    assert against_goal(1.1497) == "1.1497, within the goal of 1.15"

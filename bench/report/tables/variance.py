@@ -130,9 +130,12 @@ def resolved_ratio(study: Study, panel: Panel) -> float | None:
 
 
 def against_goal(ratio: float) -> str:
-    """A ratio, and on which side of :data:`GOAL` it lies, to the two decimals that the goal has."""
-    side = "within" if round(ratio, 2) <= GOAL else "beyond"
-    return f"{plain(ratio)}, {side} the goal of {GOAL:g}"
+    """A ratio, and on which side of :data:`GOAL` it lies; with more digits where few hide that."""
+    side = "within" if ratio <= GOAL else "beyond"
+    shown = plain(ratio)
+    if shown == plain(GOAL) and ratio != GOAL:
+        shown = f"{ratio:.4f}"
+    return f"{shown}, {side} the goal of {GOAL:g}"
 
 
 def _columns(
